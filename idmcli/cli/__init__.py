@@ -1,0 +1,127 @@
+"""The command line: run a command, and turn whatever stops it into a message and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import typer
+
+from idmcli.cli.options import command_name, read_output_flags
+from idmcli.errors import IdmError, InputError, ResourceError
+from idmcli.output import Output, silence_stdout
+
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class Stopped(IdmError):
+    """Stopped by a signal, or by the end of the input."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``idm`` with ``arguments`` (default: the process's own); returns the exit code.
+
+    Codes: see :mod:`idmcli.errors`. A reader that closes stdout early ends the command quietly, with 0.
+    """
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    output, debug = read_output_flags(arguments)
+    with _sigterm_as_exit():
+        error = _run(arguments, output, debug)
+    if error is not None:
+        output.error(error)
+        with suppress(OSError):
+            output.finish(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence_stdout()
+    return 0 if error is None else error.exit_code
+
+
+def _run(arguments: list[str], output: Output, debug: bool) -> IdmError | None:
+    """Run one command; what stopped it, or None."""
+    from idmcli.cli.app import app
+
+    try:
+        code = typer.main.get_command(app)(arguments or ["--help"], prog_name="idm", obj=output, standalone_mode=False)
+        if code == 130:  # Typer's word for Ctrl-C
+            raise KeyboardInterrupt
+        assert not code, "a command fails by raising an IdmError"
+        if output.command:  # --help and --version are no commands
+            output.finish()
+    except BaseException as failure:
+        return _translate(failure, output, debug)
+    return None
+
+
+def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError | None:
+    """The error to report for an exception that ended a command; None for a quiet end."""
+    if isinstance(failure, SystemExit) and failure.code == 1 and isinstance(failure.__context__, BrokenPipeError):
+        failure = failure.__context__  # Typer and rich make SystemExit(1) of it
+    if debug:
+        traceback.print_exception(failure)
+    match failure:
+        case SystemExit(code=0 | None):
+            return None
+        case BrokenPipeError() if not output.command:  # the reader of --help has gone
+            return None
+        case IdmError():
+            return failure
+        case typer.TyperException():
+            context = getattr(failure, "ctx", None)
+            output.command = command_name(context) if context else output.command
+            help_command = f"idm {output.command}".strip() + " --help"
+            return InputError(failure.format_message().rstrip("."), f"`{help_command}` lists what is possible")
+        case KeyboardInterrupt() | typer.Abort():
+            return Stopped("interrupted", 130)
+        case SystemExit(code=143):
+            return Stopped("stopped by SIGTERM", 143)
+    if _out_of_memory(failure):
+        return ResourceError("out of memory", "use a smaller batch or image, or another --device")
+    if isinstance(failure, OSError) and failure.errno in FULL_DISK:
+        where = f" ({failure.filename})" if failure.filename else ""
+        return ResourceError(f"cannot write: {os.strerror(failure.errno)}{where}", "free some space or write elsewhere")
+    reason = str(failure).strip().partition("\n")[0]
+    return IdmError(f"internal error: {type(failure).__name__}: {reason}", "run it again with --debug and report it")
+
+
+def _out_of_memory(failure: BaseException) -> bool:
+    """Whether Python or PyTorch ran out of memory; PyTorch is not imported to find out."""
+    return (
+        isinstance(failure, MemoryError)
+        or type(failure).__name__ == "OutOfMemoryError"
+        or (isinstance(failure, RuntimeError) and "can't allocate memory" in str(failure))
+    )
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM unwinds the stack like Ctrl-C does, so that temporary files are removed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

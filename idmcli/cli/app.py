@@ -1,0 +1,46 @@
+"""The command tree. Modules listed here import PyTorch inside functions only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from idmcli import __version__
+from idmcli.cli.env import env
+from idmcli.cli.eval import evaluate
+from idmcli.cli.presets import presets
+from idmcli.cli.reconstruct import reconstruct
+from idmcli.cli.sense import sense
+from idmcli.cli.train import train
+
+app = typer.Typer(
+    help="Reconstruct images from linear measurements y = A x with invertible diffusion models.",
+    epilog="Every command takes --json, --quiet, --no-color and --debug. Exit codes: 0 ok, 1 a requested check "
+    "failed, 2 wrong usage, configuration or input, 3 numerical failure, 4 out of resources, 70 internal error.",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"idm {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def idm(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Reconstruct images from linear measurements y = A x with invertible diffusion models."""
+
+
+app.command()(sense)
+app.command()(reconstruct)
+app.command()(train)
+app.command("eval")(evaluate)
+app.add_typer(presets, name="presets")
+app.command()(env)

@@ -1,0 +1,70 @@
+"""Many input files in one command: where their results go, and what happens when one of them is bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from idmcli.errors import ConfigError, IdmError, InputError, NumericalError
+from idmcli.output import Output
+
+
+def output_paths(inputs: Sequence[Path], folder: Path, ending: str, *, overwrite: bool) -> dict[Path, Path]:
+    """Each input to ``folder/<its name without suffix><ending>``.
+
+    Raises:
+        InputError: two inputs give one output, an output is an input, or as :func:`refuse_existing`.
+    """
+    outputs: dict[Path, Path] = {}
+    for path in inputs:
+        output = folder / (path.stem + ending)
+        if output in outputs:
+            raise InputError(
+                f"{str(outputs[output])!r} and {str(path)!r} would both be written to {str(output)!r}",
+                "rename one of them, or give them to two calls with another --out each",
+            )
+        outputs[output] = path
+    own = {path.resolve() for path in inputs}
+    for output, path in outputs.items():
+        if output.resolve() in own:
+            raise InputError(f"{str(path)!r}: the output {str(output)!r} is an input", "choose another --out")
+    refuse_existing(outputs, overwrite=overwrite)
+    return {path: output for output, path in outputs.items()}
+
+
+def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise InputError if an output exists and may not be replaced."""
+    existing = [] if overwrite else [output for output in outputs if output.exists()]
+    if existing:
+        more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise InputError(f"{str(existing[0])!r} exists already{more}", "use --overwrite, or choose another --out")
+
+
+def for_each(inputs: Sequence[Path], work: Callable[[Path], None], output: Output, what: str) -> IdmError | None:
+    """Do ``work`` for every input; a bad one is reported and does not stop the others.
+
+    A ConfigError is about what was asked for, not about one input: it ends the command at once.
+
+    Returns:
+        What to raise in the end if some failed. With one input only, its own error is raised at once.
+    """
+    failures: list[IdmError] = []
+    with output.progress(len(inputs), what) as progress:
+        for path in inputs:
+            try:
+                work(path)
+            except ConfigError:
+                raise
+            except (InputError, NumericalError) as error:
+                if str(path) not in error.message:
+                    error = type(error)(f"{str(path)!r}: {error.message}", error.hint)
+                if len(inputs) == 1:
+                    raise error from None
+                output.failure({"input": path}, error)
+                failures.append(error)
+            progress.advance(note=path.name)
+    if not failures:
+        return None
+    worst = max(failures, key=lambda error: error.exit_code)
+    done = "" if len(failures) == len(inputs) else "the others are done; "
+    return type(worst)(f"{len(failures)} of {len(inputs)} files failed", f"{done}the reasons are above")

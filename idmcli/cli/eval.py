@@ -1,0 +1,246 @@
+"""``idm eval``: PSNR and SSIM of methods over a folder of pictures, beside the published figures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from idmcli import __version__
+from idmcli.cli.batch import for_each, refuse_existing
+from idmcli.cli.options import (
+    CHANNELS,
+    ColourOption,
+    ConfigOption,
+    DeviceOption,
+    MaxPixelsOption,
+    NoiseOption,
+    OverwriteOption,
+    PresetOption,
+    PrintConfigOption,
+    SeedOption,
+    SetOption,
+    ThreadsOption,
+    choose_device,
+    output_flags,
+    output_of,
+    show_config,
+)
+from idmcli.errors import CheckFailed, InputError
+from idmcli.output import Output, jsonable
+
+if TYPE_CHECKING:
+    from idmcli.config import Config
+    from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.tables import Score
+
+PUBLISHED_RATIOS = (0.1, 0.3, 0.5)
+FILES = ("scores.csv", "scores.json")
+
+
+@output_flags
+def evaluate(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of pictures.", rich_help_panel="Files")],
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    print_config: PrintConfigOption = False,
+    ratio: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ratio",
+            metavar="R,...",
+            help="Sampling ratios; cs takes 0.1,0.3,0.5 if nothing else is said.",
+            rich_help_panel="Measurement",
+        ),
+    ] = None,
+    noise: NoiseOption = None,
+    colour: ColourOption = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME,...",
+            help="Methods to compare; the default of `idm reconstruct` if not given.",
+            rich_help_panel="Reconstruction",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help="Weights for the methods that need some; those that come with idm if not given.",
+            rich_help_panel="Reconstruction",
+        ),
+    ] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Name of the data in the tables, by which published figures are found; the folder's if not given.",
+            rich_help_panel="Report",
+        ),
+    ] = None,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--min-psnr",
+            metavar="DB",
+            help="Exit with 1 if a mean PSNR is lower.",
+            rich_help_panel="Report",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for scores.csv and scores.json.", rich_help_panel="Files"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    max_pixels: MaxPixelsOption = None,
+) -> None:
+    """Sense and reconstruct each picture of a folder and score the results.
+
+    Colour pictures are reduced to their luminance, as is usual in this field, unless --colour rgb or the
+    configuration asks for colour.
+    """
+    from idmcli.config import load_config
+
+    output = output_of(context)
+    output.inputs(data=data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out)
+    flags = {
+        "--noise": ("operator.noise", noise),
+        "--colour": ("task.channels", CHANNELS[colour]),
+        "--seed": ("operator.seed", seed),
+    }
+    loaded = load_config(preset, config, settings or (), os.environ, flags)
+    if print_config:
+        return show_config(output, loaded)
+
+    from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.tables import summarise
+    from idmcli.io.atomic import ensure_writable
+    from idmcli.io.images import MAX_PIXELS, find_images, read_image
+
+    if not data.is_dir():
+        raise InputError(f"--data {str(data)!r} is not a folder", "name a folder of pictures")
+    pictures = find_images([data])
+    configs = _configs(loaded.config, ratio)
+    name = dataset or data.resolve().name
+    benchmark = Benchmark(name, configs, _methods(method, weights), weights, choose_device(device, threads))
+    if out is not None:
+        refuse_existing([out / file for file in FILES], overwrite=overwrite)
+        ensure_writable(out)
+
+    scores: list[Score] = []
+    error = for_each(
+        pictures,
+        lambda path: scores.extend(benchmark.scores(read_image(path, max_pixels=max_pixels or MAX_PIXELS))),
+        output,
+        "evaluating",
+    )
+    if scores:
+        _report(scores, benchmark, out, output)
+    if error is not None:
+        raise error
+    low = [s for s in summarise(scores) if min_psnr is not None and not s.psnr >= min_psnr]
+    if low:
+        means = ", ".join(f"{s.method} at {100 * s.ratio:g} %: {s.psnr:.2f} dB" for s in low)
+        raise CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})")
+
+
+def _configs(config: Config, ratios: Sequence[str] | None) -> list[Config]:
+    """One configuration per ratio; luminance where nothing is said about channels."""
+    from idmcli.measuring import ratio_of, require_ratio
+
+    config = replace(config, task=replace(config.task, channels=config.task.channels or 1))
+    values: list[float | None]
+    if ratios:
+        require_ratio(config)
+        values = [*sorted({_ratio(text) for text in _split(ratios)})]
+    elif config.task.kind == "cs" and config.operator.ratio is None:
+        values = list(PUBLISHED_RATIOS)
+    else:
+        values = [ratio_of(config)]
+    return [replace(config, operator=replace(config.operator, ratio=value)) for value in values]
+
+
+def _ratio(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise InputError(f"--ratio {text!r} is not a number above 0 and at most 1", "give ratios like 0.1,0.3,0.5")
+    return value
+
+
+def _methods(names: Sequence[str] | None, weights: Path | None) -> list[str | None]:
+    from idmcli.reconstruction import METHODS
+
+    methods = list(dict.fromkeys(_split(names or ())))
+    for name in methods:
+        if name not in METHODS:
+            raise InputError(f"--method {name!r} is unknown", f"choose from {', '.join(METHODS)}")
+    if weights is not None and methods and all(METHODS[name].needs == "none" for name in methods):
+        raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
+    return [*methods] or [None]
+
+
+def _split(values: Sequence[str]) -> list[str]:
+    """The items of options that may be repeated and hold several, separated by commas."""
+    return [item.strip() for value in values for item in value.split(",")]
+
+
+def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, output: Output) -> None:
+    """Print the scores, and write them to ``out``."""
+    from idmcli.evaluation.tables import to_csv, to_json
+    from idmcli.io.atomic import write_text
+
+    config = benchmark.configs[0]
+    document = {
+        **to_json(scores, benchmark.published_colour()),
+        "measured": "luminance" if config.task.channels == 1 else "rgb",
+        "configuration": {
+            "task": asdict(config.task),
+            "operator": {key: value for key, value in asdict(config.operator).items() if key != "ratio"},
+        },
+        "device": str(benchmark.device),
+        "version": __version__,
+    }
+    if output.json:
+        for record in document["results"]:
+            output.result(record)
+    rest = {key: value for key, value in document.items() if key != "results"}
+    output.summary(
+        rest, f"{_table(scores, benchmark)}\n\nMeasured on {document['measured']}. {document['conventions']}"
+    )
+    if out is not None:
+        write_text(out / "scores.csv", to_csv(scores))
+        write_text(out / "scores.json", json.dumps(jsonable(document), indent=2, allow_nan=False) + "\n")
+        output.status(f"wrote {out / 'scores.csv'} and {out / 'scores.json'}")
+
+
+def _table(scores: Sequence[Score], benchmark: Benchmark) -> str:
+    """The table in Markdown, with its caption below."""
+    from rich import box
+    from rich.console import Console
+
+    from idmcli.evaluation.tables import to_table
+
+    table = to_table(scores, benchmark.published_colour())
+    table.box, caption, table.caption = box.MARKDOWN, table.caption, None
+    text = StringIO()
+    Console(file=text, width=1000, color_system=None).print(table)
+    lines = [line.strip() for line in text.getvalue().splitlines() if line.strip()]
+    return "\n".join([*lines, "", f"{caption}."])

@@ -1,0 +1,223 @@
+"""Options that commands share, and what turns them into values."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from idmcli.errors import InputError
+from idmcli.output import Output
+
+if TYPE_CHECKING:
+    from torch import device as Device
+
+    from idmcli.config import Loaded
+
+
+def _preset_names() -> list[str]:
+    from idmcli.config import list_presets
+
+    return [preset.name for preset in list_presets()]
+
+
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="A configuration that comes with idm; `idm presets` lists them.",
+        autocompletion=_preset_names,
+        rich_help_panel="Configuration",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A TOML file of your own, on top of the preset.",
+        rich_help_panel="Configuration",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change one value of the configuration; may be repeated.",
+        rich_help_panel="Configuration",
+    ),
+]
+PrintConfigOption = Annotated[
+    bool,
+    typer.Option(
+        "--print-config",
+        help="Print the merged configuration and the source of each value, then stop.",
+        rich_help_panel="Configuration",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.", rich_help_panel="Computation"),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.", rich_help_panel="Computation"),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, max=1024, help="CPU threads; PyTorch's choice if not given.", rich_help_panel="Computation"
+    ),
+]
+RatioOption = Annotated[
+    float | None,
+    typer.Option(
+        "--ratio",
+        help="Measurements per pixel, above 0 and at most 1; cs takes 0.3 if nothing else is said.",
+        rich_help_panel="Measurement",
+    ),
+]
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="idm, vamp, ddnm, tv, tikhonov or back-projection; the best for the task if not given.",
+        rich_help_panel="Reconstruction",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights for the methods that need some; those that come with idm if not given.",
+        rich_help_panel="Reconstruction",
+    ),
+]
+NoiseOption = Annotated[
+    float | None,
+    typer.Option(
+        "--noise",
+        metavar="SIGMA",
+        help="Standard deviation of the noise added to the measurements, for images in 0..1.",
+        rich_help_panel="Measurement",
+    ),
+]
+ColourOption = Annotated[
+    Literal["grey", "rgb"] | None,
+    typer.Option(
+        "--colour",
+        help="Measure the luminance of colour pictures, or each channel.",
+        rich_help_panel="Measurement",
+    ),
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files that exist.", rich_help_panel="Files")
+]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        help="Refuse pictures with more pixels (64 million if not given).",
+        rich_help_panel="Files",
+    ),
+]
+
+OUTPUT_FLAGS = {
+    "json": "Print one JSON object instead of text.",
+    "quiet": "Print results, warnings and errors only.",
+    "no-color": "Print without colours; the environment variable NO_COLOR does the same.",
+    "debug": "Print a traceback with an error.",
+}
+
+
+def output_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options --json, --quiet, --no-color and --debug.
+
+    :func:`idmcli.cli.main` reads their values before the command line is parsed, so that wrong usage
+    is reported in the form that was asked for. Here they are only declared.
+    """
+
+    @wraps(command)
+    def wrapper(**values: Any) -> None:
+        command(**{name: value for name, value in values.items() if name not in names})
+
+    signature = inspect.signature(command, eval_str=True)
+    names = {flag.replace("-", "_") for flag in OUTPUT_FLAGS}
+    declared = [
+        inspect.Parameter(
+            flag.replace("-", "_"),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False,
+            annotation=Annotated[bool, typer.Option(f"--{flag}", help=text, rich_help_panel="Output")],
+        )
+        for flag, text in OUTPUT_FLAGS.items()
+    ]
+    parameters = [*signature.parameters.values(), *declared]
+    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def read_output_flags(arguments: Sequence[str]) -> tuple[Output, bool]:
+    """The :class:`Output` that a command line asks for, and whether it wants tracebacks."""
+    options = set(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    output = Output(json="--json" in options, quiet="--quiet" in options, color="--no-color" not in options)
+    return output, "--debug" in options
+
+
+def output_of(context: typer.Context) -> Output:
+    """The channel of the running command to its user."""
+    output = context.find_object(Output)
+    assert output is not None, "commands are run by idmcli.cli.main"
+    output.command = command_name(context)
+    return output
+
+
+def command_name(context: typer.Context) -> str:
+    """The command a context belongs to, "presets show" for example; empty for ``idm`` itself."""
+    return context.command_path.removeprefix("idm").strip()
+
+
+CHANNELS = {"grey": 1, "rgb": 3, None: None}  # of --colour; None is "not given"
+
+
+def show_config(output: Output, loaded: Loaded) -> None:
+    """What --print-config prints."""
+    from dataclasses import asdict
+
+    from idmcli.config import render_with_sources
+
+    output.result({"config": asdict(loaded.config), "sources": loaded.sources}, render_with_sources(loaded))
+
+
+def choose_device(name: str, threads: int | None = None) -> Device:
+    """The device called ``name`` ("auto": the first GPU, or the CPU), with ``threads`` CPU threads.
+
+    Raises:
+        InputError: no such device; there is no silent fall-back to another one.
+    """
+    import re
+
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda:0" if found else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d{1,4})?", name):
+        raise InputError(f"--device {name} is not a device", "choose auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= found:
+        there = ", ".join(["cpu", *(f"cuda:{index}" for index in range(found))])
+        raise InputError(f"--device {name} is not there; found: {there}", "use --device auto to take what is there")
+    return device

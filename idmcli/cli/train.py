@@ -1,0 +1,126 @@
+"""``idm train``: from pictures to weights."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from idmcli.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    PresetOption,
+    PrintConfigOption,
+    SeedOption,
+    SetOption,
+    ThreadsOption,
+    choose_device,
+    output_flags,
+    output_of,
+    show_config,
+)
+from idmcli.errors import InputError
+
+if TYPE_CHECKING:
+    from idmcli.training.loop import Progress
+
+
+@output_flags
+def train(
+    context: typer.Context,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="DIR", help="Folder, file or pattern of pictures; may be repeated."),
+    ] = None,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    print_config: PrintConfigOption = False,
+    init: Annotated[
+        Path | None,
+        typer.Option("--init", metavar="WEIGHTS", help="Weights to start from: a prior, or the same kind."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Run folder; runs/PRESET if not given.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in its folder, with the configuration saved there.")
+    ] = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Train a network: first a prior (a noise estimator), then, from it, the whole reconstruction.
+
+    Example: idm train --preset prior-tiny --data photos, then
+    idm train --preset cs-tiny --data photos --init runs/prior-tiny/weights.safetensors
+    """
+    from idmcli.config import load_config, to_toml
+
+    output = output_of(context)
+    if preset is None and config is None and not resume and not settings:
+        raise InputError("nothing says what to train", "name a --preset; `idm presets` lists them")
+    folder = out or Path("runs") / (preset or "run")
+    flags = {"--seed": ("training.seed", seed), "--threads": ("training.threads", threads)}
+    if resume:
+        if config is not None or init is not None:
+            raise InputError(
+                "--resume takes its configuration and weights from the run", "leave out --config and --init"
+            )
+        if not (folder / "config.toml").is_file():
+            raise InputError(f"there is no run to resume in {str(folder)!r}", "name its folder with --out")
+        loaded = load_config(None, folder / "config.toml", settings or (), os.environ, flags)
+    else:
+        loaded = load_config(preset, config, settings or (), os.environ, flags)
+    if print_config:
+        return show_config(output, loaded)
+    if not data:
+        raise InputError("no pictures to train on", "name a folder with --data")
+
+    from idmcli.io.atomic import ensure_writable, write_text
+    from idmcli.models.checkpoints import save_weights
+    from idmcli.training.build import build_model, build_stage, initialise, load_images
+    from idmcli.training.loop import train as run_training
+    from idmcli.training.run_folder import RunFolder
+
+    settled = loaded.config
+    where = choose_device(device, settled.training.threads)
+    run = RunFolder(folder)
+    if run.config.exists() and not resume:
+        raise InputError(f"{str(folder)!r} holds a run already", "continue it with --resume, or choose another --out")
+    images = load_images(data, settled, output.warning)
+    model = build_model(settled)
+    if init is not None:
+        initialise(model, init)
+    stage = build_stage(settled, images, where)
+    ensure_writable(folder)
+    with run.locked():
+        write_text(run.config, to_toml(settled))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        output.status(f"{len(images)} pictures, {parameters / 1e6:.2f} M parameters, run folder {folder}")
+        with output.progress(settled.training.iterations, "iterations") as progress:
+            shown = 0
+
+            def report(line: Progress) -> None:
+                nonlocal shown
+                note = f"loss {line.loss:.4f}  {line.psnr:.2f} dB  {line.images_per_second:.1f} images/s"
+                progress.advance(line.iteration - shown, note=note)
+                shown = line.iteration
+                if line.validation:
+                    scores = "  ".join(f"{name} {value:.2f}" for name, value in line.validation.items())
+                    output.status(f"iteration {line.iteration}: {note}  validation: {scores}")
+
+            try:
+                average, last = run_training(model.to(where), stage, settled.training, run, report, resume=resume)
+            except (KeyboardInterrupt, SystemExit):
+                again = shlex.join(["idm", "train", "--resume", "--out", str(folder), *(f"--data={d}" for d in data)])
+                output.hint(f"stopped and saved; continue with: {again}")
+                raise
+        record = {"preset": preset, "iterations": settled.training.iterations, "pictures": len(images)}
+        save_weights(run.weights, average, training=record, half=True)
+    validation = dict(last.validation) if last else {}
+    scores = ", ".join(f"{name} {value:.2f} dB" for name, value in validation.items())
+    output.result({"weights": run.weights, "folder": folder, "validation": validation}, f"{run.weights}: {scores}")

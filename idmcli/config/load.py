@@ -1,0 +1,219 @@
+"""Merge the sources of a configuration, and report every problem in them at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from idmcli.config.presets import read_preset
+from idmcli.config.render import inline
+from idmcli.config.schema import Config, conflicts
+from idmcli.errors import ConfigError
+
+MAX_BYTES = 1_000_000
+SECTIONS: dict[str, type] = {name: kind for name, kind in get_type_hints(Config).items()}
+KEYS = {f"{section}.{key.name}" for section, kind in SECTIONS.items() for key in fields(kind)}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration and where each value came from.
+
+    Attributes:
+        config: the merged configuration.
+        sources: "section.key" to "default", "preset NAME", a file name, "environment IDM_X", "--set" or a flag.
+    """
+
+    config: Config
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value from one source, not yet checked."""
+
+    key: str
+    value: Any
+    source: str
+
+
+def load_config(
+    preset: str | None = None,
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, tuple[str, Any]] | None = None,
+) -> Loaded:
+    """Merge default < preset < file < environment < ``--set`` < flags.
+
+    Args:
+        preset: name of a shipped preset.
+        file: a TOML file of the user's.
+        overrides: ``section.key=value`` strings; values are TOML, anything else is a plain string.
+        env: the environment; ``IDM_SECTION__KEY`` variables count.
+        flags: flag name to (key, value), e.g. ``{"--ratio": ("operator.ratio", 0.3)}``; None is "not given".
+
+    Raises:
+        ConfigError: naming source, key, what was found and what is expected, for all problems together.
+    """
+    settings: list[Setting] = []
+    problems: list[str] = []
+    if preset is not None:
+        settings += _from_toml(read_preset(preset).text, f"preset {preset}", problems)
+    if file is not None:
+        settings += _from_toml(_read(file), str(file), problems)
+    settings += _from_environment(env or {})
+    settings += _from_overrides(overrides, problems)
+    settings += [Setting(key, value, name) for name, (key, value) in (flags or {}).items() if value is not None]
+
+    values: dict[str, Any] = {}
+    sources = {key: "default" for section, kind in SECTIONS.items() for key in _keys(section, kind)}
+    for setting in settings:
+        problem = _unknown(setting) or _check(setting, values)
+        if problem:
+            problems.append(f"{setting.source}: {problem}")
+        else:
+            sources[setting.key] = setting.source
+    config = Config(**{name: kind(**_section(values, name)) for name, kind in SECTIONS.items()})
+    if not problems:
+        for keys, expected in conflicts(config):
+            found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
+            problems.append(f"{found}: {expected}")
+    if problems:
+        several = f"{len(problems)} problems in the configuration:\n" if len(problems) > 1 else ""
+        hint = "`idm presets show NAME` prints a complete example; --print-config shows where each value comes from"
+        raise ConfigError(several + "\n".join(problems), hint)
+    return Loaded(config, sources)
+
+
+def _read(file: Path) -> str:
+    """Text of a configuration file of at most 1 MB; a UTF-8 byte-order mark is allowed."""
+    try:
+        if not file.exists():
+            raise ConfigError(f"{file} does not exist", "check the name given to --config")
+        if not file.is_file():
+            raise ConfigError(f"{file} is not a file", "--config takes one TOML file")
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}", "check its permissions") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{file} is larger than {MAX_BYTES // 10**6} MB", "a configuration is a short TOML file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{file} is not UTF-8 text (line {line})", "save it as UTF-8") from error
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not valid TOML: {error}", 'values look like key = 1 or key = "text"') from error
+    except (ValueError, RecursionError) as error:  # absurdly long integers, absurdly deep lists
+        raise ConfigError(f"{source} holds a value that cannot be read", "check its numbers and lists") from error
+
+
+def _from_toml(text: str, source: str, problems: list[str]) -> Iterator[Setting]:
+    for section, content in _parse(text, source).items():
+        if section in SECTIONS and isinstance(content, dict):
+            yield from (Setting(f"{section}.{key}", value, source) for key, value in content.items())
+        elif isinstance(content, dict):
+            problems.append(f"{source}: unknown section [{section}]{_closest(section, SECTIONS)}")
+        elif section in SECTIONS:
+            problems.append(f"{source}: {section} = {_show(content)}: expected a section, [{section}]")
+        else:
+            home = [key for key in sorted(KEYS) if key.endswith(f".{section}")]
+            problems.append(f"{source}: {section} stands outside any section{_closest(section, home)}")
+
+
+def _from_environment(env: Mapping[str, str]) -> Iterator[Setting]:
+    for name, text in sorted(env.items()):
+        section, separator, key = name.removeprefix("IDM_").lower().partition("__")
+        if name.startswith("IDM_") and separator:
+            yield Setting(f"{section}.{key}", _toml_value(text), f"environment {name}")
+
+
+def _from_overrides(overrides: Sequence[str], problems: list[str]) -> Iterator[Setting]:
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if separator:
+            yield Setting(key.strip(), _toml_value(text.strip()), "--set")
+        else:
+            problems.append(f"--set: {_show(override)} has no value; expected section.key=value")
+
+
+def _toml_value(text: str) -> Any:
+    """``text`` as a TOML value, or as it stands where it is none."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return table["value"] if list(table) == ["value"] else text
+
+
+def _unknown(setting: Setting) -> str:
+    """What is wrong with the name of a setting, or nothing."""
+    if setting.key in KEYS:
+        return ""
+    section, _, key = setting.key.partition(".")
+    if section not in SECTIONS:
+        return f"unknown section [{section}] in {setting.key}{_closest(section, SECTIONS)}"
+    elsewhere = [known for known in sorted(KEYS) if known.endswith(f".{key}")]
+    return f"unknown key {setting.key}{_closest(setting.key, elsewhere or KEYS)}"
+
+
+def _closest(name: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
+    candidates = sorted(known)
+    close = candidates if len(candidates) == 1 else get_close_matches(name, candidates, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _check(setting: Setting, values: dict[str, Any]) -> str:
+    """Store a valid value; what is wrong with an invalid one, or nothing."""
+    try:
+        values[setting.key] = _adapter(setting.key).validate_python(_tuples(setting.value))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"[{index}]" for index in first["loc"])
+        expected = first["msg"].removeprefix("Input should be ").replace("valid tuple", "list")
+        return f"{setting.key}{place} = {_show(setting.value)}: expected {expected}"
+    return ""
+
+
+@cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    section, _, name = key.partition(".")
+    hint = get_type_hints(SECTIONS[section], include_extras=True)[name]
+    return TypeAdapter(hint, config=ConfigDict(strict=True))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _show(value: Any) -> str:
+    text = inline(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _keys(section: str, kind: type) -> list[str]:
+    return [f"{section}.{key.name}" for key in fields(kind)]
+
+
+def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")}
+
+
+def value_of(config: Config, key: str) -> Any:
+    """The value of a key, "operator.ratio" for example."""
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)

@@ -1,0 +1,45 @@
+"""Configurations as TOML text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from idmcli.config.schema import Config
+from idmcli.output import escape
+
+if TYPE_CHECKING:
+    from idmcli.config.load import Loaded
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML that loads back to an equal one; keys without a value are left out."""
+    sections = []
+    for section, content in asdict(config).items():
+        lines = [f"{key} = {inline(value)}" for key, value in content.items() if value is not None]
+        sections.append("\n".join([f"[{section}]", *lines]))
+    return "\n\n".join(sections) + "\n"
+
+
+def render_with_sources(loaded: Loaded) -> str:
+    """Like :func:`to_toml`, with the source of each value as a comment."""
+    sections = []
+    for section, content in asdict(loaded.config).items():
+        lines = [f"[{section}]"]
+        for key, value in content.items():
+            setting = f"# {key} is not set" if value is None else f"{key} = {inline(value)}"
+            lines.append(f"{setting:<32}  # {escape(loaded.sources[f'{section}.{key}'])}")
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections)
+
+
+def inline(value: Any) -> str:
+    """A value in TOML notation, on one line."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(inline, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {inline(item)}" for key, item in value.items()) + "}"
+    return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")

@@ -1,0 +1,52 @@
+"""The error hierarchy and the exit codes it maps to.
+
+The core raises these; only :func:`idmcli.cli.main` prints them. Codes: 0 ok, 1 a requested check
+failed, 2 usage, configuration or input, 3 numerical failure, 4 out of resources, 70 internal error,
+130 / 143 stopped by Ctrl-C / SIGTERM.
+"""
+
+from __future__ import annotations
+
+
+class IdmError(Exception):
+    """A failure the user can act on.
+
+    Args:
+        message: what went wrong and where, one sentence.
+        hint: what to do next, or an empty string.
+    """
+
+    exit_code = 70
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class CheckFailed(IdmError):
+    """A check the user asked for (a threshold, a gate) did not hold."""
+
+    exit_code = 1
+
+
+class InputError(IdmError):
+    """Wrong usage, or an input file, option or combination of them that cannot be used."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """A configuration with one or more problems, all reported at once."""
+
+
+class NumericalError(IdmError):
+    """A computation left the finite numbers or did not converge."""
+
+    exit_code = 3
+
+
+class ResourceError(IdmError):
+    """Out of memory, disk space or permission to write."""
+
+    exit_code = 4

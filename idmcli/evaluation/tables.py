@@ -1,0 +1,166 @@
+"""From scores of single images to summaries, CSV, JSON and a table; none depends on the order of the scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from idmcli.evaluation.metrics import CONVENTIONS
+from idmcli.evaluation.published import Colour, Figure, published, source
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, order=True)
+class Score:
+    """How well one method reconstructed one image.
+
+    Attributes:
+        dataset: name of the image's folder.
+        method: name of the method.
+        ratio: sampling ratio in (0, 1].
+        image: file name.
+        psnr: in dB; infinite for a perfect reconstruction.
+        ssim: NaN for an image smaller than the window.
+        seconds: wall-clock time of the reconstruction.
+    """
+
+    dataset: str
+    method: str
+    ratio: float
+    image: str
+    psnr: float
+    ssim: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and population standard deviation (divided by n) of a method's scores at one ratio over n images.
+
+    A mean over an infinite PSNR is infinite and its deviation NaN; over a NaN both are NaN.
+    """
+
+    dataset: str
+    method: str
+    ratio: float
+    n: int
+    psnr: float
+    psnr_std: float
+    ssim: float
+    ssim_std: float
+    seconds: float
+
+
+def summarise(scores: Iterable[Score]) -> list[Summary]:
+    """One summary per (dataset, method, ratio), sorted by these."""
+    summaries = []
+    for (dataset, method, ratio), group in groupby(sorted(scores), lambda s: (s.dataset, s.method, s.ratio)):
+        rows = list(group)
+        psnr, psnr_std = _mean_std([s.psnr for s in rows])
+        ssim, ssim_std = _mean_std([s.ssim for s in rows])
+        seconds, _ = _mean_std([s.seconds for s in rows])
+        summaries.append(Summary(dataset, method, ratio, len(rows), psnr, psnr_std, ssim, ssim_std, seconds))
+    return summaries
+
+
+def to_csv(scores: Iterable[Score]) -> str:
+    """One row per image, then one per summary with "mean" for the image; ``inf`` and ``nan`` spelled so."""
+    scores = sorted(scores)
+    means = [Score(s.dataset, s.method, s.ratio, "mean", s.psnr, s.ssim, s.seconds) for s in summarise(scores)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["dataset", "method", "ratio", "image", "psnr_db", "ssim", "seconds"])
+    for s in [*scores, *means]:
+        writer.writerow(
+            [s.dataset, s.method, f"{s.ratio:g}", s.image, *(f"{v:.6f}" for v in (s.psnr, s.ssim, s.seconds))]
+        )
+    return text.getvalue()
+
+
+def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dict[str, Any]:
+    """Everything, JSON-able: what is not finite becomes null, with a ``<key>_reason`` beside it.
+
+    ``colour`` is that of the published figures; None for scores that none of them can be compared with.
+    """
+    scores = sorted(scores)
+    summaries = summarise(scores)
+    figures = [
+        {"dataset": dataset, "method": method, "ratio": ratio} | asdict(figure)
+        for dataset, ratio in sorted({(s.dataset, s.ratio) for s in summaries})
+        for method, figure in _figures(dataset, ratio, colour).items()
+    ]
+    return {
+        "results": [_finite(asdict(s)) for s in scores],
+        "summary": [_finite(asdict(s)) for s in summaries],
+        "published": figures,
+        "published_source": source() if figures else None,
+        "conventions": CONVENTIONS,
+    }
+
+
+def to_table(scores: Iterable[Score], colour: Colour | None = "luminance") -> Table:
+    """A table of the means, a column per ratio, with the published figures (see :func:`to_json`) below them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    summaries = summarise(scores)
+    ratios = sorted({s.ratio for s in summaries})
+    table = Table("data", "method", *(f"{100 * ratio:g} %" for ratio in ratios))
+    table.caption = "PSNR in dB ± standard deviation over images / SSIM"
+    for dataset, group in groupby(summaries, lambda s: s.dataset):
+        for method, own in groupby(group, lambda s: s.method):
+            by_ratio = {s.ratio: _cell(s.psnr, s.psnr_std, s.ssim) for s in own}
+            table.add_row(Text(dataset), Text(method), *(by_ratio.get(ratio, "") for ratio in ratios))
+        figures = {ratio: _figures(dataset, ratio, colour) for ratio in ratios}
+        for method in dict.fromkeys(name for by_method in figures.values() for name in by_method):
+            found = [figures[ratio].get(method) for ratio in ratios]
+            cells = ["" if f is None else _cell(f.psnr, f.psnr_std, f.ssim) for f in found]
+            table.add_row(Text(dataset), Text(f"{method} (published)"), *cells, style="dim")
+        if any(figures.values()):
+            table.caption += f". Published: {source()}"
+        table.add_section()
+    return table
+
+
+def _figures(dataset: str, ratio: float, colour: Colour | None) -> dict[str, Figure]:
+    return {} if colour is None else published(dataset, ratio, colour)
+
+
+def _mean_std(values: list[float]) -> tuple[float, float]:
+    """Exactly summed, so that the order of the values cannot matter."""
+    mean = math.fsum(values) / len(values)
+    if not math.isfinite(mean):
+        return mean, math.nan
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
+
+
+def _cell(psnr: float, std: float | None, ssim: float | None) -> str:
+    deviation = "" if std is None or math.isnan(std) else f" ± {std:.2f}"
+    similarity = "" if ssim is None or math.isnan(ssim) else f" / {ssim:.4f}"
+    return f"{psnr:.2f}{deviation}{similarity}"
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            result[key] = None
+            result[f"{key}_reason"] = _reason(key, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _reason(key: str, value: float) -> str:
+    if math.isinf(value):
+        return "infinite: an image equals its reference"
+    if key.startswith("psnr"):
+        return "undefined: an image equals its reference"
+    return "undefined: an image is smaller than the 7x7 window"

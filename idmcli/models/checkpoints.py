@@ -1,0 +1,126 @@
+"""Weights files: safetensors that describe themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from idmcli.errors import InputError, NumericalError
+from idmcli.io.atomic import write_bytes
+from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+
+SCHEMA = 1
+_KEY = "idm_weights"
+
+Model = Denoiser | InvertibleDiffusion
+
+
+def kind_of(model: Model) -> str:
+    """ "prior" (a noise estimator) or "idm" (the wired sampler)."""
+    return "prior" if isinstance(model, Denoiser) else "idm"
+
+
+def shipped_weights(name: str) -> Path:
+    """The path of weights that come with idm: "prior-tiny" or "cs-tiny"."""
+    return Path(str(files("idmcli") / "weights" / f"{name}.safetensors"))
+
+
+def save_weights(path: Path, model: Model, *, training: Mapping[str, Any], half: bool = False) -> None:
+    """Write a model with its configuration, atomically; equal models give equal bytes.
+
+    Args:
+        path: ``.safetensors``.
+        model: the model.
+        training: how it was trained, JSON-able; kept for the record.
+        half: store matrices and kernels as float16; scalars and curves stay float32.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+    record = {
+        "schema": SCHEMA,
+        "kind": kind_of(model),
+        "config": asdict(model.config),
+        "training": dict(training),
+        "sha256": _digest(tensors),
+    }
+    write_bytes(path, save(tensors, {_KEY: json.dumps(record, sort_keys=True)}))
+
+
+def load_weights(path: Path) -> Model:
+    """Build the model that a weights file describes, in float32 and evaluation mode.
+
+    Raises:
+        InputError: the file is missing, damaged, no weights file, from a newer version, or its
+            tensors do not fit its configuration.
+        NumericalError: a weight is not finite.
+    """
+    record, tensors = _read(path)
+    try:
+        if record["schema"] > SCHEMA:
+            raise InputError(f"{str(path)!r} was written by a newer idm (schema {record['schema']})", "update idm")
+        if record["sha256"] != _digest(tensors):
+            raise InputError(f"{str(path)!r} is damaged: it does not match its checksum", "copy it again")
+        model: Model
+        if record["kind"] == "prior":
+            model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
+        else:
+            model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InputError(f"{str(path)!r} has metadata that cannot be read", "make it with `idm train`") from error
+    _check(path, model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+    return model.eval().requires_grad_(False)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError(f"there is no weights file {str(path)!r}", "train one with `idm train`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return json.loads(metadata[_KEY]), tensors
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            f"{str(path)!r} is not a readable weights file: {error}", "pickled checkpoints are not loaded"
+        ) from error
+    except KeyError:
+        raise InputError(f"{str(path)!r} holds no idm weights", "make them with `idm train`") from None
+
+
+def _check(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    problems = [f"{name} is missing" for name in expected if name not in found]
+    problems += [f"{name} is unknown" for name in found if name not in expected]
+    problems += [
+        f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected
+        if name in found and found[name].shape != expected[name].shape
+    ]
+    if problems:
+        listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+        raise InputError(f"{str(path)!r} does not fit its own configuration: {listed}")
+    for name, tensor in found.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise NumericalError(f"{str(path)!r} holds values that are not finite, in {name}", "train it again")
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""The injector U-Net: a noise estimator whose blocks are reversible groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from idmcli.models.injector import Injection, Injector
+from idmcli.reversible.coupling import ReversibleGroup
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Shape of an :class:`InjectorUNet`.
+
+    Attributes:
+        image_channels: 1 or 3.
+        patch: side of the pixel-unshuffle in front of the network.
+        channels: feature channels per scale, finest first; each scale halves the resolution.
+        blocks: residual blocks per scale on the way down and again on the way up (once at the coarsest).
+        steps: T, the number of injector sets; 0 builds a plain noise estimator.
+        injector_kernel: 1 or 3.
+        v: initial mixing weight of the second-level couplings.
+    """
+
+    image_channels: int = 1
+    patch: int = 2
+    channels: tuple[int, ...] = (48, 96, 192)
+    blocks: tuple[int, ...] = (2, 2, 2)
+    steps: int = 0
+    injector_kernel: int = 1
+    v: float = 0.5
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))``; the second convolution starts at zero."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, injection: Injection | None = None) -> Tensor:
+        residual: Tensor = self.conv2(F.relu(self.conv1(x), inplace=True))
+        return x + residual
+
+
+class InjectorUNet(nn.Module):
+    """Noise estimate of an image, (B, C, H, W) to the same shape; H and W multiples of :attr:`multiple`.
+
+    Every scale is one reversible group (residual block, injector, residual block, ...); changes of
+    resolution and the additive skips lie between the groups.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.multiple = config.patch * 2 ** (len(config.channels) - 1)
+        scales = list(zip(config.channels, config.blocks, strict=True))
+        pairs = list(zip(config.channels, config.channels[1:], strict=False))
+        outer = config.image_channels * config.patch**2
+        self.conv_in = nn.Conv2d(outer, config.channels[0], 3, padding=1)
+        self.down = nn.ModuleList(self._group(level, *scale) for level, scale in enumerate(scales[:-1]))
+        self.downsample = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.middle = self._group(len(scales) - 1, *scales[-1])
+        self.upsample = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
+        self.up = nn.ModuleList(self._group(level, *scale) for level, scale in enumerate(scales[:-1]))
+        self.conv_out = nn.Conv2d(config.channels[0], outer, 3, padding=1)
+
+    def _group(self, level: int, channels: int, blocks: int) -> ReversibleGroup:
+        c = self.config
+        modules: list[nn.Module] = []
+        for _ in range(blocks):
+            modules.append(ResidualBlock(channels))
+            modules.append(Injector(channels, c.patch * 2**level, c.steps, c.image_channels, c.injector_kernel))
+        return ReversibleGroup(modules, c.v)
+
+    def forward(self, x: Tensor, injection: Injection | None = None) -> Tensor:
+        x = self.conv_in(F.pixel_unshuffle(x, self.config.patch))
+        skips: list[Tensor] = []
+        for group, downsample in zip(self.down, self.downsample, strict=True):
+            x = group(x, injection)
+            skips.append(x)
+            x = downsample(x)
+        x = self.middle(x, injection)
+        for group, upsample in zip(reversed(self.up), reversed(self.upsample), strict=True):
+            x = group(upsample(x) + skips.pop(), injection)
+        return F.pixel_shuffle(self.conv_out(x), self.config.patch)

@@ -1,0 +1,226 @@
+"""Block compressed sensing with orthonormal Gaussian rows and an optional global permutation of the pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.gaussian import orthonormal_rows
+from idmcli.operators.linear_map import linear_map
+from idmcli.operators.spec import (
+    check_arrays,
+    check_digest,
+    check_fraction,
+    check_image_shape,
+    check_keys,
+    check_seed,
+    digest,
+)
+
+MAX_BLOCK = 64
+
+
+class CompressedSensing(LinearOperator):
+    """``y = Phi P x``: each vector of B^2 pixels of the zero-padded image is measured by the same q rows.
+
+    P is a permutation of all pixels of the padded image, cut into consecutive vectors ("global", the
+    structurally random operator of Chen et al., TPAMI 2025), or the B x B blocks of the image in
+    row-major order ("none"). Channels share Phi and P. y is (batch, C, vectors, q), q = ceil(ratio B^2).
+
+    The domain is the unpadded image. Without padding A A^T = I; with padding the operator is not tight
+    and A+ takes a few conjugate gradient iterations, while :meth:`padded` is tight in both cases.
+    Phi is kept in float64 and rounded to the precision of the input.
+
+    Args:
+        image_shape: (C, H, W) before padding.
+        ratio: measurements per pixel, in (0, 1].
+        block: B, from 1 to 64.
+        seed: of Phi, the first q rows of one orthonormal matrix, so that ratios share their rows.
+        permutation: "global", "none", or the indices themselves (integers, one per padded pixel).
+        permutation_seed: of the global permutation; ``seed`` if not given. Drawing a new one is cheap.
+        phi: orthonormal rows (q, B^2) to use instead of the seeded ones.
+
+    Raises:
+        InputError: an argument is out of range, phi is not orthonormal or the indices are no permutation.
+    """
+
+    kind = "cs"
+    phi: Tensor
+    permutation: Tensor | None
+    inverse_permutation: Tensor | None
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        ratio: float,
+        *,
+        block: int = 32,
+        seed: int = 0,
+        permutation: str | Tensor = "global",
+        permutation_seed: int | None = None,
+        phi: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_shape = channels, height, width = check_image_shape(image_shape)
+        self._ratio = check_fraction("sampling ratio", ratio)
+        if isinstance(block, bool) or not isinstance(block, int) or not 1 <= block <= MAX_BLOCK:
+            raise InputError(f"The block size is {block!r}.", f"It must be an integer from 1 to {MAX_BLOCK}.")
+        self.block = block
+        self.seed = None if phi is not None else check_seed("seed of the matrix", seed)
+        rows = math.ceil(self._ratio * block**2 - 1e-9)  # 0.07 * 100 is 7.000000000000001
+        if phi is None:
+            phi = orthonormal_rows(block**2, seed, rows)
+        else:
+            _check_orthonormal(phi, (rows, block**2))
+        self.register_buffer("phi", phi.contiguous(), persistent=False)
+
+        self._padded_shape = channels, -(-height // block) * block, -(-width // block) * block
+        pixels = self._padded_shape[1] * self._padded_shape[2]
+        self.measurement_shape = (channels, pixels // block**2, rows)
+        self.tight = self._padded_shape == self.image_shape
+
+        self.permutation_kind = permutation if isinstance(permutation, str) else "given"
+        self.permutation_seed = None
+        if self.permutation_kind == "global":
+            given = seed if permutation_seed is None else permutation_seed
+            self.permutation_seed = check_seed("seed of the permutation", given)
+            permutation = _random_permutation(pixels, self.permutation_seed)
+        elif permutation_seed is not None:
+            raise InputError("A permutation seed is given without a global permutation.", "Remove one of them.")
+        if isinstance(permutation, str):
+            if permutation != "none":
+                raise InputError(f"The permutation is '{permutation}'.", "It must be 'global' or 'none'.")
+            self.permutation = self.inverse_permutation = None
+        else:
+            self.register_buffer("permutation", permutation, persistent=False)
+            self.register_buffer("inverse_permutation", _invert(permutation, pixels), persistent=False)
+
+    @property
+    def padded_shape(self) -> tuple[int, int, int]:
+        return self._padded_shape
+
+    def padded(self) -> CompressedSensing:
+        if self.tight:
+            return self
+        spec = {**self.to_spec(), "image_shape": list(self.padded_shape)}
+        operator = self.from_spec(spec, self.arrays())
+        return operator.to(device=self.phi.device, dtype=self.phi.dtype)
+
+    def A(self, x: Tensor) -> Tensor:
+        self.check_image(x)
+        return linear_map(x, self._measure, self._back_project)
+
+    def AT(self, y: Tensor) -> Tensor:
+        self.check_measurements(y)
+        return linear_map(y, self._back_project, self._measure)
+
+    def _measure(self, x: Tensor) -> Tensor:
+        return self._vectors(self.pad(x)) @ self.phi.to(x.dtype).T
+
+    def _back_project(self, y: Tensor) -> Tensor:
+        return self.crop(self._image(y @ self.phi.to(y.dtype)))
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        """P: padded images to vectors, (batch, C, vectors, B^2)."""
+        b = self.block
+        if self.permutation is not None:
+            return x.flatten(2).index_select(2, self.permutation).view(*x.shape[:2], -1, b * b)
+        blocks = x.reshape(*x.shape[:2], x.shape[2] // b, b, -1, b).transpose(3, 4)
+        return blocks.reshape(*x.shape[:2], -1, b * b)
+
+    def _image(self, v: Tensor) -> Tensor:
+        """P^T: the inverse of :meth:`_vectors`."""
+        b, (_, height, width) = self.block, self.padded_shape
+        if self.inverse_permutation is not None:
+            return v.flatten(2).index_select(2, self.inverse_permutation).view(*v.shape[:2], height, width)
+        blocks = v.view(*v.shape[:2], height // b, width // b, b, b).transpose(3, 4)
+        return blocks.reshape(*v.shape[:2], height, width)
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        arrays = {} if self.seed is not None else {"phi": self.phi}
+        if self.permutation_kind == "given" and self.permutation is not None:
+            arrays["permutation"] = self.permutation
+        return arrays
+
+    def to_spec(self) -> Spec:
+        """``seed`` is null when phi, and ``permutation`` "given" when the permutation, is among the arrays."""
+        return {
+            "kind": self.kind,
+            "image_shape": list(self.image_shape),
+            "ratio": self._ratio,
+            "block": self.block,
+            "seed": self.seed,
+            "permutation": self.permutation_kind,
+            "permutation_seed": self.permutation_seed,
+            "phi_sha256": digest(self.phi.float()),
+            "permutation_sha256": None if self.permutation is None else digest(self.permutation),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
+        name = "cs specification"
+        optional: dict[str, tuple[type | None, ...]] = {
+            "block": (int,),
+            "seed": (int, None),
+            "permutation": (str,),
+            "permutation_seed": (int, None),
+            "phi_sha256": (str, None),
+            "permutation_sha256": (str, None),
+        }
+        check_keys(name, spec, {"kind": (str,), "image_shape": (list,), "ratio": (float,)}, optional)
+        seeded = spec.get("seed", 0) is not None
+        given = spec.get("permutation") == "given"
+        check_arrays(name, arrays, [*([] if seeded else ["phi"]), *(["permutation"] if given else [])])
+        operator = cls(
+            check_image_shape(spec["image_shape"]),
+            spec["ratio"],
+            block=spec.get("block", 32),
+            seed=spec.get("seed") or 0,
+            permutation=arrays["permutation"] if given else spec.get("permutation", "global"),
+            permutation_seed=spec.get("permutation_seed"),
+            phi=None if seeded else arrays["phi"],
+        )
+        check_digest("sampling matrix", operator.phi.float(), spec.get("phi_sha256"))
+        if operator.permutation is not None:
+            check_digest("permutation", operator.permutation, spec.get("permutation_sha256"))
+        return operator
+
+
+def _random_permutation(count: int, seed: int) -> Tensor:
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return torch.from_numpy(generator.permutation(count).astype(np.int64, copy=False))
+
+
+def _invert(permutation: Tensor, count: int) -> Tensor:
+    if permutation.dtype != torch.int64 or permutation.shape != (count,):
+        raise InputError(
+            f"The permutation has shape {tuple(permutation.shape)} and type {permutation.dtype}.",
+            f"It must hold {count} int64 indices, one per pixel of the padded image.",
+        )
+    inverse = torch.full_like(permutation, -1)
+    if bool(((permutation >= 0) & (permutation < count)).all()):
+        inverse[permutation] = torch.arange(count, device=permutation.device)
+    if bool((inverse < 0).any()):
+        raise InputError("The permutation does not hold every pixel index once.", "Correct the array.")
+    return inverse
+
+
+def _check_orthonormal(phi: Tensor, shape: tuple[int, int]) -> None:
+    if tuple(phi.shape) != shape or phi.dtype not in (torch.float32, torch.float64):
+        raise InputError(
+            f"The sampling matrix has shape {tuple(phi.shape)} and type {phi.dtype}.",
+            f"This ratio and block size need {shape} in float32 or float64.",
+        )
+    gram = phi.double() @ phi.double().T
+    error = float((gram - torch.eye(shape[0], dtype=gram.dtype, device=gram.device)).abs().max())
+    if not error < 1e-5:
+        raise InputError(
+            f"The rows of the sampling matrix are not orthonormal (error {error:.1e}).", "Orthonormalise them first."
+        )

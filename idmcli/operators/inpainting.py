@@ -1,0 +1,71 @@
+"""Inpainting: some pixels of the image are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from torch import Tensor
+
+from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.masks import PIXEL_MASKS, check_mask, make_mask
+from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest
+
+
+class Inpainting(LinearOperator):
+    """``y``: the M kept pixels in row-major order, (batch, C, M); the channels share the mask.
+
+    Args:
+        image_shape: (C, H, W).
+        mask: (H, W), 1 = kept; or its description, ``{"type": "random", "ratio": 0.5, "seed": 0}`` or
+            ``{"type": "boxes", "boxes": [[top, left, height, width], ...]}`` (what the boxes cover is lost).
+
+    Raises:
+        InputError: the mask keeps nothing, is not binary, or does not fit the image.
+    """
+
+    kind = "inpainting"
+    tight = True
+    mask: Tensor
+    index: Tensor
+
+    def __init__(self, image_shape: tuple[int, int, int], mask: Tensor | Mapping[str, Any]) -> None:
+        super().__init__()
+        self.image_shape = channels, height, width = check_image_shape(image_shape)
+        self.description = {"type": "given"} if isinstance(mask, Tensor) else dict(mask)
+        kept = mask if isinstance(mask, Tensor) else make_mask(mask, (height, width), PIXEL_MASKS)
+        self.register_buffer("mask", check_mask(kept, (height, width)), persistent=False)
+        self.register_buffer("index", self.mask.flatten().nonzero().flatten(), persistent=False)
+        self.measurement_shape = (channels, len(self.index))
+
+    def A(self, x: Tensor) -> Tensor:
+        self.check_image(x)
+        return x.flatten(2).index_select(2, self.index)
+
+    def AT(self, y: Tensor) -> Tensor:
+        self.check_measurements(y)
+        _, height, width = self.image_shape
+        zeros = y.new_zeros(*y.shape[:2], height * width)
+        return zeros.index_copy(2, self.index, y).view(*y.shape[:2], height, width)
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        return {"mask": self.mask} if self.description["type"] == "given" else {}
+
+    def to_spec(self) -> Spec:
+        return {
+            "kind": self.kind,
+            "image_shape": list(self.image_shape),
+            "mask": dict(self.description),
+            "mask_sha256": digest(self.mask),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
+        name = "inpainting specification"
+        required = {"kind": (str,), "image_shape": (list,), "mask": (dict,)}
+        check_keys(name, spec, required, {"mask_sha256": (str, None)})
+        given = spec["mask"].get("type") == "given"
+        check_arrays(name, arrays, ["mask"] if given else [])
+        operator = cls(check_image_shape(spec["image_shape"]), arrays["mask"] if given else spec["mask"])
+        check_digest("mask", operator.mask, spec.get("mask_sha256"))
+        return operator

@@ -1,0 +1,183 @@
+"""Sampling masks: pixels for inpainting, k-space points for MRI.
+
+A mask is a boolean (H, W) array, True where sampled. K-space masks have DC at the corner [0, 0]
+(numpy's FFT order); :func:`to_centre` and :func:`to_corner` change the convention. Phase encoding
+runs along the columns: a Cartesian mask samples whole columns.
+
+A mask is described by a mapping: ``{"type": NAME, ...}`` with the options of the function of that name.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.operators.spec import Types, check_fraction, check_keys, check_seed
+
+Mask = NDArray[np.bool_]
+Shape = tuple[int, int]
+
+
+def to_centre(mask: Mask) -> Mask:
+    """DC from the corner to [H // 2, W // 2]."""
+    return np.fft.fftshift(mask)
+
+
+def to_corner(mask: Mask) -> Mask:
+    """DC from [H // 2, W // 2] to the corner."""
+    return np.fft.ifftshift(mask)
+
+
+def negate_frequencies(mask: Mask) -> Mask:
+    """``m(-k)``, DC at the corner, any size."""
+    return np.roll(np.flip(mask, (0, 1)), (1, 1), (0, 1))
+
+
+def random_pixels(shape: Shape, *, ratio: float, seed: int = 0) -> Mask:
+    """``round(ratio H W)`` pixels, at least one, drawn uniformly without replacement."""
+    count = shape[0] * shape[1]
+    kept = max(1, round(check_fraction("kept ratio", ratio) * count))
+    mask = np.zeros(count, bool)
+    mask[_generator(seed).permutation(count)[:kept]] = True
+    return mask.reshape(shape)
+
+
+def boxes(shape: Shape, *, boxes: Sequence[Sequence[int]]) -> Mask:
+    """Everything but the boxes (top, left, height, width), which must lie inside the image."""
+    mask = np.ones(shape, bool)
+    for box in boxes:
+        if not isinstance(box, list | tuple) or len(box) != 4 or any(type(n) is not int for n in box):
+            raise InputError(f"The box {box!r} is no box.", "Give four integers: top, left, height, width.")
+        top, left, height, width = box
+        if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
+            raise InputError(
+                f"The box {box!r} (top, left, height, width) is not inside the {shape[0]} x {shape[1]} image.",
+                "Move or shrink it.",
+            )
+        mask[top : top + height, left : left + width] = False
+    return mask
+
+
+def cartesian_equispaced(shape: Shape, *, acceleration: float, centre_fraction: float = 0.08) -> Mask:
+    """``round(W / acceleration)`` columns: the central ones, the rest spread evenly over the others."""
+
+    def evenly(outside: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        return outside[((np.arange(count) + 0.5) * len(outside) / max(count, 1)).astype(np.int64)]
+
+    return _cartesian(shape, acceleration, centre_fraction, evenly)
+
+
+def cartesian_random(shape: Shape, *, acceleration: float, centre_fraction: float = 0.08, seed: int = 0) -> Mask:
+    """``round(W / acceleration)`` columns: the central ones, the rest drawn uniformly from the others."""
+    generator = _generator(seed)
+    return _cartesian(
+        shape, acceleration, centre_fraction, lambda outside, count: generator.permutation(outside)[:count]
+    )
+
+
+def _cartesian(
+    shape: Shape,
+    acceleration: float,
+    centre_fraction: float,
+    choose: Callable[[NDArray[np.int64], int], NDArray[np.int64]],
+) -> Mask:
+    width = shape[1]
+    if not 1 <= acceleration <= width:
+        raise InputError(f"The acceleration is {acceleration!r}.", f"It must be from 1 to the {width} columns.")
+    if not 0 <= centre_fraction <= 1:
+        raise InputError(f"The centre fraction is {centre_fraction!r}.", "It must be from 0 to 1.")
+    total, centre = round(width / acceleration), round(width * centre_fraction)
+    if centre > total:
+        raise InputError(
+            f"The centre alone has {centre} of {width} columns, an acceleration of {acceleration:g} leaves {total}.",
+            "Lower the centre fraction or the acceleration.",
+        )
+    first = width // 2 - centre // 2
+    columns = np.zeros(width, bool)
+    columns[first : first + centre] = True
+    columns[choose(np.flatnonzero(~columns), total - centre)] = True
+    return to_corner(np.broadcast_to(columns, shape).copy())
+
+
+def radial(shape: Shape, *, lines: int | None = None, fraction: float | None = None) -> Mask:
+    """Pseudo-radial: equally spaced lines through DC, rounded to the grid, conjugate-symmetric.
+
+    Args:
+        lines: their number; or
+        fraction: in (0, 1], the smallest number of lines that keeps as much.
+    """
+    if (lines is None) == (fraction is None):
+        raise InputError("A radial mask has either 'lines' or 'fraction'.", "Give exactly one of them.")
+    if fraction is not None:
+        check_fraction("kept fraction", fraction)
+        enough = 4 * max(shape)
+        lines = 1 + bisect_left(range(1, enough), fraction, key=lambda n: _radial(shape, n).mean())
+    if lines is None or isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
+        raise InputError(f"The number of lines is {lines!r}.", "It must be an integer >= 1.")
+    return _radial(shape, lines)
+
+
+def _radial(shape: Shape, lines: int) -> Mask:
+    height, width = shape
+    rows, columns = np.arange(height) - height // 2, np.arange(width) - width // 2
+    mask = np.zeros(shape, bool)
+    for angle in np.pi * np.arange(lines) / lines:
+        cos, sin = np.cos(angle), np.sin(angle)
+        if abs(cos) >= abs(sin):  # one point per column, else one per row: no gaps
+            r, c = np.rint(columns * (sin * height) / (cos * width)).astype(int), columns
+        else:
+            r, c = rows, np.rint(rows * (cos * width) / (sin * height)).astype(int)
+        inside = (r >= rows[0]) & (r <= rows[-1]) & (c >= columns[0]) & (c <= columns[-1])
+        mask[r[inside] + height // 2, c[inside] + width // 2] = True
+    mask = to_corner(mask)
+    return mask | negate_frequencies(mask)
+
+
+class MaskKind(NamedTuple):
+    make: Callable[..., Mask]
+    required: Mapping[str, Types]
+    optional: Mapping[str, Types]
+
+
+PIXEL_MASKS = {
+    "random": MaskKind(random_pixels, {"ratio": (float,)}, {"seed": (int,)}),
+    "boxes": MaskKind(boxes, {"boxes": (list,)}, {}),
+}
+_CARTESIAN: Mapping[str, Types] = {"acceleration": (float,)}
+KSPACE_MASKS = {
+    "equispaced": MaskKind(cartesian_equispaced, _CARTESIAN, {"centre_fraction": (float,)}),
+    "random": MaskKind(cartesian_random, _CARTESIAN, {"centre_fraction": (float,), "seed": (int,)}),
+    "radial": MaskKind(radial, {}, {"lines": (int,), "fraction": (float,)}),
+}
+
+
+def make_mask(description: Mapping[str, Any], shape: Shape, kinds: Mapping[str, MaskKind]) -> Tensor:
+    """The boolean (H, W) mask that a description names; InputError if it cannot be made."""
+    name = description.get("type")
+    if not isinstance(name, str) or name not in kinds:
+        raise InputError(f"The mask type is {name!r}.", f"Known types: {', '.join(sorted(kinds))}.")
+    kind = kinds[name]
+    check_keys(f"'{name}' mask", description, {"type": (str,), **kind.required}, kind.optional)
+    return torch.from_numpy(kind.make(shape, **{k: v for k, v in description.items() if k != "type"}))
+
+
+def check_mask(mask: Tensor, shape: Shape) -> Tensor:
+    """The mask as booleans; InputError unless it is (H, W), holds only 0 and 1, and keeps something."""
+    if tuple(mask.shape) != shape:
+        raise InputError(f"The mask has shape {tuple(mask.shape)}.", f"It must be {shape}, like the image.")
+    if not bool(((mask == 0) | (mask == 1)).all()):
+        raise InputError("The mask holds values other than 0 and 1.", "Scale or threshold it first.")
+    if not bool(mask.any()):
+        raise InputError("The mask is all zero: nothing is measured.", "Use a mask that keeps something (1 = kept).")
+    return mask != 0
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(check_seed("mask seed", seed)))

@@ -1,0 +1,160 @@
+"""Magnetic resonance imaging: some points of the Fourier transform are known, for one coil or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.conjugate_gradient import Solution
+from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
+from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest, finite
+
+
+class MRI(LinearOperator):
+    """``y_c = M F (S_c x)``: the M sampled points of each coil's orthonormal DFT, complex, (batch, coils, M).
+
+    DC is at the corner of the mask, and the points are in row-major order of that layout.
+
+    A single coil without S has a closed-form A+. For a real image ``A^T A`` is a circulant matrix with the
+    eigenvalues ``(m(k) + m(-k)) / 2``, so A is tight if the mask is conjugate-symmetric; otherwise a point
+    whose mirror image is missing counts twice in A+. For a complex image A is always tight. With
+    sensitivity maps A+ takes conjugate gradients.
+
+    Args:
+        image_shape: (1, H, W).
+        mask: (H, W), 1 = sampled; or its description, ``{"type": "equispaced" | "random", "acceleration": 4,
+            "centre_fraction": 0.08}`` (with "seed" if random) or ``{"type": "radial", "lines" or "fraction": ...}``.
+        dc: where DC is in a mask given as a tensor, "corner" or "centre".
+        complex_image: whether x is complex; otherwise it is real and the adjoint takes the real part.
+        sensitivity: (coils, H, W), complex.
+
+    Raises:
+        InputError: the mask keeps nothing, is not binary, or does not fit; the maps do not fit.
+    """
+
+    kind = "mri"
+    complex_measurements = True
+    mask: Tensor
+    index: Tensor
+    sensitivity: Tensor | None
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        mask: Tensor | Mapping[str, Any],
+        *,
+        dc: str = "corner",
+        complex_image: bool = False,
+        sensitivity: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_shape = channels, height, width = check_image_shape(image_shape)
+        if channels != 1:
+            raise InputError(f"The image has {channels} channels.", "MRI measures one channel: use a grey image.")
+        if dc not in ("corner", "centre"):
+            raise InputError(f"The DC convention is {dc!r}.", "It must be 'corner' or 'centre'.")
+        self.complex_image = complex_image
+        self.description = {"type": "given"} if isinstance(mask, Tensor) else dict(mask)
+        sampled = mask if isinstance(mask, Tensor) else make_mask(mask, (height, width), KSPACE_MASKS)
+        sampled = check_mask(sampled, (height, width))
+        if isinstance(mask, Tensor) and dc == "centre":
+            sampled = torch.fft.ifftshift(sampled)
+        self.register_buffer("mask", sampled, persistent=False)
+        self.register_buffer("index", sampled.flatten().nonzero().flatten(), persistent=False)
+        if sensitivity is not None:
+            _check_sensitivity(sensitivity, (height, width))
+        self.register_buffer("sensitivity", sensitivity, persistent=False)
+        self.measurement_shape = (1 if sensitivity is None else len(sensitivity), len(self.index))
+        symmetric = bool((sampled == _negate_frequencies(sampled)).all())
+        self.tight = sensitivity is None and (complex_image or symmetric)
+
+    def A(self, x: Tensor) -> Tensor:
+        self.check_image(x)
+        coils = x if self.sensitivity is None else x * self.sensitivity.to(x.dtype.to_complex())
+        kspace: Tensor = torch.fft.fft2(coils, norm="ortho")
+        return kspace.flatten(2).index_select(2, self.index)
+
+    def AT(self, y: Tensor) -> Tensor:
+        self.check_measurements(y)
+        return self._image(self._zero_filled(y))
+
+    def _zero_filled(self, y: Tensor) -> Tensor:
+        """M^T: k-space (batch, coils, H, W), zero where not sampled."""
+        _, height, width = self.image_shape
+        zeros = y.new_zeros(*y.shape[:2], height * width)
+        return zeros.index_copy(2, self.index, y).view(*y.shape[:2], height, width)
+
+    def _image(self, kspace: Tensor) -> Tensor:
+        """``sum_c conj(S_c) F^H k_c``, its real part for real images."""
+        x: Tensor = torch.fft.ifft2(kspace, norm="ortho")
+        if self.sensitivity is not None:
+            x = (self.sensitivity.to(x.dtype).conj() * x).sum(1, keepdim=True)
+        return x if self.complex_image else x.real
+
+    def solve(self, y: Tensor, *, tolerance: float = 1e-5, max_iterations: int = 200) -> Solution:
+        if self.tight or self.sensitivity is not None:
+            return super().solve(y, tolerance=tolerance, max_iterations=max_iterations)
+        self.check_measurements(y)
+        eigenvalues = (self.mask.to(y.real.dtype) + _negate_frequencies(self.mask).to(y.real.dtype)) / 2
+        weights = torch.where(eigenvalues > 0, 1 / eigenvalues.clamp(min=0.5), 0)
+        return Solution(self._image(weights * self._zero_filled(y)), 0, 0.0, True)
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        arrays = {"mask": self.mask} if self.description["type"] == "given" else {}
+        if self.sensitivity is not None:
+            arrays["sensitivity"] = self.sensitivity
+        return arrays
+
+    def to_spec(self) -> Spec:
+        """``coils`` is null for a single coil; otherwise the sensitivity maps are among the arrays."""
+        return {
+            "kind": self.kind,
+            "image_shape": list(self.image_shape),
+            "mask": dict(self.description),
+            "complex_image": self.complex_image,
+            "coils": None if self.sensitivity is None else len(self.sensitivity),
+            "mask_sha256": digest(self.mask),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
+        name = "mri specification"
+        optional: dict[str, tuple[type | None, ...]] = {
+            "complex_image": (bool,),
+            "coils": (int, None),
+            "mask_sha256": (str, None),
+        }
+        check_keys(name, spec, {"kind": (str,), "image_shape": (list,), "mask": (dict,)}, optional)
+        given = spec["mask"].get("type") == "given"
+        coils = spec.get("coils")
+        check_arrays(name, arrays, [*(["mask"] if given else []), *([] if coils is None else ["sensitivity"])])
+        sensitivity = arrays.get("sensitivity")
+        if sensitivity is not None and len(sensitivity) != coils:
+            raise InputError(f"The {name} has {coils} coils, the maps {len(sensitivity)}.", "Correct 'coils'.")
+        operator = cls(
+            check_image_shape(spec["image_shape"]),
+            arrays["mask"] if given else spec["mask"],
+            complex_image=spec.get("complex_image", False),
+            sensitivity=sensitivity,
+        )
+        check_digest("mask", operator.mask, spec.get("mask_sha256"))
+        return operator
+
+
+def _negate_frequencies(mask: Tensor) -> Tensor:
+    """``m(-k)``, DC at the corner, any size."""
+    return mask.flip(0, 1).roll((1, 1), (0, 1))
+
+
+def _check_sensitivity(sensitivity: Tensor, shape: tuple[int, int]) -> None:
+    if sensitivity.ndim != 3 or tuple(sensitivity.shape[1:]) != shape or not sensitivity.is_complex():
+        raise InputError(
+            f"The sensitivity maps have shape {tuple(sensitivity.shape)} and type {sensitivity.dtype}.",
+            f"They must be complex, (coils, {shape[0]}, {shape[1]}).",
+        )
+    finite("sensitivity", sensitivity)

@@ -1,0 +1,249 @@
+"""What a command says: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from idmcli.errors import IdmError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+SCHEMA_VERSION = 1
+# Controls, line separators, direction overrides and undecodable bytes could disguise a message.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escape(text: str, *, keep: str = "") -> str:
+    """``text`` with every character that could act on a terminal written out, except those in ``keep``."""
+    return UNSAFE.sub(lambda match: match[0] if match[0] in keep else ascii(match[0])[1:-1], text)
+
+
+def jsonable(value: Any) -> Any:
+    """``value`` in JSON's types: non-finite numbers become None, paths strings, numpy scalars numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, PathLike):
+        return os.fspath(value)
+    if not isinstance(value, str | int | float | None) and hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Output:
+    """The one channel of a command to its user.
+
+    In human mode results are text. In JSON mode stdout carries exactly one object, written by
+    :meth:`finish`. ``quiet`` leaves results, warnings and errors only.
+
+    Args:
+        json: write one JSON object instead of text.
+        quiet: no status, progress or hints.
+        color: colour allowed; it is used on terminals only, and not under NO_COLOR or TERM=dumb.
+        interval: seconds between progress lines where stderr is not a terminal.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, color: bool = True, interval: float = 10.0) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self.interval = interval
+        self.command = ""
+        self._inputs: dict[str, Any] = {}
+        self._results: list[dict[str, Any]] = []
+        self._summary: dict[str, Any] = {}
+        self._warnings: list[str] = []
+
+    def inputs(self, **values: Any) -> None:
+        """Record what the command works on, for the JSON object."""
+        self._inputs.update(values)
+
+    def result(self, record: Mapping[str, Any], text: str | None = None) -> None:
+        """Report one result; ``text`` is its human form, ``key: value`` pairs by default."""
+        self._results.append(dict(record))
+        self._print(_pairs(record) if text is None else text)
+
+    def failure(self, record: Mapping[str, Any], error: IdmError) -> None:
+        """Report that one of several inputs failed, and why; the command goes on with the others."""
+        reason = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        self._results.append({**record, "error": reason})
+        self.error(error)
+
+    def summary(self, record: Mapping[str, Any], text: str | None = None) -> None:
+        """Report what holds for all results together."""
+        self._summary.update(record)
+        self._print(_pairs(record) if text is None else text)
+
+    def table(self, records: Sequence[Mapping[str, Any]], title: str = "") -> None:
+        """Report several results with the same keys as a table."""
+        self._results += [dict(record) for record in records]
+        if records and not self.json:
+            lines = _table([list(records[0]), *([_cell(value) for value in record.values()] for record in records)])
+            self._print("\n".join([escape(title), *lines] if title else lines))
+
+    def warning(self, message: str) -> None:
+        """Report something that did not stop the command but may make its results wrong."""
+        self._warnings.append(message)
+        self._say("warning", message, "33")
+
+    def error(self, error: IdmError) -> None:
+        """Report a failure and what to do about it."""
+        self._say("error", error.message, "31")
+        if error.hint:
+            self._say("hint", error.hint, "36")
+
+    def hint(self, message: str) -> None:
+        """Suggest a next step."""
+        if not (self.quiet or self.json):
+            self._say("hint", message, "36")
+
+    def status(self, message: str) -> None:
+        """Tell what is going on."""
+        if not (self.quiet or self.json):
+            print(escape(message, keep="\n"), file=sys.stderr, flush=True)
+
+    @contextmanager
+    def progress(self, total: int | None, what: str) -> Iterator[Progress]:
+        """Show how far ``what`` is: a bar on a terminal, a line every few seconds elsewhere."""
+        what = escape(what)
+        if self.quiet or self.json:
+            yield Progress(total)
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            with _bar(self.color) as bar:
+                yield BarProgress(total, bar, what)
+        else:
+            yield LineProgress(total, what, self.interval)
+
+    def finish(self, error: IdmError | None = None) -> None:
+        """End the command: in JSON mode, write the object."""
+        if self.json:
+            document = {
+                "schema_version": SCHEMA_VERSION,
+                "command": self.command,
+                "inputs": self._inputs,
+                "results": self._results,
+                "summary": self._summary,
+                "warnings": self._warnings,
+                "error": error and {"message": error.message, "hint": error.hint, "exit_code": error.exit_code},
+            }
+            _write(json.dumps(jsonable(document), allow_nan=False))
+
+    def _print(self, text: str) -> None:
+        if not self.json:
+            _write(escape(text, keep="\n\t"))
+
+    def _say(self, label: str, message: str, color: str) -> None:
+        first, *rest = escape(message, keep="\n").split("\n")
+        head = f"\x1b[{color}m{label}:\x1b[0m" if self.color and sys.stderr.isatty() else f"{label}:"
+        print("\n".join([f"{head} {first}", *(f"  {line}" for line in rest)]), file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A count of finished items; this one is silent."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.done = 0
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Finish ``count`` more items; ``note`` is shown behind the count."""
+        self.done += count
+
+
+class BarProgress(Progress):
+    """A bar with the time left."""
+
+    def __init__(self, total: int | None, bar: RichProgress, what: str) -> None:
+        super().__init__(total)
+        self._bar = bar
+        self._task = bar.add_task(what, total=total, note="")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        super().advance(count, note)
+        self._bar.update(self._task, completed=self.done, note=escape(note))
+
+
+class LineProgress(Progress):
+    """One plain line every ``interval`` seconds, for logs."""
+
+    def __init__(self, total: int | None, what: str, interval: float) -> None:
+        super().__init__(total)
+        self._what = what
+        self._interval = interval
+        self._last = time.monotonic()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        super().advance(count, note)
+        if time.monotonic() - self._last >= self._interval:
+            self._last = time.monotonic()
+            of = "" if self.total is None else f"/{self.total}"
+            print(f"{self._what} {self.done}{of} {escape(note)}".rstrip(), file=sys.stderr, flush=True)
+
+
+def silence_stdout() -> None:
+    """Send whatever stdout still gets, the interpreter's last flush included, nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def _write(text: str) -> None:
+    """Write to stdout at once; where its reader has gone (``| head``), end quietly."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        silence_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(0) from None
+        raise
+
+
+def _bar(color: bool) -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=Console(file=sys.stderr, no_color=not color),
+        redirect_stdout=sys.stdout.isatty(),  # both on one terminal: print above the bar, not into it
+    )
+
+
+def _pairs(record: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {_cell(value)}" for key, value in record.items())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else escape(str(value))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns under a rule; those that hold numbers are aligned to the right."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(re.fullmatch(r"-?[\d.]*|-?inf|nan", cell) for cell in column[1:]) for column in columns]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

@@ -1,0 +1,130 @@
+"""Methods by name, with the weights they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from idmcli.errors import InputError, NumericalError
+from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_weights
+from idmcli.models.denoiser import Denoiser
+from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.operators.base import LinearOperator
+from idmcli.solvers import classical
+from idmcli.solvers.ddnm import ddnm
+from idmcli.solvers.vamp import vamp
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to reconstruct.
+
+    Attributes:
+        summary: one line for the user.
+        needs: the weights it runs on: none, a "prior", or an "idm" network.
+        shipped: the weights that come with idm for it.
+    """
+
+    summary: str
+    needs: Literal["none", "prior", "idm"]
+    shipped: str = ""
+
+
+METHODS: dict[str, Method] = {
+    "idm": Method("invertible diffusion model, trained end to end", "idm", "cs-tiny"),
+    "vamp": Method("denoising vector approximate message passing with the prior", "prior", "prior-tiny"),
+    "ddnm": Method("null-space diffusion sampling with the prior", "prior", "prior-tiny"),
+    "tv": Method("total variation, no weights", "none"),
+    "tikhonov": Method("smoothness, no weights", "none"),
+    "back-projection": Method("the pseudo-inverse A+ y, no weights", "none"),
+}
+
+
+@dataclass(frozen=True)
+class Reconstructor:
+    """A method with its weights, on a device.
+
+    Called with an operator, measurements (B, \\*measurement_shape) of images in [0, 1], the standard
+    deviation of their noise and a seed (for sampling methods), it returns (B, C, H, W) in [0, 1].
+
+    Raises (when called):
+        InputError: the method cannot handle the operator.
+        NumericalError: the result is not finite.
+    """
+
+    method: str
+    model: Model | None
+    device: torch.device
+
+    def __call__(self, operator: LinearOperator, y: Tensor, *, noise: float = 0.0, seed: int = 0) -> Tensor:
+        with torch.no_grad():
+            x = self._run(operator.to(self.device), y.to(self.device), noise, seed)
+        x = x.abs() if x.is_complex() else x
+        if not bool(torch.isfinite(x).all()):
+            raise NumericalError(f"method {self.method} gave values that are not finite", "try another --method")
+        return x.clamp(0, 1)
+
+    def _run(self, operator: LinearOperator, y: Tensor, noise: float, seed: int) -> Tensor:
+        match self.method, self.model:
+            case "idm", InvertibleDiffusion() as model:
+                return model.reconstruct(y, operator)
+            case "vamp", Denoiser() as model:
+                return vamp(model, operator, y, noise=noise)
+            case "ddnm", Denoiser() as model:
+                return ddnm(model, operator, y, noise=noise, seed=seed)
+            case _:
+                return CLASSICAL[self.method](operator, y, noise)
+
+
+CLASSICAL: dict[str, Callable[[LinearOperator, Tensor, float], Tensor]] = {
+    "tv": lambda operator, y, noise: classical.total_variation(operator, y, noise=noise),
+    "tikhonov": lambda operator, y, noise: classical.tikhonov(operator, y, noise=noise),
+    "back-projection": lambda operator, y, noise: classical.back_projection(operator, y),
+}
+
+
+def default_method(operator: LinearOperator) -> str:
+    """The best method that runs out of the box, by measurement (README, "Which method")."""
+    if operator.kind == "cs":
+        return "vamp"
+    return "tv"
+
+
+def load_reconstructor(
+    method: str | None, operator: LinearOperator, weights: Path | None, device: torch.device
+) -> Reconstructor:
+    """A reconstructor for ``operator``.
+
+    Args:
+        method: a name of :data:`METHODS`; None for the one that ``weights`` are made for, or else
+            the default for the operator.
+        operator: the operator, or one like it.
+        weights: a weights file instead of the shipped ones.
+        device: where to compute.
+
+    Raises:
+        InputError: unknown method, or weights of the wrong kind for it.
+    """
+    model = load_weights(weights) if weights is not None else None
+    if method is None:
+        method = "idm" if model is not None and kind_of(model) == "idm" else default_method(operator)
+    if method not in METHODS:
+        raise InputError(f"--method {method} is unknown", f"choose one of {', '.join(METHODS)}")
+    needs = METHODS[method].needs
+    if needs == "none":
+        if model is not None:
+            raise InputError(f"--method {method} takes no weights", "leave out --weights or choose another method")
+        return Reconstructor(method, None, device)
+    if model is None:
+        model = load_weights(shipped_weights(METHODS[method].shipped))
+    if kind_of(model) != needs:
+        raise InputError(
+            f"--method {method} needs weights of kind {needs}, and {str(weights)!r} is of kind {kind_of(model)}",
+            "choose the method the weights were trained for",
+        )
+    return Reconstructor(method, model.to(device), device)

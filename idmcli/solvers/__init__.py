@@ -1,0 +1,1 @@
+"""Solvers: functions from an operator and its measurements to images."""

@@ -1,0 +1,63 @@
+"""Random crops of images held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CropPool:
+    """Draws square crops under the eight flips and rotations.
+
+    A draw depends on the generator alone, so that a resumed run sees the same crops.
+
+    Attributes:
+        images: (C, H, W) arrays of values in [0, 1], each at least ``side`` x ``side``.
+        side: side of a crop in pixels.
+    """
+
+    images: Sequence[Pixels]
+    side: int
+
+    def draw(self, count: int, rng: np.random.Generator) -> Tensor:
+        """``count`` crops, (count, C, side, side), float32."""
+        return torch.from_numpy(np.stack([self._crop(rng) for _ in range(count)]))
+
+    def _crop(self, rng: np.random.Generator) -> NDArray[Any]:
+        image = self.images[int(rng.integers(len(self.images)))]
+        top, left = (rng.integers(size - self.side + 1) for size in image.shape[1:])
+        crop = image[:, top : top + self.side, left : left + self.side]
+        crop = np.rot90(crop, int(rng.integers(4)), axes=(1, 2))
+        return np.asarray(crop[:, :, ::-1] if rng.integers(2) else crop)
+
+    def centre(self) -> Tensor:
+        """The middle crop of every image, (N, C, side, side): a fixed set for validation."""
+        crops = []
+        for image in self.images:
+            top, left = ((size - self.side) // 2 for size in image.shape[1:])
+            crops.append(image[:, top : top + self.side, left : left + self.side])
+        return torch.from_numpy(np.stack(crops))
+
+
+def split_validation(images: Sequence[Pixels], held_out: int = 8) -> tuple[list[Pixels], list[Pixels]]:
+    """Training and validation images: every k-th is held out, at most ``held_out`` and at most a tenth.
+
+    With fewer than ten images all serve both ends.
+    """
+    count = min(held_out, len(images) // 10)
+    if count == 0:
+        return list(images), list(images)
+    chosen = set(np.linspace(0, len(images) - 1, count).astype(int).tolist())
+    return (
+        [image for index, image in enumerate(images) if index not in chosen],
+        [image for index, image in enumerate(images) if index in chosen],
+    )

@@ -1,0 +1,72 @@
+"""Second stage of training: the whole sampler on the reconstruction task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from idmcli.evaluation.metrics import psnr
+from idmcli.measuring import build_operator
+from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.operators import LinearOperator
+from idmcli.training.data import CropPool
+
+if TYPE_CHECKING:
+    from idmcli.config import Config
+
+VALIDATION_RATIOS = (0.1, 0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class EndToEndStage:
+    """Reconstruction of crops from their measurements, with a fresh operator for every batch.
+
+    The operator follows [task] and [operator]; where a ratio is not set, each batch draws its own
+    from ``ratio_min .. ratio_max``, so that one network serves all ratios. The loss is the mean
+    absolute (``l1``) or squared (``l2``) error of the image.
+    """
+
+    crops: CropPool
+    validation: CropPool
+    config: Config
+    device: torch.device
+
+    def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
+        """Loss of one batch, and its PSNR in dB."""
+        training, options = self.config.training, self.config.operator
+        rng = np.random.default_rng([training.seed, iteration])
+        x = self.crops.draw(training.batch, rng).to(self.device)
+        ratio = rng.uniform(options.ratio_min, options.ratio_max)
+        operator = self._operator(x, ratio, f"iteration {iteration}")
+        estimate = model(operator.A(x), operator)
+        error = estimate - x
+        loss = error.abs().mean() if training.loss == "l1" else error.square().mean()
+        return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
+
+    @torch.no_grad()
+    def validate(self, model: InvertibleDiffusion) -> dict[str, float]:
+        """PSNR in dB of the held-out crops, at the configured ratio or at 10, 30 and 50 %."""
+        x = self.validation.centre().to(self.device)
+        scores = {}
+        for ratio in VALIDATION_RATIOS if self._draws_ratios() else (0.0,):
+            operator = self._operator(x, ratio, "validation")
+            estimate = model.reconstruct(operator.A(x), operator)
+            scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
+        return scores
+
+    def finish(self, model: InvertibleDiffusion) -> None:
+        """Nothing is left to do."""
+
+    def _draws_ratios(self) -> bool:
+        return self.config.task.kind == "cs" and self.config.operator.ratio is None
+
+    def _operator(self, x: Tensor, ratio: float, item: str) -> LinearOperator:
+        config = self.config
+        if self._draws_ratios():
+            config = replace(config, operator=replace(config.operator, ratio=ratio))
+        shape = (x.shape[1], x.shape[2], x.shape[3])
+        return build_operator(config, shape, item).to(self.device)

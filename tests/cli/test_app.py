@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from idmcli import __version__, cli
+from idmcli.cli import app as tree
+from idmcli.cli.options import choose_device, output_flags, output_of
+from idmcli.errors import CheckFailed, IdmError, InputError, NumericalError, ResourceError
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(idm: Run, arguments: list[str]) -> None:
+    done = idm(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "presets" in done.stdout and "env" in done.stdout and "Exit codes" in done.stdout
+
+
+def test_version(idm: Run) -> None:
+    done = idm("--version", "--json")
+    assert done.returncode == 2 and json.loads(done.stdout)["error"]
+    assert idm("--version").stdout == f"idm {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["presets"], ["presets", "show", "x"], ["env", "--x"]]
+)
+def test_light_commands_do_not_load_heavy_packages(arguments: list[str]) -> None:
+    script = (
+        "import sys; from idmcli.cli import main; main(sys.argv[1:]); "
+        "print(sorted({'torch', 'diffusers', 'imageio', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_every_command_has_help_and_the_output_options(idm: Run) -> None:
+    group = typer.main.get_command(tree.app)
+    names = [[name] for name in group.commands] + [["presets", name] for name in group.commands["presets"].commands]  # type: ignore[attr-defined]
+    assert ["presets", "show"] in names
+    for name in names:
+        done = idm(*name, "--help")
+        assert done.returncode == 0
+        assert all(f"--{flag}" in done.stdout for flag in ("json", "quiet", "no-color", "debug")), name
+
+
+def test_presets_are_listed(idm: Run) -> None:
+    done = idm("presets")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == sorted(
+        path.stem for path in (Path(__file__).parents[2] / "presets").glob("*.toml")
+    )
+    assert done.stderr.startswith("hint: ")
+    assert idm("presets", "--quiet").stderr == ""
+
+
+def test_presets_as_json(idm: Run) -> None:
+    done = idm("presets", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, document["command"], document["error"]) == (0, "", "presets", None)
+    assert {"name": "ct", "task": "ct"}.items() <= document["results"][2].items()
+
+
+def test_a_shown_preset_can_be_copied(idm: Run) -> None:
+    done = idm("presets", "show", "mri")
+    assert done.stdout == (Path(__file__).parents[2] / "presets/mri.toml").read_text(encoding="utf-8")
+    document = json.loads(idm("presets", "show", "mri", "--json").stdout)
+    assert (document["command"], document["inputs"]) == ("presets show", {"name": "mri"})
+    assert document["results"][0]["toml"] == done.stdout
+
+
+def test_unknown_preset_suggests_the_closest(idm: Run) -> None:
+    done = idm("presets", "show", "cs-tinny")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: there is no preset called 'cs-tinny'\nhint: did you mean cs-tiny?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["presnts"], "No such command 'presnts'. Did you mean 'presets'?", "`idm --help`"),
+        (["presets", "shw"], "No such command 'shw'. Did you mean 'show'?", "`idm presets --help`"),
+        (["presets", "show"], "Missing argument 'name'", "`idm presets show --help`"),
+        (["env", "--jsn"], "No such option: --jsn (Possible options: --json)", "`idm env --help`"),
+        (["env", "a"], "Got unexpected extra argument(s) (a)", "`idm env --help`"),
+        (["--bogus"], "No such option: --bogus", "`idm --help`"),
+    ],
+)
+def test_wrong_usage(idm: Run, arguments: list[str], error: str, hint: str) -> None:
+    done = idm(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    first, second = done.stderr.splitlines()
+    assert first == f"error: {error}" and second.startswith(f"hint: {hint}")
+
+
+def test_wrong_usage_as_json(idm: Run) -> None:
+    done = idm("presets", "show", "--json")
+    document = json.loads(done.stdout)
+    assert document["command"] == "presets show"
+    assert document["error"]["exit_code"] == done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    after = idm("presets", "show", "--", "--json")
+    assert after.stdout == "" and "'--json'" in after.stderr
+
+
+def test_env_reports_versions_and_threads(idm: Run) -> None:
+    done = idm("env", "--json", OMP_NUM_THREADS="1")
+    [values] = json.loads(done.stdout)["results"]
+    assert (values["idm"], values["threads"], values["devices"][0]) == (__version__, 1, "cpu")
+    assert values["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+@pytest.mark.parametrize("arguments", [["env"], ["presets", "--json"], ["--help"]])
+def test_a_reader_that_leaves_ends_it_quietly(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "idmcli", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["presets"], ["presets", "--json"], ["--help"]])
+def test_a_full_disk_is_out_of_resources(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "idmcli", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: cannot write: No space left on device")
+
+
+def test_streams_may_be_closed() -> None:
+    done = subprocess.run(["sh", "-c", f"{sys.executable} -m idmcli presets >&- 2>&-"], timeout=60)
+    assert done.returncode == 0
+
+
+def test_latin1_terminal(idm: Run) -> None:
+    done = idm("presets", "show", "\u56fe", PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: there is no preset called '\\u56fe'")
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as PyTorch names its own."""
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | Callable[[], None]], list[str]]:
+    """A command line whose command fails with a given exception."""
+
+    def install(failure: BaseException | Callable[[], None]) -> list[str]:
+        app = typer.Typer()
+
+        @app.callback()
+        def idm() -> None: ...
+
+        @app.command()
+        @output_flags
+        def fail(context: typer.Context) -> None:
+            output = output_of(context)
+            output.inputs(a=1)
+            output.result({"b": 2})
+            output.warning("c")
+            if isinstance(failure, BaseException):
+                raise failure
+            failure()
+
+        monkeypatch.setattr(tree, "app", app)
+        return ["fail"]
+
+    return install
+
+
+FAILURES: list[tuple[BaseException, int, str]] = [
+    (CheckFailed("too low"), 1, "error: too low\n"),
+    (InputError("bad file", "use another"), 2, "error: bad file\nhint: use another\n"),
+    (typer.BadParameter("odd"), 2, "error: Invalid value: odd\n"),
+    (NumericalError("diverged"), 3, "error: diverged\n"),
+    (ResourceError("full"), 4, "error: full\n"),
+    (MemoryError(), 4, "error: out of memory\n"),
+    (OutOfMemoryError("CUDA out of memory"), 4, "error: out of memory\n"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 TB"), 4, "error: out of memory\n"),
+    (OSError(errno.ENOSPC, "", "a/b.png"), 4, "error: cannot write: No space left on device (a/b.png)\n"),
+    (IdmError("odd state"), 70, "error: odd state\n"),
+    (ValueError("first\nsecond"), 70, "error: internal error: ValueError: first\n"),
+    (
+        BrokenPipeError(errno.EPIPE, "worker died"),
+        70,
+        "error: internal error: BrokenPipeError: [Errno 32] worker died\n",
+    ),
+    (KeyboardInterrupt(), 130, "error: interrupted\n"),
+    (EOFError(), 130, "\nerror: interrupted\n"),
+    (SystemExit(143), 143, "error: stopped by SIGTERM\n"),
+]
+
+
+@pytest.mark.parametrize(("failure", "code", "message"), FAILURES, ids=lambda value: type(value).__name__)
+def test_exit_codes(
+    broken: Callable[..., list[str]], capsys: Capture, failure: BaseException, code: int, message: str
+) -> None:
+    assert cli.main(broken(failure)) == code
+    out, err = capsys.readouterr()
+    assert out == "b: 2\n"
+    assert err.startswith(f"warning: c\n{message}")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("failure", "code", "message"), FAILURES, ids=lambda value: type(value).__name__)
+def test_failures_as_json(
+    broken: Callable[..., list[str]], capsys: Capture, failure: BaseException, code: int, message: str
+) -> None:
+    assert cli.main([*broken(failure), "--json"]) == code
+    document = json.loads(capsys.readouterr().out)
+    assert (document["command"], document["inputs"], document["results"]) == ("fail", {"a": 1}, [{"b": 2}])
+    assert document["warnings"] == ["c"]
+    assert document["error"]["exit_code"] == code
+    assert message.strip().startswith(f"error: {document['error']['message']}".partition("\n")[0])
+
+
+def test_debug_prints_the_traceback(broken: Callable[..., list[str]], capsys: Capture) -> None:
+    assert cli.main([*broken(ValueError("x")), "--debug"]) == 70
+    err = capsys.readouterr().err
+    assert "Traceback" in err and err.index("Traceback") < err.index("error: internal error: ValueError: x")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_unwind_the_stack(broken: Callable[..., list[str]], capsys: Capture, number: int, code: int) -> None:
+    cleaned = []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(30)
+        finally:
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(broken(work)) == code
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_devices() -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    assert choose_device("cpu", 1) == torch.device("cpu")
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(threads)
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(InputError, match="is not there; found: cpu"):
+        choose_device("cuda:4096")
+    for name in ("gpu", "cuda:x", "cuda:-1", "meta", "CPU", "cuda:99999", ""):
+        with pytest.raises(InputError, match="is not a device"):
+            choose_device(name)

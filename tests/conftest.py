@@ -1,0 +1,41 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the terminal or the settings of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("IDM_")] + ["NO_COLOR", "FORCE_COLOR", "TERM"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture
+def idm(tmp_path: Path) -> Run:
+    """Run ``idm`` as a process of its own in an empty folder; keyword arguments go into its environment."""
+
+    def run(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "idmcli", *map(os.fspath, arguments)],
+            cwd=tmp_path,
+            env=os.environ | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+
+    return run

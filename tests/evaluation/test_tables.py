@@ -1,0 +1,137 @@
+"""Summaries and the ways to write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from idmcli.evaluation.metrics import CONVENTIONS
+from idmcli.evaluation.tables import Score, summarise, to_csv, to_json, to_table
+
+SCORES = [
+    Score("Set11", "vamp", 0.3, "b.png", 36.0, 0.95, 2.0),
+    Score("Set11", "vamp", 0.1, "a.png", 28.0, 0.8, 1.0),
+    Score("Set11", "vamp", 0.1, "b.png", 30.0, 0.9, 3.0),
+    Score("Set11", "tikhonov", 0.1, "a.png", 23.0, 0.7, 0.5),
+]
+
+
+def rendered(scores: list[Score], **options: object) -> str:
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(to_table(scores, **options))  # type: ignore[arg-type]
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return str(text)
+
+
+def test_summary() -> None:
+    first, low, high = summarise(SCORES)
+    assert (first.method, first.n, first.psnr, first.psnr_std) == ("tikhonov", 1, 23.0, 0.0)
+    assert (low.method, low.ratio, low.n) == ("vamp", 0.1, 2)
+    assert (low.psnr, low.psnr_std, low.seconds) == (29.0, 1.0, 2.0)  # population deviation: 1, not 1.41
+    assert (low.ssim, low.ssim_std) == (pytest.approx(0.85), pytest.approx(0.05))
+    assert (high.ratio, high.psnr) == (0.3, 36.0)
+
+
+scores_strategy = st.lists(
+    st.builds(
+        Score,
+        st.sampled_from(["Set11", "x"]),
+        st.sampled_from(["m", "n"]),
+        st.sampled_from([0.1, 0.3]),
+        st.text(max_size=4),
+        st.floats(-50, 100) | st.just(math.inf),
+        st.floats(-1, 1) | st.just(math.nan),
+        st.floats(0, 1e6),
+    ),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda s: (s.dataset, s.method, s.ratio, s.image),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores_strategy, st.randoms())
+def test_order_does_not_matter(scores: list[Score], random: object) -> None:
+    shuffled = list(scores)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert repr(summarise(scores)) == repr(summarise(shuffled))
+    assert to_csv(scores) == to_csv(shuffled)
+    assert json.dumps(to_json(scores), allow_nan=False) == json.dumps(to_json(shuffled), allow_nan=False)
+    for summary in summarise(scores):
+        key = (summary.dataset, summary.method, summary.ratio)
+        psnr = [s.psnr for s in scores if (s.dataset, s.method, s.ratio) == key]
+        assert summary.n == len(psnr)
+        if all(map(math.isfinite, psnr)):
+            assert summary.psnr == pytest.approx(np.mean(psnr), abs=1e-9)
+            assert summary.psnr_std == pytest.approx(np.std(psnr), abs=1e-6)
+
+
+def test_csv() -> None:
+    odd = replace(SCORES[0], image='a, "b"\n.png', psnr=math.inf)
+    rows = list(csv.DictReader(io.StringIO(to_csv([*SCORES, odd]))))
+    assert len(rows) == 5 + 3
+    assert rows[0] == {
+        "dataset": "Set11",
+        "method": "tikhonov",
+        "ratio": "0.1",
+        "image": "a.png",
+        "psnr_db": "23.000000",
+        "ssim": "0.700000",
+        "seconds": "0.500000",
+    }
+    assert [r["image"] for r in rows[-3:]] == ["mean"] * 3
+    assert [r["psnr_db"] for r in rows[-3:]] == ["23.000000", "29.000000", "inf"]
+    assert odd.image in [r["image"] for r in rows]
+
+
+def test_json() -> None:
+    result = to_json([*SCORES, replace(SCORES[0], image="c.png", psnr=math.inf, ssim=math.nan)])
+    json.dumps(result, allow_nan=False)
+    assert result["conventions"] == CONVENTIONS
+    infinite = next(r for r in result["results"] if r["image"] == "c.png")
+    assert infinite["psnr"] is None
+    assert infinite["psnr_reason"] == "infinite: an image equals its reference"
+    assert infinite["ssim"] is None
+    assert "7x7" in infinite["ssim_reason"]
+    summary = next(r for r in result["summary"] if r["ratio"] == 0.3)
+    assert summary["psnr"] is None
+    assert summary["psnr_std"] is None
+    assert summary["psnr_std_reason"].startswith("undefined")
+    idm = [f for f in result["published"] if f["method"] == "IDM"]
+    assert [(f["ratio"], f["psnr"]) for f in idm] == [(0.1, 32.92), (0.3, 38.85)]
+    assert "TPAMI" in result["published_source"]
+    elsewhere = to_json([replace(s, dataset="mine") for s in SCORES])
+    assert elsewhere["published"] == []
+    assert elsewhere["published_source"] is None
+
+
+def test_table() -> None:
+    text = rendered(SCORES)
+    lines = {line.split("│")[2].strip(): line for line in text.splitlines() if line.count("│") == 5}
+    assert "29.00 ± 1.00 / 0.8500" in lines["vamp"]
+    assert "36.00 ± 0.00 / 0.9500" in lines["vamp"]
+    assert "23.00 ± 0.00 / 0.7000" in lines["tikhonov"]
+    assert "32.92 ± 3.34" in lines["IDM (published)"]
+    assert "38.85 ± 3.28" in lines["IDM (published)"]
+    assert "Published: Chen et al." in " ".join(text.split())
+    assert "50 %" not in text
+    assert "published" not in rendered([replace(s, dataset="mine") for s in SCORES]).lower()
+    assert "0.8970" in rendered([replace(s, dataset="Urban100") for s in SCORES], colour="rgb")
+
+
+def test_table_of_odd_values() -> None:
+    text = rendered([replace(SCORES[0], dataset="[red]x", psnr=math.inf, ssim=math.nan)])
+    assert "[red]x" in text
+    assert "inf" in text
+    assert "nan" not in text
+    assert summarise([]) == []
+    assert to_csv([]).count("\n") == 1

@@ -1,0 +1,315 @@
+"""The measurement file: exact round trips, and no wrong file accepted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from safetensors import safe_open
+from safetensors.torch import save, save_file
+
+from idmcli.errors import InputError, ResourceError
+from idmcli.io.measurements import (
+    Measurements,
+    Provenance,
+    is_measurement_file,
+    load_measurements,
+    operator_of,
+    save_measurements,
+)
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, build
+
+PROVENANCE = Provenance("idm sense é.png", "é.png", "0" * 64)
+MASK = torch.from_numpy(np.random.default_rng(0).random((17, 15)) < 0.4)
+
+
+def operators() -> dict[str, LinearOperator]:
+    maps = torch.randn(3, 17, 15, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    return {
+        "cs": CompressedSensing((1, 17, 15), ratio=0.3, block=8, seed=4),
+        "cs-rgb": CompressedSensing((3, 17, 15), ratio=0.1, block=8, permutation="none"),
+        "inpainting": Inpainting((1, 17, 15), MASK),
+        "mri": MRI((1, 17, 15), MASK),
+        "mri-coils": MRI((1, 17, 15), MASK, sensitivity=maps),
+        "ct": ParallelBeamCT((1, 17, 17), 5),
+    }
+
+
+def measure(operator: LinearOperator, **options: Any) -> Measurements:
+    x = torch.rand(1, *operator.image_shape, generator=torch.Generator().manual_seed(1))
+    colour: Any = "rgb" if operator.image_shape[0] == 3 else "grey"
+    values: dict[str, Any] = {
+        "y": operator.A(x)[0],
+        "arrays": operator.arrays(),
+        "spec": operator.to_spec(),
+        "colour": colour,
+        "provenance": PROVENANCE,
+    }
+    return Measurements(**(values | options))
+
+
+def small(**options: Any) -> Measurements:
+    values: dict[str, Any] = {
+        "y": torch.arange(6.0).reshape(2, 3),
+        "arrays": {"mask": torch.tensor([True, False]), "angles": torch.tensor([0.5], dtype=torch.float64)},
+        "spec": {"kind": "none", "image_shape": [1, 2, 3], "nested": {"a": None, "b": [1, 2.5, "é"]}},
+        "colour": "grey",
+        "provenance": PROVENANCE,
+    }
+    return Measurements(**(values | options))
+
+
+def assert_same(a: Measurements, b: Measurements) -> None:
+    for field in dataclasses.fields(a):
+        if field.name not in ("y", "arrays"):
+            assert getattr(a, field.name) == getattr(b, field.name)
+    assert list(a.arrays) == sorted(b.arrays)
+    for left, right in [(a.y, b.y), *((a.arrays[key], b.arrays[key]) for key in b.arrays)]:
+        assert left.dtype == right.dtype
+        assert torch.equal(left, right)
+
+
+@pytest.mark.parametrize("name", sorted(operators()))
+def test_a_real_operator_is_rebuilt_from_the_file_alone(tmp_path: Path, name: str) -> None:
+    operator = operators()[name]
+    m = measure(operator, noise=0.01, noise_seed=7, bits=16, value_range=(-1.0, 1.0))
+    save_measurements(tmp_path / "m.safetensors", m)
+    loaded = load_measurements(tmp_path / "m.safetensors")
+    assert_same(loaded, m)
+    assert is_measurement_file(tmp_path / "m.safetensors")
+    again = operator_of(loaded)
+    assert torch.equal(again.AT(loaded.y[None]), operator.AT(m.y[None]))
+    assert again.image_shape == operator.image_shape
+
+
+def test_another_process_reads_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    m = measure(operators()["cs"])
+    save_measurements(path, m)
+    code = (
+        "import sys; from idmcli.io.measurements import *\n"
+        "m = load_measurements(sys.argv[1]); x = operator_of(m).pinv(m.y[None])\n"
+        "print(x.numpy().tobytes().hex())"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == build(m.spec).pinv(m.y[None]).numpy().tobytes().hex()
+
+
+dtypes = st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64])
+shapes = st.lists(st.integers(0, 4), max_size=3)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtypes,
+    shapes,
+    st.dictionaries(st.text(max_size=5), json_values, max_size=4),
+    st.dictionaries(st.text(min_size=1, max_size=5), shapes, max_size=2),
+    st.floats(0, 1e300),
+    st.none() | st.integers(0, 2**32 - 1),
+)
+def test_round_trip(
+    tmp_path_factory: pytest.TempPathFactory,
+    dtype: torch.dtype,
+    shape: list[int],
+    spec: dict[str, Any],
+    arrays: dict[str, list[int]],
+    noise: float,
+    seed: int | None,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "round-trip.safetensors"
+    m = small(
+        y=torch.randn(shape).to(dtype),
+        spec=spec,
+        arrays={name: torch.randint(0, 9, size) for name, size in arrays.items()},
+        noise=noise,
+        noise_seed=seed,
+    )
+    save_measurements(path, m)
+    first = path.read_bytes()
+    assert_same(load_measurements(path), m)
+    save_measurements(path, load_measurements(path))
+    assert path.read_bytes() == first
+
+
+def test_views_and_conjugates_are_stored_as_they_read(tmp_path: Path) -> None:
+    z = torch.randn(3, 4, dtype=torch.complex64)
+    for y in (z.T, z.conj(), z.T.conj(), z.conj().imag, z[0].expand(5, 4)):
+        save_measurements(tmp_path / "m.safetensors", small(y=y, arrays={"same": y}))
+        loaded = load_measurements(tmp_path / "m.safetensors")
+        assert torch.equal(loaded.y, y)
+        assert torch.equal(loaded.arrays["same"], y)
+
+
+def test_the_file_may_change_after_loading(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    loaded = load_measurements(path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+    assert_same(loaded, small())
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    data = path.read_bytes()
+    for position in range(len(data)):
+        broken = bytearray(data)
+        broken[position] ^= 1 << (position % 8)
+        path.write_bytes(broken)
+        with pytest.raises(InputError) as caught:
+            load_measurements(path)
+        assert "m.safetensors" in caught.value.message
+
+
+def test_truncated_or_extended(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    data = path.read_bytes()
+    for end in [*range(0, len(data), max(1, len(data) // 16)), len(data) - 1]:
+        path.write_bytes(data[:end])
+        assert not is_measurement_file(path)
+        with pytest.raises(InputError, match="is not a measurement file"):
+            load_measurements(path)
+    path.write_bytes(data + b"\0")
+    with pytest.raises(InputError, match="is not a measurement file"):
+        load_measurements(path)
+
+
+def test_other_files(tmp_path: Path) -> None:
+    save_file({"conv.weight": torch.zeros(2)}, tmp_path / "weights.safetensors", {"config": "{}"})
+    save_file({"y": torch.zeros(2)}, tmp_path / "bare.safetensors")
+    for name in ("weights.safetensors", "bare.safetensors"):
+        assert not is_measurement_file(tmp_path / name)
+        with pytest.raises(InputError, match=r"holds no measurements \(weights, perhaps\)"):
+            load_measurements(tmp_path / name)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match="is not a measurement file"):
+        load_measurements(tmp_path / "a.png")
+    with pytest.raises(InputError, match="No such file"):
+        load_measurements(tmp_path / "missing.safetensors")
+    with pytest.raises(InputError, match="is a folder"):
+        load_measurements(tmp_path)
+    for path in (tmp_path, tmp_path / "missing", tmp_path / "a.png"):
+        assert not is_measurement_file(path)
+
+
+def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
+    save_measurements(tmp_path / "m.safetensors", small())
+    (tmp_path / "m.safetensors").rename(tmp_path / "m.png")
+    assert is_measurement_file(tmp_path / "m.png")
+    assert_same(load_measurements(tmp_path / "m.png"), small())
+
+
+def stored(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        content: dict[str, Any] = json.loads(file.metadata()["idm_measurements"])
+    return content
+
+
+def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
+    """A file with changed metadata and a checksum that fits them."""
+    from idmcli.io.measurements import _canonical, _digest
+
+    content = {key: value for key, value in (json.loads(stored(path)["record"]) | changes).items() if value != "absent"}
+    text = _canonical(content)
+    path.write_bytes(
+        save(tensors, {"idm_measurements": json.dumps({"sha256": _digest(text, tensors), "record": text})})
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schema": 2}, r"newer idm \(schema 2; this version reads 1\)"),
+        ({"schema": "absent"}, "cannot be read"),
+        ({"noise": -1}, "noise: .*greater than or equal to 0"),
+        ({"bits": 12}, "bits: "),
+        ({"colour": "cmyk"}, "colour: "),
+        ({"colour": "absent"}, "colour: Field required"),
+        ({"spec": [1]}, "spec: "),
+        ({"extra": 1}, "extra: "),
+        ({"value_range": [0]}, "value_range"),
+        ({"provenance": {}}, "provenance.command: "),
+    ],
+)
+def test_wrong_metadata_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    forge(path, {"y": torch.zeros(2)})
+    assert load_measurements(path).y.shape == (2,)
+    forge(path, {"y": torch.zeros(2)}, **changes)
+    with pytest.raises(InputError, match=words):
+        load_measurements(path)
+
+
+def test_a_file_without_y(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    forge(path, {"z": torch.zeros(2)})
+    with pytest.raises(InputError, match="cannot be read"):
+        load_measurements(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), complex(0, float("nan"))])
+def test_values_that_are_not_finite(tmp_path: Path, value: complex) -> None:
+    path = tmp_path / "m.safetensors"
+    y = torch.zeros(2, 3, dtype=torch.complex64 if isinstance(value, complex) else torch.float32)
+    y[1, 2] = value
+    with pytest.raises(InputError, match=r"not finite, first at index \(1, 2\)"):
+        save_measurements(path, small(y=y))
+    assert not path.exists()
+    save_measurements(path, small())
+    forge(path, {"y": y})
+    with pytest.raises(InputError, match=r"not finite, first at index \(1, 2\)"):
+        load_measurements(path)
+
+
+def test_saving_refusals(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be saved"):
+        save_measurements(tmp_path / "m.npz", small())
+    with pytest.raises(ValidationError, match="noise"):
+        save_measurements(tmp_path / "m.safetensors", small(noise=-1.0))
+    with pytest.raises(ResourceError, match="nowhere"):
+        save_measurements(tmp_path / "nowhere" / "m.safetensors", small())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operator_that_does_not_fit() -> None:
+    operator = operators()["cs"]
+    m = measure(operator)
+    with pytest.raises(InputError, match=r"have shape \(2, 3\), but their operator \(cs\) gives"):
+        operator_of(dataclasses.replace(m, y=torch.zeros(2, 3)))
+    with pytest.raises(InputError, match="kind"):
+        operator_of(small())
+    with pytest.raises(InputError, match="RGB, but the image has 1"):
+        operator_of(dataclasses.replace(m, colour="rgb"))
+
+
+def test_provenance_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"abc")
+    provenance = Provenance.of_file("idm sense a.png", tmp_path / "a.png")
+    assert provenance.source == "a.png"
+    assert provenance.source_sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert provenance.version

@@ -1,0 +1,312 @@
+"""Every operator of the registry keeps the contract of LinearOperator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.operators import (
+    MRI,
+    OPERATORS,
+    CompressedSensing,
+    Inpainting,
+    LinearOperator,
+    ParallelBeamCT,
+    build,
+    conjugate_gradient,
+)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def asymmetric_mask(height: int, width: int) -> Tensor:
+    return torch.rand(height, width, generator=generator(1)) < 0.4
+
+
+def coil_maps(coils: int, height: int, width: int) -> Tensor:
+    return torch.randn(coils, height, width, dtype=torch.complex128, generator=generator(2))
+
+
+def given_cs() -> CompressedSensing:
+    phi, _ = torch.linalg.qr(torch.randn(16, 5, dtype=torch.float64, generator=generator(3)))
+    permutation = torch.randperm(12 * 8, generator=generator(4))
+    return CompressedSensing((1, 11, 7), 5 / 16, block=4, phi=phi.T.contiguous(), permutation=permutation)
+
+
+CASES: dict[str, Callable[[], LinearOperator]] = {
+    "cs-global": lambda: CompressedSensing((1, 16, 24), 0.3, block=8, seed=1),
+    "cs-blocks-colour": lambda: CompressedSensing((3, 16, 8), 0.5, block=4, permutation="none"),
+    "cs-global-padded": lambda: CompressedSensing((1, 13, 9), 0.3, block=4, seed=2, permutation_seed=5),
+    "cs-blocks-padded": lambda: CompressedSensing((1, 9, 14), 0.25, block=4, permutation="none"),
+    "cs-full-ratio": lambda: CompressedSensing((1, 8, 8), 1.0, block=8),
+    "cs-given": given_cs,
+    "inpainting-random": lambda: Inpainting((3, 9, 7), {"type": "random", "ratio": 0.4, "seed": 3}),
+    "inpainting-boxes": lambda: Inpainting((1, 8, 11), {"type": "boxes", "boxes": [[1, 2, 3, 4], [0, 0, 2, 2]]}),
+    "inpainting-given": lambda: Inpainting((1, 6, 5), asymmetric_mask(6, 5)),
+    "mri-radial": lambda: MRI((1, 16, 12), {"type": "radial", "lines": 5}),
+    "mri-radial-odd": lambda: MRI((1, 15, 11), {"type": "radial", "fraction": 0.3}),
+    "mri-asymmetric-odd": lambda: MRI((1, 9, 7), asymmetric_mask(9, 7)),
+    "mri-asymmetric-even": lambda: MRI((1, 8, 10), asymmetric_mask(8, 10), dc="centre"),
+    "mri-equispaced": lambda: MRI((1, 10, 16), {"type": "equispaced", "acceleration": 4, "centre_fraction": 0.1}),
+    "mri-complex": lambda: MRI((1, 9, 8), {"type": "random", "acceleration": 2, "seed": 1}, complex_image=True),
+    "mri-coils": lambda: MRI((1, 9, 8), asymmetric_mask(9, 8), sensitivity=coil_maps(3, 9, 8)),
+    "mri-coils-complex": lambda: MRI(
+        (1, 6, 8), {"type": "radial", "lines": 4}, sensitivity=coil_maps(4, 6, 8), complex_image=True
+    ),
+    "ct": lambda: ParallelBeamCT((1, 9, 12), 5),
+    "ct-angles-colour": lambda: ParallelBeamCT((3, 8, 7), [0, 45.0, 90, 100.5, -30, 0], detectors=6),
+}
+DTYPES = {torch.float32: 1e-5, torch.float64: 1e-11}
+
+
+@pytest.fixture(params=CASES)
+def operator(request: pytest.FixtureRequest) -> LinearOperator:
+    return CASES[request.param]()
+
+
+def random(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> Tensor:
+    return torch.randn(shape, dtype=dtype, generator=generator(seed))
+
+
+def images(op: LinearOperator, dtype: torch.dtype = torch.float64, batch: int = 2, seed: int = 10) -> Tensor:
+    return random((batch, *op.image_shape), dtype.to_complex() if op.complex_image else dtype, seed)
+
+
+def measurements(op: LinearOperator, dtype: torch.dtype = torch.float64, batch: int = 2, seed: int = 20) -> Tensor:
+    return random((batch, *op.measurement_shape), dtype.to_complex() if op.complex_measurements else dtype, seed)
+
+
+def inner(a: Tensor, b: Tensor) -> Tensor:
+    return (a.conj() * b).real.sum()
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+def exact_pinv(op: LinearOperator, y: Tensor) -> Tensor:
+    solution = op.solve(y, tolerance=1e-13, max_iterations=2000)
+    assert solution.converged
+    assert solution.residual <= 1e-13
+    return solution.x
+
+
+def test_every_kind_has_cases() -> None:
+    assert {make().kind for make in CASES.values()} == set(OPERATORS)
+    assert all(cls.kind == kind for kind, cls in OPERATORS.items())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_adjoint(operator: LinearOperator, dtype: torch.dtype) -> None:
+    x, y = images(operator, dtype), measurements(operator, dtype)
+    ax = operator.A(x)
+    assert ax.shape == y.shape
+    assert operator.AT(y).shape == x.shape
+    gap = (inner(ax, y) - inner(x, operator.AT(y))).abs() / (ax.norm() * y.norm())
+    assert gap <= DTYPES[dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_linearity_dtype_and_normal(operator: LinearOperator, dtype: torch.dtype) -> None:
+    x, z = images(operator, dtype), images(operator, dtype, seed=11)
+    y = operator.A(x)
+    assert y.dtype == measurements(operator, dtype).dtype
+    assert operator.AT(y).dtype == x.dtype
+    assert relative(operator.A(2 * x - 3 * z), 2 * y - 3 * operator.A(z)) <= DTYPES[dtype]
+    assert relative(operator.normal(x), operator.AT(y)) <= DTYPES[dtype]
+
+
+def test_single_precision_follows_double(operator: LinearOperator) -> None:
+    x, y = images(operator), measurements(operator)
+    x32, y32 = (t.to(torch.complex64 if t.is_complex() else torch.float32) for t in (x, y))
+    assert relative(operator.A(x32).to(y.dtype), operator.A(x)) < 1e-6
+    assert relative(operator.AT(y32).to(x.dtype), operator.AT(y)) < 1e-6
+
+
+def test_pseudo_inverse(operator: LinearOperator) -> None:
+    """The four Penrose conditions on random vectors."""
+    x, z = images(operator), images(operator, seed=12)
+    y, w = measurements(operator), measurements(operator, seed=21)
+    back = exact_pinv(operator, y)
+    assert relative(operator.A(exact_pinv(operator, operator.A(x))), operator.A(x)) < 1e-9
+    assert relative(exact_pinv(operator, operator.A(back)), back) < 1e-7
+    scale = y.norm() * w.norm()
+    assert (inner(operator.A(back), w) - inner(y, operator.A(exact_pinv(operator, w)))).abs() / scale < 1e-9
+    scale = x.norm() * z.norm()
+    gap = inner(exact_pinv(operator, operator.A(x)), z) - inner(x, exact_pinv(operator, operator.A(z)))
+    assert gap.abs() / scale < 1e-7
+
+
+def test_tight_is_true(operator: LinearOperator) -> None:
+    """``tight`` promises A A^T A = A; where it is not set, it would be wrong."""
+    x = images(operator)
+    gap = relative(operator.A(operator.normal(x)), operator.A(x))
+    assert (gap < 1e-12) == operator.tight
+    if operator.tight:
+        assert operator.solve(operator.A(x)).iterations == 0
+
+
+def test_projection_satisfies_the_measurements(operator: LinearOperator) -> None:
+    y = operator.A(images(operator))
+    start = images(operator, seed=13)
+    exact = start - exact_pinv(operator, operator.A(start) - y)
+    assert relative(operator.A(exact), y) < 1e-9
+    closed_form = operator.solve(y).iterations == 0
+    assert relative(operator.A(operator.project(start, y)), y) < (1e-12 if closed_form else 1e-2)
+    x32, y32 = (t.to(torch.complex64 if t.is_complex() else torch.float32) for t in (start, y))
+    assert relative(operator.A(operator.project(x32, y32)), y32) < (1e-5 if closed_form else 1e-2)
+
+
+def test_batch_equals_singles(operator: LinearOperator) -> None:
+    x, y = images(operator, batch=3), measurements(operator, batch=3)
+    for function, values in ((operator.A, x), (operator.AT, y), (lambda t: exact_pinv(operator, t), y)):
+        whole, singles = function(values), torch.cat([function(v[None]) for v in values])
+        assert relative(whole, singles) < 1e-8
+    assert operator.A(x[:1]).shape[0] == 1
+
+
+def test_padded_operator_measures_the_padded_image(operator: LinearOperator) -> None:
+    x = images(operator)
+    padded = operator.padded()
+    assert padded.image_shape == operator.padded_shape
+    assert padded.padded() is padded
+    assert torch.equal(padded.A(operator.pad(x)), operator.A(x))
+    assert torch.equal(operator.crop(operator.pad(x)), x)
+    assert torch.equal(operator.crop(padded.AT(operator.A(x))), operator.normal(x))
+    assert operator.pad(x).shape[1:] == operator.padded_shape
+
+
+def test_spec_rebuilds_bit_for_bit(operator: LinearOperator) -> None:
+    spec = json.loads(json.dumps(operator.to_spec()))
+    again = build(spec, operator.arrays())
+    assert type(again) is type(operator)
+    assert again.to_spec() == operator.to_spec()
+    assert (again.image_shape, again.measurement_shape) == (operator.image_shape, operator.measurement_shape)
+    assert (again.tight, again.ratio) == (operator.tight, operator.ratio)
+    for dtype in DTYPES:
+        assert torch.equal(again.A(images(operator, dtype)), operator.A(images(operator, dtype)))
+        assert torch.equal(again.AT(measurements(operator, dtype)), operator.AT(measurements(operator, dtype)))
+
+
+def test_checksums_are_optional_but_checked(operator: LinearOperator) -> None:
+    spec = operator.to_spec()
+    keys = [k for k in spec if k.endswith("_sha256") and spec[k]]
+    bare = build({k: v for k, v in spec.items() if k not in keys}, operator.arrays())
+    assert bare.to_spec() == spec
+    for key in keys:
+        with pytest.raises(InputError, match="is not the one of the specification"):
+            build({**spec, key: "0" * 64}, operator.arrays())
+
+
+def test_bad_specs_name_the_key(operator: LinearOperator) -> None:
+    spec, arrays = operator.to_spec(), operator.arrays()
+    with pytest.raises(InputError, match="unknown key 'imageshape'") as caught:
+        build({**spec, "imageshape": 1}, arrays)
+    assert "image_shape" in caught.value.hint
+    with pytest.raises(InputError, match="no key 'image_shape'"):
+        build({k: v for k, v in spec.items() if k != "image_shape"}, arrays)
+    for bad in ([1, 8], [1, 8, 0], [1, 8, True], [1, 8.5, 8]):
+        with pytest.raises(InputError, match="image shape"):
+            build({**spec, "image_shape": bad}, arrays)
+    with pytest.raises(InputError, match="'image_shape'"):
+        build({**spec, "image_shape": "1x8x8"}, arrays)
+    with pytest.raises(InputError, match="no use for the array 'other'"):
+        build(spec, {**arrays, "other": torch.zeros(1)})
+    for name in arrays:
+        with pytest.raises(InputError, match=f"needs the array '{name}'"):
+            build(spec, {k: v for k, v in arrays.items() if k != name})
+    for kind in ("fan", None, 3, ["cs"]):
+        with pytest.raises(InputError, match="operator kind"):
+            build({**spec, "kind": kind}, arrays)
+
+
+def test_autograd_is_the_adjoint(operator: LinearOperator) -> None:
+    x, y = images(operator).requires_grad_(), measurements(operator).requires_grad_()
+    (grad,) = torch.autograd.grad(inner(operator.A(x), y.detach()), x)
+    assert relative(grad, operator.AT(y).detach()) < 1e-12
+    (grad,) = torch.autograd.grad(inner(operator.AT(y), x.detach()), y)
+    assert relative(grad, operator.A(x).detach()) < 1e-12
+
+
+def test_gradcheck(operator: LinearOperator) -> None:
+    x, y = images(operator, batch=1), measurements(operator, batch=1)
+    fast = {"fast_mode": True}
+    assert torch.autograd.gradcheck(operator.A, x.requires_grad_(), **fast)
+    assert torch.autograd.gradcheck(operator.AT, y.requires_grad_(), **fast)
+    assert torch.autograd.gradgradcheck(operator.normal, x, **fast)
+
+
+def test_pseudo_inverse_differentiates(operator: LinearOperator) -> None:
+    """The gradient of <A+ y, x> in y is (A+)^T x = A (A^T A)+ x, for x in the row space."""
+    x, y = operator.normal(images(operator, seed=14)), operator.A(images(operator)).requires_grad_()
+    back = operator.solve(y, tolerance=1e-12, max_iterations=2000).x
+    (grad,) = torch.autograd.grad(inner(back, x), y)
+    expected = conjugate_gradient(operator.normal, x, tolerance=1e-12, max_iterations=2000)
+    assert relative(grad, operator.A(expected.x)) < 1e-6
+
+
+def test_autocast_does_not_reach_the_operator(operator: LinearOperator) -> None:
+    x, y = images(operator, torch.float32), measurements(operator, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = operator.A(x), operator.AT(y)
+    assert torch.equal(inside[0], operator.A(x))
+    assert torch.equal(inside[1], operator.AT(y))
+
+
+def test_wrong_tensors_are_refused(operator: LinearOperator) -> None:
+    x, y = images(operator), measurements(operator)
+    for function, values in ((operator.A, x), (operator.AT, y)):
+        for bad in (values[0], values[..., :-1], values[None]):
+            with pytest.raises(InputError, match="of shape"):
+                function(bad)
+        with pytest.raises(InputError, match="float32|complex64"):
+            function(torch.zeros(values.shape, dtype=torch.bfloat16))
+
+
+def test_zero_measurements(operator: LinearOperator) -> None:
+    solution = operator.solve(torch.zeros_like(measurements(operator)))
+    assert solution.converged
+    assert not solution.x.any()
+
+
+def test_operator_is_not_a_weight(operator: LinearOperator) -> None:
+    assert not operator.state_dict()
+    assert not list(operator.parameters())
+    x = images(operator)
+    doubled = build(operator.to_spec(), operator.arrays()).double()
+    assert torch.equal(doubled.A(x), operator.A(x))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_cuda_agrees_with_cpu(operator: LinearOperator, dtype: torch.dtype) -> None:
+    x, y = images(operator, dtype), measurements(operator, dtype)
+    expected = operator.A(x), operator.AT(y)
+    on_gpu = operator.to("cuda")
+    assert relative(on_gpu.A(x.cuda()).cpu(), expected[0]) <= DTYPES[dtype]
+    assert relative(on_gpu.AT(y.cuda()).cpu(), expected[1]) <= DTYPES[dtype]
+    assert on_gpu.padded().A(on_gpu.pad(x.cuda())).device.type == "cuda"
+    assert on_gpu.project(x.cuda(), on_gpu.A(x.cuda())).device.type == "cuda"
+
+
+def test_spec_is_plain_json(operator: LinearOperator) -> None:
+    """The specification holds plain JSON types only, at every depth."""
+
+    def plain(value: object) -> bool:
+        if isinstance(value, dict):
+            return all(isinstance(k, str) and plain(v) for k, v in value.items())
+        if isinstance(value, list):
+            return all(plain(v) for v in value)
+        return value is None or type(value) in (str, int, float, bool)
+
+    assert plain(operator.to_spec())
+    assert not isinstance(operator.ratio, np.generic)
