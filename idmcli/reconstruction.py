@@ -10,13 +10,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from idmcli.errors import InputError, NumericalError
+from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.operators.base import LinearOperator
 from idmcli.solvers import classical
 from idmcli.solvers.ddnm import ddnm
+from idmcli.solvers.problem import is_structurally_random
 from idmcli.solvers.vamp import vamp
 
 
@@ -90,9 +91,7 @@ CLASSICAL: dict[str, Callable[[LinearOperator, Tensor, float], Tensor]] = {
 
 def default_method(operator: LinearOperator) -> str:
     """The best method that runs out of the box, by measurement (README, "Which method")."""
-    if operator.kind == "cs":
-        return "vamp"
-    return "tv"
+    return "vamp" if is_structurally_random(operator) else "tv"
 
 
 def load_reconstructor(
@@ -108,23 +107,31 @@ def load_reconstructor(
         device: where to compute.
 
     Raises:
-        InputError: unknown method, or weights of the wrong kind for it.
+        ConfigError: unknown method, or weights that are missing, damaged or of the wrong kind for it.
+        NumericalError: a weight is not finite.
     """
-    model = load_weights(weights) if weights is not None else None
+    model = _load(weights) if weights is not None else None
     if method is None:
         method = "idm" if model is not None and kind_of(model) == "idm" else default_method(operator)
     if method not in METHODS:
-        raise InputError(f"--method {method} is unknown", f"choose one of {', '.join(METHODS)}")
+        raise ConfigError(f"--method {method} is unknown", f"choose one of {', '.join(METHODS)}")
     needs = METHODS[method].needs
     if needs == "none":
         if model is not None:
-            raise InputError(f"--method {method} takes no weights", "leave out --weights or choose another method")
+            raise ConfigError(f"--method {method} takes no weights", "leave out --weights or choose another method")
         return Reconstructor(method, None, device)
     if model is None:
-        model = load_weights(shipped_weights(METHODS[method].shipped))
+        model = _load(shipped_weights(METHODS[method].shipped))
     if kind_of(model) != needs:
-        raise InputError(
+        raise ConfigError(
             f"--method {method} needs weights of kind {needs}, and {str(weights)!r} is of kind {kind_of(model)}",
             "choose the method the weights were trained for",
         )
     return Reconstructor(method, model.to(device), device)
+
+
+def _load(weights: Path) -> Model:
+    try:
+        return load_weights(weights)
+    except InputError as error:
+        raise ConfigError(error.message, error.hint) from error

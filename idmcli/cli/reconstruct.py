@@ -139,7 +139,7 @@ def reconstruct(
         case = case_of(path)
         reconstructor = load_reconstructor(method, case.operator, weights, where)
         x = reconstructor(
-            case.operator, case.y, noise=case.noise, seed=item_seed(loaded.config.operator.seed, path.name)
+            case.operator, case.y, noise=case.noise, seed=item_seed(loaded.config.operator.seed, path.stem)
         ).cpu()
         write_image(files[path], pixels(x), case.bits)
         record: dict[str, Any] = {
@@ -150,12 +150,15 @@ def reconstruct(
             "ratio": case.operator.ratio,
         }
         text = f"{path} -> {files[path]}: {case.operator.kind} at {100 * case.operator.ratio:.1f} %"
+        if case.operator.padded_shape != case.operator.image_shape:
+            record["padded_shape"] = case.operator.padded_shape
+            text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
         text += f", method {reconstructor.method}"
         if case.truth is not None:
             record |= {"psnr": float(psnr(x, case.truth)), "ssim": float(ssim(x, case.truth))}
             text += f", PSNR {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}"
         if compare:
-            rough = case.operator.to("cpu").pinv(case.y.cpu()).abs().clamp(0, 1)
+            rough = load_reconstructor("back-projection", case.operator, None, where)(case.operator, case.y).cpu()
             views = [("back-projection", pixels(rough)), (reconstructor.method, pixels(x))]
             if case.truth is not None:
                 error = (5 * (x - case.truth).abs()).clamp(0, 1)

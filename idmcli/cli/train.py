@@ -82,14 +82,15 @@ def train(
 
     from idmcli.io.atomic import ensure_writable, write_text
     from idmcli.models.checkpoints import save_weights
-    from idmcli.training.build import build_model, build_stage, initialise, load_images
+    from idmcli.models.zoo import build_model, initialise
+    from idmcli.training.build import build_stage, load_images
     from idmcli.training.loop import train as run_training
     from idmcli.training.run_folder import RunFolder
 
     settled = loaded.config
     where = choose_device(device, settled.training.threads)
     run = RunFolder(folder)
-    if run.config.exists() and not resume:
+    if run.checkpoint.exists() and not resume:
         raise InputError(f"{str(folder)!r} holds a run already", "continue it with --resume, or choose another --out")
     images = load_images(data, settled, output.warning)
     model = build_model(settled)
@@ -98,7 +99,10 @@ def train(
     stage = build_stage(settled, images, where)
     ensure_writable(folder)
     with run.locked():
+        before = run.config.read_text() if resume else ""
         write_text(run.config, to_toml(settled))
+        if not resume:
+            run.metrics.unlink(missing_ok=True)  # of a run that ended before its first checkpoint
         parameters = sum(parameter.numel() for parameter in model.parameters())
         output.status(f"{len(images)} pictures, {parameters / 1e6:.2f} M parameters, run folder {folder}")
         with output.progress(settled.training.iterations, "iterations") as progress:
@@ -117,7 +121,12 @@ def train(
                 average, last = run_training(model.to(where), stage, settled.training, run, report, resume=resume)
             except (KeyboardInterrupt, SystemExit):
                 again = shlex.join(["idm", "train", "--resume", "--out", str(folder), *(f"--data={d}" for d in data)])
-                output.hint(f"stopped and saved; continue with: {again}")
+                if run.checkpoint.exists():
+                    output.hint(f"stopped and saved; continue with: {again}")
+                raise
+            except InputError:
+                if resume:  # what was changed does not fit the checkpoint
+                    write_text(run.config, before)
                 raise
         record = {"preset": preset, "iterations": settled.training.iterations, "pictures": len(images)}
         save_weights(run.weights, average, training=record, half=True)

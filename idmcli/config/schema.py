@@ -33,7 +33,6 @@ class TaskConfig:
 
     kind: Literal["cs", "inpainting", "mri", "ct"] = "cs"
     channels: Literal[1, 3] | None = None  # measured: 1 luminance, 3 colour; not set: as the picture is (mri, ct: 1)
-    image_size: Count | None = None  # side in pixels, for operators and weights of one fixed size
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,10 @@ class OperatorConfig:
 class ModelConfig:
     """[model]: the wired T-step sampler over the injector U-Net."""
 
-    size: Literal["tiny", "full"] = "tiny"  # full: the paper's network
     steps: Count = 3  # T
     schedule: Literal["learned", "measured"] = "learned"  # alpha: trained, or from the measured noise level
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
-    channels: tuple[Count, ...] = (48, 96, 192)  # per scale, finest first
+    channels: tuple[Count, ...] = (32, 96, 192)  # per scale, finest first
     blocks: tuple[Count, ...] = (2, 2, 2)  # residual blocks per scale
     patch: Count = 2  # pixel-unshuffle in front of the network
     v: Coupling = 0.5  # initial mixing of the couplings inside the network

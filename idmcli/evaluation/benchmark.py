@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from idmcli.config import Config
-from idmcli.errors import ConfigError, InputError
 from idmcli.evaluation.metrics import psnr, ssim
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
@@ -73,10 +72,7 @@ class Benchmark:
         if (method, index) not in self._loaded:
             takes_weights = method is None or METHODS[method].needs != "none"
             weights = self.weights if takes_weights else None
-            try:
-                self._loaded[method, index] = load_reconstructor(method, operator, weights, self.device)
-            except InputError as error:
-                raise ConfigError(error.message, error.hint) from error
+            self._loaded[method, index] = load_reconstructor(method, operator, weights, self.device)
         return self._loaded[method, index]
 
 

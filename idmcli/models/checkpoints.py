@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -78,7 +78,7 @@ def load_weights(path: Path) -> Model:
             model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
         else:
             model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
-    except (KeyError, TypeError, ValidationError) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever a model refuses
         raise InputError(f"{str(path)!r} has metadata that cannot be read", "make it with `idm train`") from error
     _check(path, model.state_dict(), tensors)
     model.load_state_dict(tensors)

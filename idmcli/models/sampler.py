@@ -116,8 +116,10 @@ class InvertibleDiffusion(nn.Module):
     def _matched_step(self, problem: Problem, step: int, r: Tensor) -> Tensor:
         sigma = self.log_gain[step].exp() * self.noise_level(problem, step, r)
         e: Tensor
-        x0, e = self.denoiser(r, sigma, self._injection(problem, step))
-        u = x0 - self.memory[step] * self.denoiser.onsager(sigma) * sigma * e
+        injection = self._injection(problem, step)
+        x0, e = self.denoiser(r, sigma, injection)
+        c = self.denoiser.onsager(r, sigma, x0, injection, seed=step) if step < len(self.couplings) - 1 else 0.0
+        u = x0 - self.memory[step] * c * sigma * e
         return problem.project(u, self._gain(problem, self.over[step + 1])) + self.renoise[step] * sigma * e
 
     def noise_level(self, problem: Problem, step: int, r: Tensor) -> Tensor:
@@ -131,12 +133,9 @@ class InvertibleDiffusion(nn.Module):
         return 1 + over * max(1 / problem.operator.ratio - 1, 1e-3)
 
     def _injection(self, problem: Problem, step: int) -> Injection:
-        operator = problem.operator
-        return Injection(step, problem.back_projection, lambda image: operator.pinv(operator.A(image)))
+        return Injection(step, problem.back_projection, problem.range_projection)
 
     def _check(self, operator: LinearOperator) -> None:
-        if operator.complex_image:
-            raise InputError("this network reconstructs real images, not complex ones", "use --method tikhonov or tv")
         if self.config.schedule == "measured" and not operator.tight:
             raise InputError(
                 f"this network was built for operators with A A^T = I, which this {operator.kind} operator is not",

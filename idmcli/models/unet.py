@@ -27,7 +27,7 @@ class UNetConfig:
 
     image_channels: int = 1
     patch: int = 2
-    channels: tuple[int, ...] = (48, 96, 192)
+    channels: tuple[int, ...] = (32, 96, 192)
     blocks: tuple[int, ...] = (2, 2, 2)
     steps: int = 0
     injector_kernel: int = 1

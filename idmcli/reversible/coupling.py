@@ -51,6 +51,7 @@ class ReversibleGroup(nn.Module):
         self.close_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, context: Any = None) -> Tensor:
+        x = x.to(torch.promote_types(x.dtype, torch.float32))  # autocast may have left the streams in half
         x, h = self.pair(x, self.open_scale * x, context)
         return x + self.close_scale * h
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from idmcli.operators.base import LinearOperator
+from idmcli.errors import InputError
+from idmcli.operators import CompressedSensing, LinearOperator
+
+STEP_ITERATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,39 @@ class Problem:
 
     @staticmethod
     def centred(operator: LinearOperator, y: Tensor, mean: float) -> Problem:
-        """Subtract ``mean`` from the image that ``y`` measures; padding pixels stay zero before it."""
+        """Subtract ``mean`` from the image that ``y`` measures; padding pixels stay zero before it.
+
+        Raises:
+            InputError: the image is complex, which no prior is trained for.
+        """
+        if operator.complex_image:
+            raise InputError("learned methods reconstruct real images, not complex ones", "use --method tikhonov or tv")
         padded = operator.padded()
-        constant = torch.full((1, *operator.image_shape), mean, dtype=torch.float32, device=y.device)
+        constant = torch.full((1, *operator.image_shape), mean, dtype=y.real.dtype, device=y.device)
         y = y - operator.A(constant)
         return Problem(padded, y, padded.pinv(y), mean)
 
     def project(self, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """``u - gain A+ (A u - y)``: Eq. 2 with a step length."""
-        return u - gain * self.operator.pinv(self.operator.A(u) - self.y)
+        return u - gain * self._pinv(self.operator.A(u) - self.y)
+
+    def range_projection(self, u: Tensor) -> Tensor:
+        """``A+ A u``."""
+        return self._pinv(self.operator.A(u))
+
+    def _pinv(self, residual: Tensor) -> Tensor:
+        """A+, exactly if in closed form; steps of an iteration need no more than a few conjugate gradients."""
+        return self.operator.solve(residual, max_iterations=STEP_ITERATIONS).x
 
     def residual_power(self, u: Tensor) -> Tensor:
         """Mean squared residual ``|y - A u|^2 / M`` of each image, (B, 1, 1, 1)."""
         residual = self.y - self.operator.A(u)
         return residual.abs().square().flatten(1).mean(1)[:, None, None, None]
+
+
+def is_structurally_random(operator: LinearOperator) -> bool:
+    """Whether every measurement mixes pixels from all over the image at random, with ``A A^T = I``.
+
+    Then the error of a back-projection looks like white noise, which message passing relies on.
+    """
+    return isinstance(operator, CompressedSensing) and operator.permutation is not None

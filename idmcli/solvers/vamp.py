@@ -11,12 +11,12 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser
 from idmcli.operators.base import LinearOperator
-from idmcli.solvers.problem import Problem
+from idmcli.solvers.problem import Problem, is_structurally_random
 
 
 @torch.no_grad()
 def vamp(
-    denoiser: Denoiser, operator: LinearOperator, y: Tensor, *, noise: float = 0.0, iterations: int = 12
+    denoiser: Denoiser, operator: LinearOperator, y: Tensor, *, noise: float = 0.0, iterations: int = 10
 ) -> Tensor:
     """Reconstruct x from y = A x, where ``A A^T = I`` and A is random.
 
@@ -25,31 +25,32 @@ def vamp(
     trained on. Its output d loses its memory of r through ``x^ = d - c (r - d)``, c = div / (1 - div).
 
     Args:
-        denoiser: the prior, with a calibrated divergence curve.
-        operator: tight on its padded domain.
+        denoiser: the prior.
+        operator: structurally random.
         y: measurements of images in [0, 1], (B, \\*measurement_shape).
         noise: standard deviation of the measurement noise.
-        iterations: denoiser calls.
+        iterations: of two denoiser calls each (one in the last).
 
     Returns:
         Images (B, C, H, W), not clipped.
 
     Raises:
-        InputError: the operator has ``A A^T != I``.
+        InputError: the error of ``A^T y`` would not look like white noise under this operator.
     """
-    problem = Problem.centred(operator, y, denoiser.mean)
-    if not problem.operator.tight:
+    if not is_structurally_random(operator):
         raise InputError(
-            f"method vamp needs an operator with A A^T = I, which this {operator.kind} operator is not",
+            f"method vamp is for compressed sensing with a global permutation, not for this {operator.kind} operator",
             "use --method ddnm or --method tv",
         )
+    problem = Problem.centred(operator, y, denoiser.mean)
     gamma = problem.operator.ratio
     x = torch.zeros_like(problem.back_projection)
     d = x
-    for _ in range(iterations):
+    for iteration in range(iterations):
         sigma = ((1 / gamma - 1) * problem.residual_power(x) + noise**2).sqrt()
         r = problem.project(x, 1 / gamma)
         d, e = denoiser(r, sigma)
-        x = d - denoiser.onsager(sigma) * sigma * e
+        if iteration + 1 < iterations:
+            x = d - denoiser.onsager(r, sigma, d, seed=iteration) * sigma * e
     trust = (1 - noise**2 / problem.residual_power(d).clamp_min(1e-12)).clamp_min(0)
     return operator.crop(problem.project(d, trust)) + problem.mean

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from idmcli.evaluation.metrics import psnr
-from idmcli.measuring import build_operator
+from idmcli.measuring import build_operator, item_seed
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.operators import LinearOperator
+from idmcli.operators import LinearOperator, add_noise
 from idmcli.training.data import CropPool
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class EndToEndStage:
         x = self.crops.draw(training.batch, rng).to(self.device)
         ratio = rng.uniform(options.ratio_min, options.ratio_max)
         operator = self._operator(x, ratio, f"iteration {iteration}")
-        estimate = model(operator.A(x), operator)
+        estimate = model(self._measure(x, operator, f"iteration {iteration}"), operator)
         error = estimate - x
         loss = error.abs().mean() if training.loss == "l1" else error.square().mean()
         return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
@@ -54,15 +54,15 @@ class EndToEndStage:
         scores = {}
         for ratio in VALIDATION_RATIOS if self._draws_ratios() else (0.0,):
             operator = self._operator(x, ratio, "validation")
-            estimate = model.reconstruct(operator.A(x), operator)
+            estimate = model.reconstruct(self._measure(x, operator, "validation"), operator)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
         return scores
 
-    def finish(self, model: InvertibleDiffusion) -> None:
-        """Nothing is left to do."""
-
     def _draws_ratios(self) -> bool:
         return self.config.task.kind == "cs" and self.config.operator.ratio is None
+
+    def _measure(self, x: Tensor, operator: LinearOperator, item: str) -> Tensor:
+        return add_noise(operator.A(x), self.config.operator.noise, item_seed(self.config.training.seed, item))
 
     def _operator(self, x: Tensor, ratio: float, item: str) -> LinearOperator:
         config = self.config

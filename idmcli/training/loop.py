@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,11 +26,10 @@ MAX_BAD_STEPS = 10
 
 
 class Stage(Protocol):
-    """What is trained: a loss per iteration, a validation, and what follows the last step."""
+    """What is trained: a loss per iteration, and a validation."""
 
     def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]: ...
     def validate(self, model: Any) -> dict[str, float]: ...
-    def finish(self, model: Any) -> None: ...
 
 
 @runtime_checkable
@@ -96,10 +96,7 @@ def train(
             with torch.autocast(device_type, torch.bfloat16, enabled=config.precision == "bf16"):
                 loss, score = stage.loss(model, iteration)
             loss.backward()  # type: ignore[no-untyped-call]
-            if config.gradient_clip > 0:
-                norm = nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
-            else:
-                norm = loss.detach()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip or math.inf)
             if torch.isfinite(loss) and torch.isfinite(norm):
                 for optimiser in optimisers:
                     optimiser.step()
@@ -140,7 +137,6 @@ def train(
                 run.save(model, average, optimisers, done)
             if stop:
                 raise stop
-    stage.finish(average.module)
     return average.module, line
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from idmcli.evaluation.metrics import psnr
-from idmcli.models.denoiser import Denoiser, calibrate_divergence
+from idmcli.models.denoiser import Denoiser
 from idmcli.training.data import CropPool
 
 VALIDATION_SIGMAS = (0.025, 0.1, 0.4)
@@ -54,8 +54,3 @@ class PriorStage:
             sigma = torch.full((len(x), 1, 1, 1), level, device=self.device)
             scores[f"psnr_sigma_{level}"] = float(psnr(model(x + sigma * noise, sigma)[0], x).mean())
         return scores
-
-    def finish(self, model: Denoiser) -> None:
-        """Measure the divergence curve that message passing needs."""
-        crops = self.crops.draw(64, np.random.default_rng([self.seed, 2**32])).to(self.device) - model.mean
-        calibrate_divergence(model, crops, torch.Generator(self.device).manual_seed(self.seed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,9 +92,10 @@ class RunFolder:
             for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
             iteration = int(state["iteration"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except (RuntimeError, LookupError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(
-                f"{self.checkpoint} does not fit this run: {str(error).splitlines()[0]}",
+                f"{self.checkpoint} is damaged or does not fit this run: {reason}",
                 "resume with the configuration the run was started with",
             ) from error
         self._drop_metrics_after(iteration)
@@ -122,6 +124,11 @@ class RunFolder:
         if not self.metrics.exists():
             return
         rows = self.metrics.read_text().splitlines()
-        kept = [row for row in rows[1:] if int(row.split(",", 1)[0]) <= iteration]
+        numbers = (row.partition(",")[0] for row in rows[1:])
+        kept = [
+            row
+            for row, number in zip(rows[1:], numbers, strict=True)
+            if number.isdecimal() and int(number) <= iteration
+        ]
         with atomic_path(self.metrics) as path:
             path.write_text("\n".join([*rows[:1], *kept]) + "\n")

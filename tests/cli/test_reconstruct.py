@@ -1,0 +1,238 @@
+"""``idm reconstruct``: from pictures or measurement files to pictures, and one clear line for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from idmcli.cli import main
+from idmcli.evaluation.metrics import psnr
+from idmcli.io.images import read_image, write_image
+from idmcli.measuring import to_batch
+from idmcli.models.checkpoints import save_weights
+from idmcli.models.denoiser import DenoiserConfig
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.unet import UNetConfig
+from idmcli.reconstruction import METHODS
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def camera() -> Path:
+    """64 x 64 pixels of a photograph."""
+    write_image("camera.png", skimage.data.camera()[128:256:2, 128:256:2] / 255)
+    return Path("camera.png")
+
+
+@pytest.fixture
+def weights() -> str:
+    """An untrained sampler for any operator."""
+    torch.manual_seed(0)
+    unet = UNetConfig(channels=(8, 16), blocks=(1, 1), steps=2)
+    save_weights(Path("idm.safetensors"), InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet))), training={})
+    return "idm.safetensors"
+
+
+def reconstruct(capsys: Capture, *arguments: str | Path) -> dict[str, Any]:
+    """The one result of a command that succeeds."""
+    assert main(["reconstruct", *map(str, arguments), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"] is None
+    (result,) = document["results"]
+    assert isinstance(result, dict)
+    return result
+
+
+def failed(capsys: Capture, *arguments: str | Path) -> str:
+    """The error lines of a command that ends with 2."""
+    assert main(["reconstruct", *map(str, arguments)]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err and "internal" not in err
+    return err
+
+
+def written(folder: str = "reconstructions") -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def test_a_picture_is_measured_reconstructed_and_scored(camera: Path, capsys: Capture) -> None:
+    result = reconstruct(capsys, camera, "--ratio", "0.4")
+    assert (result["method"], result["kind"]) == ("vamp", "cs")
+    assert result["ratio"] == pytest.approx(0.4, abs=0.001)
+    truth, found = (to_batch(read_image(path)) for path in (camera, result["output"]))
+    assert result["psnr"] == pytest.approx(float(psnr(found, truth)), abs=0.05)  # but for the rounding to 8 bits
+    assert result["psnr"] > 24 and 0.6 < result["ssim"] < 1
+    assert written() == ["camera.png"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) -> None:
+    more = ["--weights", weights] if method == "idm" else []
+    result = reconstruct(capsys, camera, "--method", method, *more)
+    assert result["method"] == method and math.isfinite(result["psnr"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "methods"),
+    [
+        ("inpainting", ("tv", "ddnm", "idm")),
+        ("mri", ("tikhonov", "ddnm", "idm")),
+        ("ct", ("tikhonov", "back-projection", "idm")),
+    ],
+)
+def test_the_other_tasks(kind: str, methods: tuple[str, ...], weights: str, capsys: Capture) -> None:
+    write_image("small.png", skimage.data.camera()[128:160, 128:160] / 255)
+    task = ["--set", f"task.kind={kind}", "--set", "operator.views=12"]
+    for method in methods:
+        more = ["--weights", weights] if method == "idm" else []
+        result = reconstruct(capsys, "small.png", *task, "--method", method, *more, "--out", method)
+        assert (result["kind"], result["method"]) == (kind, method)
+
+
+@pytest.mark.parametrize("method", ["vamp", "ddnm"])
+def test_a_measurement_file_gives_the_same_bytes_in_another_process(
+    method: str, camera: Path, idm: Run, capsys: Capture
+) -> None:
+    measuring = ["--ratio", "0.2", "--noise", "0.03", "--seed", "4"]
+    reconstruct(capsys, camera, *measuring, "--method", method, "--out", "simulated")
+    assert main(["sense", str(camera), *measuring]) == 0
+    camera.unlink()
+    done = idm("reconstruct", "measurements/camera.safetensors", "--method", method, "--seed", "4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "PSNR" not in done.stdout
+    assert Path("reconstructions/camera.png").read_bytes() == Path("simulated/camera.png").read_bytes()
+
+
+def test_colours_sixteen_bits_and_odd_sizes(capsys: Capture) -> None:
+    write_image("astronaut.png", skimage.data.astronaut()[60:101, 200:250] / 255, 16)
+    result = reconstruct(capsys, "astronaut.png", "--ratio", "0.5")
+    image = read_image(result["output"])
+    assert image.pixels.shape == (41, 50, 3) and image.bits == 16
+    assert np.ptp(image.pixels, axis=2).max() > 0.1
+    grey = reconstruct(capsys, "astronaut.png", "--colour", "grey", "--out", "grey")
+    assert read_image(grey["output"]).pixels.shape == (41, 50)
+
+
+def test_the_panel(camera: Path, capsys: Capture) -> None:
+    result = reconstruct(capsys, camera, "--method", "tikhonov", "--compare")
+    assert written() == ["camera.png", "camera_compare.png"]
+    assert result["panel"].endswith("camera_compare.png")
+    wide = read_image(result["panel"]).pixels.shape[1]
+    assert wide >= 4 * 64
+    assert main(["sense", str(camera)]) == 0
+    capsys.readouterr()
+    result = reconstruct(capsys, "measurements/camera.safetensors", "--method", "tikhonov", "--compare", "--out", "b")
+    assert 2 * 64 <= read_image(result["panel"]).pixels.shape[1] < wide
+
+
+def test_one_bad_file_in_a_folder(capsys: Capture) -> None:
+    Path("many").mkdir()
+    for name in ("a", "c"):
+        write_image(f"many/{name}.png", np.random.default_rng(0).random((32, 32)))
+    Path("many/b.png").write_bytes(b"no picture")
+    assert main(["reconstruct", "many", "--method", "tikhonov", "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert ["error" in result for result in document["results"]] == [False, True, False]
+    assert document["error"]["message"] == "1 of 3 files failed"
+    assert written() == ["a.png", "c.png"]
+
+
+def test_a_wrong_method_or_weights_is_said_once(camera: Path, weights: str, capsys: Capture) -> None:
+    write_image("other.png", np.zeros((32, 32)))
+    for arguments, message in (
+        (["--method", "magic"], "--method magic is unknown"),
+        (["--method", "tv", "--weights", weights], "--method tv takes no weights"),
+        (["--method", "vamp", "--weights", weights], "needs weights of kind prior"),
+    ):
+        err = failed(capsys, camera, "other.png", *arguments)
+        assert err.count("error:") == 1 and message in err
+
+
+def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
+    assert "there is no weights file 'none.safetensors'" in failed(capsys, camera, "--weights", "none.safetensors")
+    Path("torn.safetensors").write_bytes(b"\x08")
+    assert "not a readable weights file" in failed(capsys, camera, "--weights", "torn.safetensors")
+
+
+def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
+    err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
+    assert "method vamp is for compressed sensing" in err and "--method ddnm" in err
+    assert written() == []
+
+
+def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Capture) -> None:
+    assert main(["sense", str(camera), "--ratio", "0.1"]) == 0
+    for option, value in (("--ratio", "0.5"), ("--noise", "0.1"), ("--colour", "grey")):
+        err = failed(capsys, "measurements/camera.safetensors", option, value)
+        assert f"{option} is for pictures: a measurement file says how it was made" in err
+
+
+def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:
+    assert "task ct takes no ratio" in failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
+    assert "operator.ratio" in failed(capsys, camera, "--ratio", "1.5")
+
+
+def test_nothing_is_overwritten_unless_asked_for(camera: Path, capsys: Capture) -> None:
+    reconstruct(capsys, camera, "--method", "back-projection")
+    before = Path("reconstructions/camera.png").read_bytes()
+    assert "exists already" in failed(capsys, camera, "--method", "tikhonov")
+    assert Path("reconstructions/camera.png").read_bytes() == before
+    reconstruct(capsys, camera, "--method", "tikhonov", "--overwrite")
+    assert Path("reconstructions/camera.png").read_bytes() != before
+
+
+def test_collisions_are_found_before_any_work(camera: Path, capsys: Capture) -> None:
+    Path("again").mkdir()
+    write_image("again/camera.png", np.zeros((16, 16)))
+    assert "would both be written to" in failed(capsys, camera, "again/camera.png")
+    assert "is an input" in failed(capsys, camera, "--out", ".", "--overwrite")
+    assert not Path("reconstructions").exists()
+
+
+def test_nothing_to_reconstruct(capsys: Capture) -> None:
+    assert "nothing to reconstruct" in failed(capsys)
+    assert "none.png" in failed(capsys, "none.png")
+
+
+def test_a_damaged_measurement_file(camera: Path, capsys: Capture) -> None:
+    assert main(["sense", str(camera)]) == 0
+    path = Path("measurements/camera.safetensors")
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    assert "does not match its checksum" in failed(capsys, path)
+    path.write_bytes(damaged[:50])
+    assert "not a measurement file" in failed(capsys, path)
+
+
+def test_a_weights_file_is_no_measurement(weights: str, capsys: Capture) -> None:
+    assert "holds no measurements (weights, perhaps)" in failed(capsys, weights)
+
+
+def test_the_example_needs_no_files(capsys: Capture) -> None:
+    result = reconstruct(capsys, "--example", "--method", "tikhonov")
+    assert result["psnr"] > 20
+
+
+def test_the_configuration_is_printed_without_any_work(capsys: Capture) -> None:
+    assert main(["reconstruct", "--preset", "mri", "--print-config"]) == 0
+    assert 'kind = "mri"' in capsys.readouterr().out
+    assert not Path("reconstructions").exists()

@@ -1,0 +1,248 @@
+"""``idm train``: from pictures to weights that reconstruct, through stops and resumes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from idmcli.cli import main
+from idmcli.io.images import write_image
+from idmcli.models.checkpoints import load_weights
+from idmcli.models.denoiser import Denoiser
+from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.training.run_folder import RunFolder
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Capture = pytest.CaptureFixture[str]
+TINY = {
+    "model.channels": "[8, 16]",
+    "model.blocks": "[1, 1]",
+    "model.steps": 2,
+    "operator.block": 16,
+    "training.iterations": 2,
+    "training.batch": 2,
+    "training.patch": 16,
+    "training.warmup": 1,
+    "training.log_every": 1,
+}
+
+
+def settings(**changes: Any) -> list[str]:
+    """The options of a tiny run; in the names of ``changes``, ``__`` is a dot."""
+    values = TINY | {name.replace("__", "."): value for name, value in changes.items()}
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three pictures in ``photos``."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for k in range(3):
+        rows, columns = np.mgrid[:40, :36] / (4 + k)
+        write_image(f"photos/{k}.png", 0.5 + 0.4 * np.sin(rows) * np.cos(columns))
+    return tmp_path
+
+
+def train(capsys: Capture, *arguments: str) -> dict[str, Any]:
+    """The result of a training that succeeds."""
+    assert main(["train", "--data", "photos", *arguments, "--json"]) == 0, capsys.readouterr().out
+    document = json.loads(capsys.readouterr().out)
+    (result,) = document["results"]
+    assert isinstance(result, dict)
+    return result
+
+
+def failed(capsys: Capture, *arguments: str) -> str:
+    """The error lines of a training that ends with 2."""
+    assert main(["train", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("error:") == 1 and "Traceback" not in err and "internal" not in err
+    return err
+
+
+def rows(folder: str) -> list[int]:
+    with RunFolder(Path(folder)).metrics.open() as file:
+        return [int(row["iteration"]) for row in csv.DictReader(file)]
+
+
+def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
+    result = train(capsys, *settings(), "--out", "prior")
+    assert result["weights"] == "prior/weights.safetensors"
+    assert list(result["validation"]) == ["psnr_sigma_0.025", "psnr_sigma_0.1", "psnr_sigma_0.4"]
+    prior = load_weights(Path(result["weights"]))
+    assert isinstance(prior, Denoiser) and prior.config.unet.channels == (8, 16)
+
+    end = settings(training__stage="end-to-end", model__schedule="measured", training__learning_rate=1e-9)
+    result = train(capsys, *end, "--out", "end", "--init", "prior/weights.safetensors")
+    model = load_weights(Path(result["weights"]))
+    assert isinstance(model, InvertibleDiffusion)
+    for name, tensor in prior.state_dict().items():  # hardly moved: it started from the prior
+        torch.testing.assert_close(model.denoiser.state_dict()[name], tensor, rtol=0, atol=1e-3)
+
+    for weights, method in (("prior/weights.safetensors", "vamp"), ("end/weights.safetensors", "idm")):
+        command = ["reconstruct", "photos/0.png", "--weights", weights, "--set", "operator.block=16", "--out", method]
+        assert main([*command, "--json"]) == 0
+        (shown,) = json.loads(capsys.readouterr().out)["results"]
+        assert shown["method"] == method and shown["psnr"] > 5
+    assert sorted(path.name for path in Path("end").iterdir()) == [
+        ".lock",
+        "checkpoint.pt",
+        "config.toml",
+        "metrics.csv",
+        "weights.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct"])
+def test_every_task_end_to_end(kind: str, capsys: Capture) -> None:
+    options = settings(task__kind=kind, training__stage="end-to-end", operator__views=6, training__batch=1)
+    result = train(capsys, *options, "--out", kind)
+    assert all(np.isfinite(score) for score in result["validation"].values())
+    assert rows(kind) == [1, 2]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
+def test_every_optimiser_in_bf16(optimizer: str, capsys: Capture) -> None:
+    train(capsys, *settings(training__optimizer=optimizer, training__precision="bf16"), "--out", "run")
+    assert rows("run") == [1, 2]
+
+
+def test_colour(capsys: Capture) -> None:
+    write_image("photos/colour.png", np.random.default_rng(0).random((20, 20, 3)))
+    train(capsys, *settings(task__channels=3), "--out", "run")
+    assert load_weights(Path("run/weights.safetensors")).config.unet.image_channels == 3  # type: ignore[union-attr]
+
+
+def test_the_same_seed_gives_the_same_bytes(capsys: Capture) -> None:
+    first, again, other = (
+        Path(train(capsys, *settings(), "--out", out, "--seed", seed)["weights"]).read_bytes()
+        for out, seed in (("a", "3"), ("b", "3"), ("c", "4"))
+    )
+    assert first == again != other
+
+
+def test_what_is_left_out_is_said(capsys: Capture) -> None:
+    write_image("photos/small.png", np.zeros((8, 8)))
+    Path("photos/broken.png").write_bytes(b"")
+    assert main(["train", "--data", "photos", *settings(), "--out", "run"]) == 0
+    err = capsys.readouterr().err
+    assert "left out 1 pictures smaller than a crop of 16 x 16 pixels" in err and "broken.png" in err
+    assert "3 pictures" in err
+
+
+def test_errors_before_any_training(capsys: Capture) -> None:
+    cases = [
+        ([], "nothing says what to train"),
+        (settings(), "no pictures to train on"),
+        (["--data", "none", *settings()], "none"),
+        (["--data", "photos", *settings(training__patch=64)], "no picture to train on: 0 unreadable, 3 smaller"),
+        (["--data", "photos", *settings(model__blocks="[1]")], "model.blocks"),
+        (["--data", "photos", *settings(training__stage="end-to-end", model__channels="[8, 20]")], "multiple of 16"),
+        (["--data", "photos", *settings(), "--init", "none.safetensors"], "no weights file 'none.safetensors'"),
+        (["--data", "photos", "--preset", "nonsense"], "nonsense"),
+        (["--data", "photos", "--resume", "--out", "none"], "there is no run to resume in 'none'"),
+        (["--data", "photos", "--resume", "--out", "none", "--init", "w"], "leave out --config and --init"),
+        (["--data", "photos", *settings(), "--device", "abacus"], "--device abacus is not a device"),
+        (["--data", "photos", *settings(), "--out", "photos/0.png"], "is not a folder"),
+    ]
+    for arguments, message in cases:
+        assert message in failed(capsys, *arguments), arguments
+    assert not Path("runs").exists()
+
+
+def test_wrong_weights_to_start_from(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "prior")
+    start = ["--data", "photos", "--init", "prior/weights.safetensors", "--out", "end"]
+    other = settings(training__stage="end-to-end", model__channels="[8, 32]")
+    assert "has tensors of other shapes" in failed(capsys, *start, *other)
+    assert not Path("end").exists()
+
+
+def test_a_run_is_not_overwritten(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "run")
+    before = Path("run/weights.safetensors").read_bytes()
+    err = failed(capsys, "--data", "photos", *settings(training__seed=1), "--out", "run")
+    assert "holds a run already" in err and "--resume" in err
+    assert Path("run/weights.safetensors").read_bytes() == before
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_can_be_started_again(capsys: Capture) -> None:
+    diverging = settings(training__iterations=30, training__learning_rate=1e30, training__optimizer="adam")
+    assert main(["train", "--data", "photos", *diverging, "--out", "run"]) == 3
+    assert "not finite for 10 iterations in a row" in capsys.readouterr().err
+    assert Path("run/config.toml").exists() and not Path("run/checkpoint.pt").exists()
+    assert "no checkpoint to resume from" in failed(capsys, "--data", "photos", "--resume", "--out", "run")
+    train(capsys, *settings(), "--out", "run")
+    assert rows("run") == [1, 2]
+
+
+def test_a_longer_run_after_a_finished_one(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "run")
+    train(capsys, "--resume", "--out", "run", "--set", "training.iterations=4")
+    assert rows("run") == [1, 2, 3, 4]
+
+
+def test_resuming_with_another_network(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "run")
+    resume = ["--data", "photos", "--resume", "--out", "run", "--set", "model.channels=[8, 32]"]
+    assert "does not fit this run" in failed(capsys, *resume)
+    train(capsys, "--resume", "--out", "run")  # the run is as it was
+
+
+def test_a_damaged_checkpoint(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "run")
+    Path("run/checkpoint.pt").write_bytes(b"nothing of the kind")
+    assert "is damaged or does not fit" in failed(capsys, "--data", "photos", "--resume", "--out", "run")
+
+
+def test_two_processes_in_one_folder(capsys: Capture) -> None:
+    Path("run").mkdir()
+    with RunFolder(Path("run")).locked():
+        assert "another process is training in" in failed(capsys, "--data", "photos", *settings(), "--out", "run")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_run_resumes_to_the_same_weights(
+    number: signal.Signals, code: int, capsys: Capture
+) -> None:
+    """Stopped in its own process; finished in this one; compared with a run in one piece."""
+    options = settings(training__iterations=40, training__checkpoint_every=1000)
+    command = [sys.executable, "-m", "idmcli", "train", "--data", "photos", *options, "--out", "stopped"]
+    process = subprocess.Popen(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    metrics = Path("stopped/metrics.csv")
+    while not metrics.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and out == "" and "Traceback" not in err
+    assert "continue with: idm train --resume --out stopped --data=photos" in err
+    done = torch.load("stopped/checkpoint.pt", weights_only=True)["iteration"]
+    assert 1 <= done < 40 and not Path("stopped/weights.safetensors").exists()
+    torch.set_num_threads(1)
+    train(capsys, "--resume", "--out", "stopped")
+    train(capsys, *options, "--out", "whole")
+    assert rows("stopped") == rows("whole") == list(range(1, 41))
+    stopped, whole = (load_weights(Path(f"{name}/weights.safetensors")).state_dict() for name in ("stopped", "whole"))
+    assert [name for name in whole if not torch.equal(whole[name], stopped[name])] == []
+
+
+def test_the_configuration_is_printed_without_any_work(capsys: Capture) -> None:
+    assert main(["train", "--preset", "cs-tiny", "--print-config"]) == 0
+    assert 'stage = "end-to-end"' in capsys.readouterr().out
+    assert not Path("runs").exists()

@@ -1,0 +1,191 @@
+"""The wired sampler against its equations, against message passing, and on every operator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from idmcli.errors import InputError
+from idmcli.models.denoiser import DenoiserConfig
+from idmcli.models.injector import Injection
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.unet import UNetConfig
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
+from idmcli.solvers.problem import Problem
+from idmcli.solvers.vamp import vamp
+
+MEAN = 0.45
+
+
+def network(
+    schedule: Literal["learned", "measured"], steps: int = 3, image_channels: int = 1, injected: bool = True
+) -> InvertibleDiffusion:
+    """A tiny sampler in double precision with every weight away from its start."""
+    torch.manual_seed(0)
+    unet = UNetConfig(image_channels, 2, (8, 16), (1, 1), steps)
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, MEAN), schedule)).double()
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and (injected or "to_features" not in name):
+            nn.init.normal_(parameter, std=0.05)
+    return model
+
+
+def compressed(side: int = 32, ratio: float = 0.3, channels: int = 1) -> LinearOperator:
+    return CompressedSensing((channels, side, side), ratio, block=16, seed=1)
+
+
+def picture(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def test_the_learned_schedule_is_the_papers_sampling() -> None:
+    """Eqs. 1 to 4 with alpha_1 .. alpha_T and t counted down, written out."""
+    model, operator = network("learned", steps=3), compressed()
+    alpha, v, w_start, w_end = [0.9, 0.6, 0.3], [0.3, 0.5, 0.7], 0.8, 0.25  # v of t = 3, 2, 1
+    with torch.no_grad():
+        model.alpha.copy_(torch.tensor(alpha))
+        for coupling, value in zip(model.couplings, v, strict=True):
+            coupling.v.fill_(value)
+        model.start_scale.fill_(w_start)
+        model.end_scale.fill_(w_end)
+
+    y = operator.A(picture(2, 1, 32, 32))
+    centred = y - operator.A(torch.full((2, 1, 32, 32), MEAN, dtype=torch.float64))
+    back = operator.AT(centred)
+
+    def alpha_bar(t: int) -> float:
+        product = 1.0
+        for factor in alpha[:t]:
+            product *= factor
+        return product
+
+    x = alpha_bar(3) ** 0.5 * back
+    h = w_start * x
+    for t in (3, 2, 1):
+        e = model.denoiser.estimate(x, Injection(3 - t, back, lambda f: operator.AT(operator.A(f))))
+        x0 = (x - (1 - alpha_bar(t)) ** 0.5 * e) / alpha_bar(t) ** 0.5
+        xb = x0 - operator.AT(operator.A(x0) - centred)
+        f = alpha_bar(t - 1) ** 0.5 * xb + (1 - alpha_bar(t - 1)) ** 0.5 * e
+        x, h = (1 - v[3 - t]) * f + v[3 - t] * h, x
+    torch.testing.assert_close(model(y, operator), x + w_end * h + MEAN, rtol=0, atol=1e-6)  # alpha, v are float32
+
+
+def test_the_measured_schedule_starts_as_message_passing() -> None:
+    model, operator = network("measured", steps=4, injected=False), compressed()
+    with torch.no_grad():
+        for coupling in model.couplings:
+            coupling.v.fill_(1e-7)
+    y = operator.A(picture(2, 1, 32, 32))
+    expected = vamp(model.denoiser, operator, y, iterations=4)
+    torch.testing.assert_close(model(y, operator), expected, rtol=0, atol=1e-4)
+    assert (expected - vamp(model.denoiser, operator, y, iterations=3)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["learned", "measured"])
+def test_the_steps_can_be_inverted(schedule: Literal["learned", "measured"]) -> None:
+    model, operator = network(schedule), compressed()
+    problem = Problem.centred(operator, operator.A(picture(1, 1, 32, 32)), MEAN)
+    start = (model.start(problem), 0.9 * model.start(problem))
+    x, h = start
+    steps = [lambda x, t=t: model.step(problem, t, x) for t in range(3)]
+    for step, coupling in zip(steps, model.couplings, strict=True):
+        x, h = coupling(step, x, h)
+    for step, coupling in zip(reversed(steps), reversed(model.couplings), strict=True):
+        x, h = coupling.inverse(step, x, h)
+    torch.testing.assert_close((x, h), start, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", ["learned", "measured"])
+def test_every_parameter_gets_a_finite_gradient(schedule: Literal["learned", "measured"]) -> None:
+    model, operator = network(schedule), compressed()
+    x = picture(2, 1, 32, 32)
+    (model(operator.A(x), operator) - x).abs().mean().backward()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert without == []
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in model.parameters())
+    silent = [name for name, parameter in model.named_parameters() if not parameter.grad.any()]
+    assert not [name for name in silent if "conv" in name or "alpha" in name or "log_gain" in name]
+
+
+def test_a_fresh_network_trains() -> None:
+    """Straight from its start, with zero-initialised convolutions, the loss falls."""
+    torch.manual_seed(0)
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(UNetConfig(1, 2, (8, 16), (1, 1), 2))))
+    operator, x = compressed(), torch.linspace(0, 1, 32).expand(2, 1, 32, 32)
+    optimiser, losses = torch.optim.Adam(model.parameters(), 3e-3), []
+    for _ in range(12):
+        loss = (model(operator.A(x), operator) - x).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.5, 1.0])
+def test_the_measured_schedule_meets_the_measurements(ratio: float) -> None:
+    model, operator = network("measured"), compressed(ratio=ratio)
+    y = operator.A(picture(2, 1, 32, 32))
+    torch.testing.assert_close(operator.A(model(y, operator)), y, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", ["learned", "measured"])
+@pytest.mark.parametrize("shape", [(1, 33, 50), (3, 40, 32), (1, 7, 5)])
+def test_odd_sizes_and_colours(schedule: Literal["learned", "measured"], shape: tuple[int, int, int]) -> None:
+    model, operator = network(schedule), CompressedSensing(shape, 0.3, block=16)
+    y = operator.A(picture(2, *shape))
+    with torch.no_grad():
+        assert model(y, operator).shape == (2, *shape)
+        assert torch.equal(model.reconstruct(y, operator), model(y, operator).clamp(0, 1))
+
+
+def test_a_colour_network() -> None:
+    model, operator = network("learned", image_channels=3), compressed(channels=3)
+    assert model.reconstruct(operator.A(picture(1, 3, 32, 32)), operator).shape == (1, 3, 32, 32)
+
+
+MASK = (torch.arange(32 * 32).reshape(32, 32) * 7 % 5 < 2).float()
+LINES = {"type": "equispaced", "acceleration": 3, "centre_fraction": 0.1}
+OTHERS = [
+    pytest.param(Inpainting((1, 32, 32), MASK), id="inpainting"),
+    pytest.param(MRI((1, 32, 32), {"type": "radial", "fraction": 0.3}), id="mri"),
+    pytest.param(MRI((1, 32, 32), LINES), id="mri-lines"),
+    pytest.param(ParallelBeamCT((1, 32, 32), 12), id="ct"),
+]
+
+
+@pytest.mark.parametrize("operator", OTHERS)
+def test_the_learned_schedule_takes_every_operator(operator: LinearOperator) -> None:
+    model = network("learned", steps=2).float()
+    x = picture(1, 1, 32, 32).float()
+    loss = (model(operator.A(x), operator) - x).abs().mean()
+    loss.backward()
+    assert bool(loss.isfinite())
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in model.parameters())
+    assert model.alpha.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("operator", [ParallelBeamCT((1, 32, 32), 12), MRI((1, 32, 32), MASK)])
+def test_the_measured_schedule_refuses_operators_that_are_not_tight(operator: LinearOperator) -> None:
+    x = picture(1, 1, 32, 32).float()
+    with pytest.raises(InputError, match=rf"A A\^T = I, which this {operator.kind} operator is not"):
+        network("measured").float()(operator.A(x), operator)
+
+
+def test_complex_images_are_refused() -> None:
+    operator = MRI((1, 32, 32), MASK, complex_image=True)
+    y = operator.A(torch.complex(picture(1, 1, 32, 32), picture(1, 1, 32, 32)).to(torch.complex64))
+    with pytest.raises(InputError, match="reconstruct real images"):
+        network("learned").float()(y, operator)
+
+
+def test_alpha_stays_a_schedule() -> None:
+    model = network("learned")
+    with torch.no_grad():
+        model.alpha.copy_(torch.tensor([-1.0, 0.4, 3.0]))
+    model.constrain_()
+    torch.testing.assert_close(model.alpha.detach(), torch.tensor([0.001, 0.4, 0.999]).double())
+    network("measured").constrain_()

@@ -1,0 +1,98 @@
+"""Networks by configuration, and their start from trained weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from idmcli.errors import ConfigError, InputError
+from idmcli.models.checkpoints import Model, save_weights
+from idmcli.models.denoiser import Denoiser
+from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.zoo import build_model, initialise
+
+PRIOR = Config(model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2), training=TrainingConfig(patch=16))
+END = replace(PRIOR, training=TrainingConfig(stage="end-to-end", patch=16))
+
+
+def changed(config: Config = END, **model: Any) -> Config:
+    return replace(config, model=replace(config.model, **model))
+
+
+def randomised(config: Config) -> Model:
+    model = build_model(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def saved(model: Model, path: Path) -> Path:
+    save_weights(path / "init.safetensors", model, training={})
+    return path / "init.safetensors"
+
+
+def test_models() -> None:
+    prior, sampler = build_model(PRIOR), build_model(changed(schedule="measured", injector_kernel=3, v=0.4, step_v=0.6))
+    assert isinstance(prior, Denoiser) and prior.config.unet.steps == 0
+    assert isinstance(sampler, InvertibleDiffusion)
+    unet = sampler.config.denoiser.unet
+    assert (unet.steps, unet.injector_kernel, unet.v, unet.channels) == (2, 3, 0.4, (8, 16))
+    assert (sampler.config.schedule, sampler.config.v, unet.image_channels) == ("measured", 0.6, 1)
+    colour = build_model(replace(PRIOR, task=TaskConfig(channels=3)))
+    assert isinstance(colour, Denoiser) and colour.config.unet.image_channels == 3
+
+
+def test_weights_come_from_the_seed() -> None:
+    torch.rand(3)
+    first, again = build_model(PRIOR), build_model(PRIOR)
+    other = build_model(replace(PRIOR, training=TrainingConfig(seed=1)))
+    assert isinstance(first, Denoiser) and isinstance(again, Denoiser) and isinstance(other, Denoiser)
+    assert torch.equal(first.unet.conv_in.weight, again.unet.conv_in.weight)
+    assert not torch.equal(first.unet.conv_in.weight, other.unet.conv_in.weight)
+
+
+def test_channels_that_injectors_cannot_take() -> None:
+    with pytest.raises(ConfigError, match="has 20 at scale 2: injectors need a multiple of 16 there"):
+        build_model(changed(channels=(8, 20)))
+    build_model(changed(PRIOR, channels=(7, 20)))  # a prior has no injectors
+
+
+def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
+    prior, sampler = randomised(PRIOR), build_model(END)
+    assert isinstance(prior, Denoiser) and isinstance(sampler, InvertibleDiffusion)
+    initialise(sampler, saved(prior, tmp_path))
+    r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
+    torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
+
+
+@pytest.mark.parametrize("config", [PRIOR, END])
+def test_the_same_kind(config: Config, tmp_path: Path) -> None:
+    source, target = randomised(config), build_model(config)
+    initialise(target, saved(source, tmp_path))
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (END, PRIOR, "is of kind idm"),
+        (changed(PRIOR, channels=(8, 32)), END, "tensors of other shapes"),
+        (changed(PRIOR, blocks=(1, 2)), END, "is another network"),
+        (PRIOR, changed(blocks=(1, 2)), "is another network"),
+        (changed(steps=3), END, "--init"),
+        (changed(schedule="measured"), END, "is another network"),
+        (replace(PRIOR, task=TaskConfig(channels=3)), END, "tensors of other shapes"),
+    ],
+)
+def test_weights_of_another_network(source: Config, target: Config, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        initialise(build_model(target), saved(build_model(source), tmp_path))
+    assert "\n" not in caught.value.message and "init.safetensors" in caught.value.message

@@ -1,0 +1,87 @@
+"""What the documentation shows is run: every command of the README in order, its Python, and make's demo."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from idmcli.cli import main
+from idmcli.io.images import write_image
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+# Trainings keep their command and shrink to one step of a network of a few thousand weights.
+SHORT = [
+    *("--set", "training.iterations=1", "--set", "training.batch=1", "--set", "training.patch=32"),
+    *("--set", "model.channels=[4, 16, 64]", "--set", "model.steps=2", "--set", "training.precision='float32'"),
+]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def shown_commands() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("idm ")]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the README's commands name."""
+    camera = skimage.data.camera()[128:224, 160:272].astype(np.float32) / 255
+    for name in ("photo.png", "Set11/one.png", "Set11/two.png", "BSDS400/a.png", "BSDS400/b.png", "slices/s.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = shown_commands()
+    assert len(commands) > 12
+    for command in commands:
+        arguments = shlex.split(command)[1:]
+        if arguments[0] == "train":
+            arguments += SHORT
+        code = main(arguments)
+        captured = capsys.readouterr()
+        assert code == 0, f"{command}\n{captured.err}"
+    assert (pictures / "reconstructions/photo.png").read_bytes() == (pictures / "received/photo.png").read_bytes()
+    assert (pictures / "reconstructions/photo_compare.png").is_file()
+    assert (pictures / "scores/scores.csv").is_file()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    shown = {shlex.split(command)[1] for command in shown_commands()}
+    assert shown >= {"sense", "reconstruct", "train", "eval", "presets"}
+
+
+def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert "torch.Size([1, 1, 256, 256])" in capsys.readouterr().out
+
+
+def test_the_demo_of_make_reconstructs_the_embedded_photograph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = re.findall(r"^\t\$\(BIN\)/(idm .*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line)[1:]) == 0
+    (psnr,) = re.findall(r"PSNR ([\d.]+) dB", capsys.readouterr().out)
+    assert float(psnr) > 33
+    assert (tmp_path / "demo/camera_compare.png").is_file()
+
+
+def test_the_presets_say_how_they_are_run() -> None:
+    for path in (ROOT / "presets").glob("*.toml"):
+        purpose, run, *_ = path.read_text().splitlines()
+        assert purpose.startswith("# ")
+        assert f"--preset {path.stem}" in run

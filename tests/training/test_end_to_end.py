@@ -1,0 +1,139 @@
+"""The reconstruction stage: a fresh operator for every batch, noise as configured, every task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig
+from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.zoo import build_model
+from idmcli.operators import LinearOperator
+from idmcli.training.data import CropPool
+from idmcli.training.end_to_end import EndToEndStage
+
+CONFIG = Config(
+    model=ModelConfig(steps=1, channels=(8,), blocks=(1,)),
+    operator=OperatorConfig(block=8),
+    training=TrainingConfig(stage="end-to-end", batch=2, patch=16),
+)
+
+
+class Watch(nn.Module):
+    """Reconstructs by A+ and keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[tuple[Tensor, LinearOperator]] = []
+
+    def forward(self, y: Tensor, operator: LinearOperator) -> Tensor:
+        self.given.append((y, operator))
+        return operator.pinv(y)
+
+    reconstruct = forward
+
+
+def stage(config: Config = CONFIG, channels: int = 1) -> EndToEndStage:
+    pool = CropPool([np.random.default_rng(0).random((channels, 24, 24), dtype=np.float32)], config.training.patch)
+    return EndToEndStage(pool, pool, config, torch.device("cpu"))
+
+
+def configured(**operator: Any) -> Config:
+    return replace(CONFIG, operator=replace(CONFIG.operator, **operator))
+
+
+def test_the_loss_is_the_error_of_the_image() -> None:
+    for name, power in (("l1", 1), ("l2", 2)):
+        model: Any = Watch()
+        config = replace(configured(ratio=0.5), training=replace(CONFIG.training, loss=name))  # type: ignore[arg-type]
+        chosen = stage(config)
+        x = chosen.crops.draw(2, np.random.default_rng([0, 7]))
+        loss, score = chosen.loss(model, 7)
+        y, operator = model.given[0]
+        torch.testing.assert_close(y, operator.A(x))
+        error = operator.pinv(y) - x
+        torch.testing.assert_close(loss, error.abs().pow(power).mean())
+        expected = -10 * error.add(x).clamp(0, 1).sub(x).square().flatten(1).mean(1).log10().mean()
+        assert score == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_ratios_are_drawn_where_none_is_set() -> None:
+    model: Any = Watch()
+    drawn = stage(configured(ratio_min=0.1, ratio_max=0.4))
+    for iteration in range(30):
+        drawn.loss(model, iteration)
+    ratios = [operator.ratio for _, operator in model.given]
+    assert 0.09 < min(ratios) < 0.16 and 0.34 < max(ratios) < 0.42 and len(set(ratios)) > 8
+    model.given.clear()
+    for iteration in range(3):
+        stage(configured(ratio=0.25)).loss(model, iteration)
+    assert {operator.ratio for _, operator in model.given} == {0.25}
+
+
+def test_every_batch_has_an_operator_of_its_own_and_repeats_it() -> None:
+    model: Any = Watch()
+    for iteration in (0, 1, 0):
+        stage(configured(ratio=0.25)).loss(model, iteration)
+    (y0, _), (y1, _), (again, _) = model.given
+    assert torch.equal(y0, again) and not torch.allclose(y0, y1)
+    seeds = [operator.to_spec()["permutation_seed"] for _, operator in model.given]
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_noise_is_added_as_configured() -> None:
+    model: Any = Watch()
+    noisy = stage(configured(ratio=0.5, noise=0.2))
+    for iteration in range(20):
+        noisy.loss(model, iteration)
+        x = noisy.crops.draw(2, np.random.default_rng([0, iteration]))
+        y, operator = model.given[iteration]
+        model.given[iteration] = (y - operator.A(x), operator)
+    noise = torch.cat([difference.flatten() for difference, _ in model.given])
+    assert noise.std().item() == pytest.approx(0.2, rel=0.05)
+    assert not torch.equal(model.given[0][0], model.given[1][0])
+    noisy.loss(model, 0)
+    clean = stage(configured(ratio=0.5))
+    assert noisy.validate(model) != clean.validate(model)
+
+
+def test_validation_scores() -> None:
+    model: Any = Watch()
+    assert list(stage().validate(model)) == ["psnr_ratio_0.11", "psnr_ratio_0.31", "psnr_ratio_0.50"]
+    assert list(stage(configured(ratio=0.25)).validate(model)) == ["psnr_ratio_0.25"]
+    scores = stage().validate(model)
+    assert scores == stage().validate(model) and scores["psnr_ratio_0.50"] > scores["psnr_ratio_0.11"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("cs", {}),
+        ("cs", {"permutation": "none", "block": 5}),
+        ("inpainting", {}),
+        ("inpainting", {"mask": "boxes", "boxes": ((2, 3, 4, 5),)}),
+        ("mri", {}),
+        ("mri", {"mask": "random-lines", "acceleration": 2.0}),
+        ("mri", {"coils": 2}),
+        ("ct", {"views": 5}),
+    ],
+)
+def test_one_step_of_every_task(kind: Literal["cs", "inpainting", "mri", "ct"], options: dict[str, Any]) -> None:
+    config = replace(configured(**options), task=TaskConfig(kind=kind))
+    model = build_model(config)
+    assert isinstance(model, InvertibleDiffusion)
+    loss, score = stage(config).loss(model, 0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+    assert np.isfinite(score) and all(np.isfinite(value) for value in stage(config).validate(model).values())
+
+
+def test_colour() -> None:
+    config = replace(configured(ratio=0.5), task=TaskConfig(channels=3))
+    model = build_model(config)
+    loss, _ = stage(config, channels=3).loss(model, 0)  # type: ignore[arg-type]
+    assert bool(loss.isfinite())

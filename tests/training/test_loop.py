@@ -1,0 +1,335 @@
+"""The training loop: it learns, averages, stops, resumes bit for bit, and refuses to diverge."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from idmcli.config import TrainingConfig
+from idmcli.errors import InputError, NumericalError
+from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.unet import UNetConfig
+from idmcli.training.data import CropPool
+from idmcli.training.loop import MAX_BAD_STEPS, Progress, train
+from idmcli.training.prior import PriorStage
+from idmcli.training.run_folder import RunFolder
+
+CONFIG = TrainingConfig(
+    iterations=12, batch=2, warmup=2, ema=0.9, learning_rate=1e-3, checkpoint_every=4, log_every=3, validate_every=6
+)
+
+
+def model(seed: int = 0) -> Denoiser:
+    torch.manual_seed(seed)
+    return Denoiser(DenoiserConfig(UNetConfig(channels=(8, 16), blocks=(1, 1))))
+
+
+def prior_stage() -> PriorStage:
+    images = [np.random.default_rng(k).random((1, 24, 24), dtype=np.float32) for k in range(3)]
+    pool = CropPool(images, 16)
+    return PriorStage(pool, pool, 2, 0.01, 1.5, "l1", 0, torch.device("cpu"))
+
+
+@dataclass
+class Regression:
+    """Fit one vector; ``fail`` are iterations whose loss is not finite."""
+
+    fail: range = range(0)
+    interrupt_at: int = -1
+    seen: list[int] | None = None
+
+    def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+        if self.seen is not None:
+            self.seen.append(iteration)
+        if iteration == self.interrupt_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        error = model(torch.ones(1, 4)) - torch.tensor([[1.0, -2.0, 0.5, 3.0]])
+        loss = error.square().mean()
+        return (loss * float("nan") if iteration in self.fail else loss), float(iteration)
+
+    def validate(self, model: Any) -> dict[str, float]:
+        return {"score": float(model.weight.detach().sum())}
+
+
+def linear() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(4, 4)
+
+
+def run_in(folder: Path) -> RunFolder:
+    folder.mkdir(exist_ok=True)
+    return RunFolder(folder)
+
+
+def silent(line: Progress) -> None:
+    return None
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    lines: list[Progress] = []
+    config = replace(CONFIG, iterations=200, learning_rate=0.05, log_every=20, validate_every=100)
+    _, last = train(linear(), Regression(), config, run_in(tmp_path), lines.append)
+    assert lines[-1] is last and last is not None
+    assert last.loss < 0.02 * lines[0].loss
+    assert [line.iteration for line in lines] == list(range(20, 201, 20))
+    assert [bool(line.validation) for line in lines] == [False] * 4 + [True] + [False] * 4 + [True]
+
+
+def test_log_lines_are_means_since_the_line_before(tmp_path: Path) -> None:
+    lines: list[Progress] = []
+    train(linear(), Regression(), replace(CONFIG, validate_every=100), run_in(tmp_path), lines.append)
+    assert [line.psnr for line in lines] == [1, 4, 7, 10]
+    assert all(line.images_per_second > 0 for line in lines)
+    assert lines[-1].learning_rate < lines[0].learning_rate
+
+
+def test_the_average_by_hand(tmp_path: Path) -> None:
+    """``average += w (new - average)``, w = max(1 - ema, 9 / (10 + n)); the first is a copy."""
+    weights: list[Tensor] = []
+    network = linear()
+
+    class Watch(Regression):
+        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+            weights.append(model.weight.detach().clone())
+            return super().loss(model, iteration)
+
+    average, _ = train(network, Watch(), replace(CONFIG, ema=0.6), run_in(tmp_path), silent)
+    weights.append(network.weight.detach().clone())
+    expected = weights[1]
+    for count, weight in enumerate(weights[2:], start=1):
+        expected = expected + max(0.4, 9 / (10 + count)) * (weight - expected)
+    torch.testing.assert_close(average.weight.detach(), expected)
+    assert not torch.allclose(average.weight, network.weight)
+
+
+def test_weights_stay_in_their_range(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = InvertibleDiffusion(SamplerConfig(DenoiserConfig(UNetConfig(channels=(4,), blocks=(1,), steps=2))))
+
+    class Push:
+        def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
+            return -model.couplings[0].v + model.couplings[1].v - model.alpha.sum(), 0.0
+
+        def validate(self, model: Any) -> dict[str, float]:
+            return {}
+
+    config = replace(CONFIG, iterations=30, learning_rate=0.1, warmup=0, gradient_clip=0)
+    train(network, Push(), config, run_in(tmp_path), silent)
+    assert [coupling.v.item() for coupling in network.couplings] == pytest.approx([0.95, 0.05])
+    assert network.alpha.max().item() == pytest.approx(0.999)
+
+
+class Stop(Exception):
+    """What ends a run in the middle, like a crash."""
+
+
+def state(model: nn.Module, average: nn.Module) -> dict[str, Tensor]:
+    return {**model.state_dict(), **{f"average.{name}": tensor for name, tensor in average.state_dict().items()}}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "adam"])
+def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> None:
+    config = replace(CONFIG, optimizer=optimizer)
+    whole, run = model(), run_in(tmp_path / "whole")
+    average, _ = train(whole, prior_stage(), config, run, silent)
+
+    @dataclass(frozen=True)
+    class Crashing(PriorStage):
+        def loss(self, model: Denoiser, iteration: int) -> tuple[Tensor, float]:
+            if iteration == 11:
+                raise Stop
+            return super().loss(model, iteration)
+
+    broken = run_in(tmp_path / "broken")
+    with pytest.raises(Stop):
+        train(model(), Crashing(**vars(prior_stage())), config, broken, silent)
+    again = model(seed=5)  # everything must come from the checkpoint
+    average_again, _ = train(again, prior_stage(), config, broken, silent, resume=True)
+    expected, found = state(whole, average), state(again, average_again)
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    saved = [torch.load(folder.checkpoint, weights_only=True) for folder in (run, broken)]
+    torch.testing.assert_close(saved[0]["optimisers"], saved[1]["optimisers"], rtol=0, atol=0)
+    assert saved[0]["iteration"] == saved[1]["iteration"] == 12
+
+
+def iterations_of(run: RunFolder) -> list[int]:
+    return [int(row.split(",")[0]) for row in run.metrics.read_text().splitlines()[1:]]
+
+
+def test_metrics_have_no_duplicates_after_a_crash(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    config = replace(CONFIG, log_every=1, checkpoint_every=5)
+
+    class Crashing(Regression):
+        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+            if iteration == 8:
+                raise Stop
+            return super().loss(model, iteration)
+
+    with pytest.raises(Stop):
+        train(linear(), Crashing(), config, run, silent)
+    assert iterations_of(run) == list(range(1, 9))
+    train(linear(), Regression(), config, run, silent, resume=True)
+    assert iterations_of(run) == list(range(1, 13))
+
+
+def test_sigterm_finishes_the_step_and_saves(tmp_path: Path) -> None:
+    run, seen = run_in(tmp_path), list[int]()
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        train(linear(), Regression(interrupt_at=6, seen=seen), CONFIG, run, silent)
+    assert caught.value.code == 143 and signal.getsignal(signal.SIGTERM) is handler
+    assert seen == list(range(7))
+    train(linear(), Regression(seen=seen), CONFIG, run, silent, resume=True)
+    assert seen == list(range(12))
+
+
+def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
+    class Twice(Regression):
+        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+            if iteration == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+                raise AssertionError("not reached")
+            return super().loss(model, iteration)
+
+    run = run_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(linear(), Twice(), CONFIG, run, silent)
+    assert torch.load(run.checkpoint, weights_only=True)["iteration"] == 4
+
+
+def test_a_finished_run_resumes_to_the_same_result(tmp_path: Path) -> None:
+    run, seen = run_in(tmp_path), list[int]()
+    average, _ = train(linear(), Regression(), CONFIG, run, silent)
+    again, last = train(linear(), Regression(seen=seen), CONFIG, run, silent, resume=True)
+    assert torch.equal(again.weight, average.weight) and last is None and seen == []
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint"):
+        train(linear(), Regression(), CONFIG, run_in(tmp_path), silent, resume=True)
+
+
+def test_a_few_bad_steps_are_skipped(tmp_path: Path) -> None:
+    network = linear()
+    train(network, Regression(fail=range(3, 9)), CONFIG, run_in(tmp_path), silent)
+    assert all(bool(parameter.isfinite().all()) for parameter in network.parameters())
+
+
+def test_a_diverged_run_stops_with_its_checkpoint_intact(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    config = replace(CONFIG, iterations=50, checkpoint_every=2)
+    with pytest.raises(NumericalError, match=f"{MAX_BAD_STEPS} iterations in a row, up to iteration 17") as caught:
+        train(linear(), Regression(fail=range(7, 50)), config, run, silent)
+    assert str(run.checkpoint) in caught.value.hint
+    saved = torch.load(run.checkpoint, weights_only=True)
+    assert all(bool(tensor.isfinite().all()) for tensor in saved["model"].values())
+    train(linear(), Regression(), config, run, silent, resume=True)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip: float, tmp_path: Path) -> None:
+    class Root(Regression):
+        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+            return (model.weight * 0).sum().sqrt() + model.bias.square().sum(), 0.0  # 0, with an infinite slope
+
+    run, network = run_in(tmp_path), linear()
+    before = network.weight.detach().clone()
+    with pytest.raises(NumericalError):
+        train(network, Root(), replace(CONFIG, gradient_clip=clip, checkpoint_every=1), run, silent)
+    assert torch.equal(network.weight, before)
+    assert bool(torch.load(run.checkpoint, weights_only=True)["model"]["weight"].isfinite().all())
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+def test_gradients_are_clipped(clip: float, tmp_path: Path) -> None:
+    norms = []
+
+    class Watch(Regression):
+        def validate(self, model: Any) -> dict[str, float]:
+            return {}
+
+    network = linear()
+    original = torch.optim.AdamW.step
+
+    def step(self: Any, closure: Any = None) -> Any:
+        grads = [parameter.grad for group in self.param_groups for parameter in group["params"]]
+        norms.append(float(torch.stack([grad.norm() for grad in grads]).norm()))
+        return original(self, closure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step)
+        train(network, Watch(), replace(CONFIG, gradient_clip=clip), run_in(tmp_path), silent)
+    assert len(norms) == 12
+    assert max(norms) == pytest.approx(1e-3, rel=0.01) if clip else max(norms) > 1.01
+
+
+def test_bf16_keeps_weights_and_loss_in_float32(tmp_path: Path) -> None:
+    network = model()
+    kinds = set()
+    network.unet.conv_in.register_forward_hook(lambda module, inputs, output: kinds.add(output.dtype))
+    _, last = train(network, prior_stage(), replace(CONFIG, precision="bf16"), run_in(tmp_path), silent)
+    assert torch.bfloat16 in kinds and last is not None and last.loss > 0
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from tests_loop import CONFIG, Regression, linear, silent
+from dataclasses import replace
+from idmcli.training.loop import train
+from idmcli.training.run_folder import RunFolder
+
+class Slow(Regression):
+    def loss(self, model, iteration):
+        print(iteration, flush=True)
+        time.sleep(0.01)
+        return super().loss(model, iteration)
+
+train(linear(), Slow(), replace(CONFIG, iterations=60, checkpoint_every=1), RunFolder(Path(sys.argv[1])), silent,
+      resume="resume" in sys.argv)
+"""
+
+
+def test_kill_minus_nine_then_resume(tmp_path: Path) -> None:
+    """Killed at any moment, saving included, a run continues from its last complete checkpoint."""
+    run = run_in(tmp_path / "run")
+    (tmp_path / "tests_loop.py").write_bytes(Path(__file__).read_bytes())
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}", "OMP_NUM_THREADS": "1"}
+
+    def start(*more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", SCRIPT, str(run.path), *more]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+
+    with start() as process:
+        assert process.stdout is not None
+        for number in process.stdout:
+            if int(number) == 7:
+                break
+        time.sleep(0.013)
+        process.kill()
+    saved = torch.load(run.checkpoint, weights_only=True)
+    assert 7 <= saved["iteration"] < 60
+    with start("resume") as process:
+        assert process.stdout is not None
+        numbers = [int(number) for number in process.stdout]
+    assert process.returncode == 0 and numbers == list(range(saved["iteration"], 60))
+    whole = run_in(tmp_path / "whole")
+    train(linear(), Regression(), replace(CONFIG, iterations=60, checkpoint_every=60), whole, silent)
+    states = [torch.load(folder.checkpoint, weights_only=True) for folder in (run, whole)]
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+    assert iterations_of(run) == iterations_of(whole)

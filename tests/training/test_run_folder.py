@@ -1,0 +1,151 @@
+"""The run folder: atomic checkpoints, a lock, metrics without duplicates, and damaged files."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from idmcli.errors import InputError
+from idmcli.training.loop import Progress
+from idmcli.training.run_folder import RunFolder
+
+
+def line(iteration: int, **validation: float) -> Progress:
+    return Progress(iteration, 0.5, 20.0, 100.0, 1e-3, validation)
+
+
+def parts(width: int = 3) -> tuple[nn.Linear, nn.Linear, list[SGD]]:
+    model = nn.Linear(width, 2)
+    return model, nn.Linear(width, 2), [SGD(model.parameters(), 0.1, momentum=0.9)]
+
+
+def rows(run: RunFolder) -> list[str]:
+    return run.metrics.read_text().splitlines()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def test_a_checkpoint_holds_everything(run: RunFolder) -> None:
+    model, average, optimisers = parts()
+    model(torch.ones(1, 3)).sum().backward()
+    optimisers[0].step()
+    run.save(model, average, optimisers, 12)
+    other_model, other_average, other_optimisers = parts()
+    assert run.restore(other_model, other_average, other_optimisers) == 12
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(other_model.state_dict()[name], tensor)
+    assert torch.equal(other_average.weight, average.weight)
+    buffers = [optimiser[0].state_dict()["state"][0]["momentum_buffer"] for optimiser in (optimisers, other_optimisers)]
+    assert torch.equal(*buffers)
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.save(*parts(), 3)
+    before = run.checkpoint.read_bytes()
+
+    def half(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torch.save", half)
+    with pytest.raises(KeyboardInterrupt):
+        run.save(*parts(), 4)
+    assert run.checkpoint.read_bytes() == before
+    assert [path.name for path in run.path.iterdir()] == ["checkpoint.pt"]
+
+
+def refused(run: RunFolder, width: int = 3) -> str:
+    with pytest.raises(InputError) as caught:
+        run.restore(*parts(width))
+    assert "\n" not in caught.value.message and str(run.path) in caught.value.message
+    return caught.value.message
+
+
+def test_no_checkpoint(run: RunFolder) -> None:
+    assert "no checkpoint to resume from" in refused(run)
+
+
+def test_a_damaged_checkpoint(run: RunFolder) -> None:
+    run.save(*parts(), 1)
+    whole = run.checkpoint.read_bytes()
+    for content in (b"", b"text", whole[:100], whole[: len(whole) // 2], whole[:-10]):
+        run.checkpoint.write_bytes(content)
+        assert "damaged or does not fit" in refused(run)
+
+
+@pytest.mark.parametrize("state", [7, [1], {}, {"model": 3}, torch.zeros(2)])
+def test_a_checkpoint_of_something_else(run: RunFolder, state: object) -> None:
+    torch.save(state, run.checkpoint)
+    refused(run)
+
+
+def test_another_network_or_optimiser(run: RunFolder) -> None:
+    run.save(*parts(), 1)
+    assert "size mismatch" in refused(run, width=4) or "Error(s) in loading" in refused(run, width=4)
+    model, average, optimisers = parts()
+    with pytest.raises(InputError):
+        run.restore(model, average, [*optimisers, *optimisers])
+
+
+def test_pickles_are_not_executed(run: RunFolder) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (run.path / "executed",)
+
+    run.checkpoint.write_bytes(pickle.dumps(Trap(), protocol=2))
+    refused(run)
+    torch.save({"model": Trap()}, run.checkpoint)
+    refused(run)
+    assert not (run.path / "executed").exists()
+
+
+def test_metrics(run: RunFolder) -> None:
+    run.log(line(5))
+    run.log(line(10, psnr_a=31.25, psnr_b=20.0))
+    assert rows(run) == [
+        "iteration,loss,psnr,images_per_second,learning_rate,validation",
+        "5,0.500000,20.0000,100.00,1.000e-03,",
+        "10,0.500000,20.0000,100.00,1.000e-03,psnr_a=31.2500 psnr_b=20.0000",
+    ]
+
+
+def test_metrics_from_after_the_checkpoint_are_dropped(run: RunFolder) -> None:
+    for iteration in (5, 10, 15, 100):
+        run.log(line(iteration))
+    with run.metrics.open("a") as file:
+        file.write("1x0,torn")  # the power went
+    run.save(*parts(), 10)
+    run.restore(*parts())
+    assert [row.split(",")[0] for row in rows(run)] == ["iteration", "5", "10"]
+    run.log(line(15))
+    assert [row.split(",")[0] for row in rows(run)] == ["iteration", "5", "10", "15"]
+
+
+def test_one_process_at_a_time(run: RunFolder) -> None:
+    with run.locked(), pytest.raises(InputError, match="another process is training"), run.locked():
+        pass
+    with run.locked():
+        pass
+
+
+def test_the_lock_ends_with_its_process(run: RunFolder) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from idmcli.training.run_folder import RunFolder
+with RunFolder(Path({str(run.path)!r})).locked():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    with run.locked():
+        pass
