@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -128,7 +129,7 @@ def train(
                 if resume:  # what was changed does not fit the checkpoint
                     write_text(run.config, before)
                 raise
-        record = {"preset": preset, "iterations": settled.training.iterations, "pictures": len(images)}
+        record = {"config": asdict(settled), "init": init and init.name, "pictures": len(images)}
         save_weights(run.weights, average, training=record, half=True)
     validation = dict(last.validation) if last else {}
     scores = ", ".join(f"{name} {value:.2f} dB" for name, value in validation.items())
