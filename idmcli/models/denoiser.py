@@ -88,6 +88,6 @@ class Denoiser(nn.Module):
         probe = (2 * signs - 1).to(r)
         step = sigma.clamp_min(1e-4) / 20
         change = self(r + step * probe, sigma, injection)[0] - denoised
-        div = (change * probe / step).flatten(1).mean(1).clamp(0, MAX_DIVERGENCE)
+        div = (change * probe / step).flatten(1).mean(1).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
         weight: Tensor = div / (1 - div)
         return weight[:, None, None, None]
