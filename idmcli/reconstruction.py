@@ -91,7 +91,9 @@ CLASSICAL: dict[str, Callable[[LinearOperator, Tensor, float], Tensor]] = {
 
 def default_method(operator: LinearOperator) -> str:
     """The best method that runs out of the box, by measurement (README, "Which method")."""
-    return "vamp" if is_structurally_random(operator) else "tv"
+    if is_structurally_random(operator):
+        return "vamp"
+    return "back-projection" if operator.kind == "ct" else "tv"
 
 
 def load_reconstructor(

@@ -116,7 +116,7 @@ def test_figures_of_another_problem_are_not_shown(capsys: Capture, other: list[s
 @pytest.mark.parametrize(
     ("arguments", "ratio"),
     [
-        (["--preset=cs"], 0.1),
+        (["--set=operator.ratio=0.1"], 0.1),
         (["--preset=inpainting"], 0.5),
         (["--preset=mri"], 0.2),
         (["--preset=mri", "--set=operator.mask=equispaced"], 0.2632),  # 5 of 19 columns
