@@ -57,11 +57,11 @@ def total_variation(operator: LinearOperator, y: Tensor, *, noise: float = 0.0) 
 
 
 def fit_measurements(operator: LinearOperator, y: Tensor, z: Tensor, rho: float) -> Tensor:
-    """``argmin |x - z|^2 + rho |A x - y|^2``: closed form for a tight A, else three conjugate-gradient iterations."""
+    """``argmin |x - z|^2 + rho |A x - y|^2``: closed form for a tight A, else ten conjugate-gradient iterations."""
     pull = rho * operator.AT(y - operator.A(z))
     if operator.tight:
         return z + pull / (1 + rho)
-    return z + conjugate_gradient(lambda d: d + rho * operator.normal(d), pull, max_iterations=3).x
+    return z + conjugate_gradient(lambda d: d + rho * operator.normal(d), pull, max_iterations=10).x
 
 
 def gradient(x: Tensor) -> Tensor:

@@ -33,8 +33,8 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
 class Muon(Optimizer):
     """Nesterov momentum, orthogonalised per weight matrix; (out, in, kh, kw) counts as (out, in kh kw).
 
-    Twice as fast as Adam here for the same wall-clock time (see benchmarks/); torch's own Muon takes
-    two-dimensional weights only and iterates in bfloat16.
+    After two minutes of training a prior on two cores it was 1.2 dB ahead of AdamW (at sigma 0.1, see
+    benchmarks/prior_variants.py). torch's own Muon takes two-dimensional weights only.
 
     Args:
         params: weights of two or more dimensions.
