@@ -41,7 +41,7 @@ class Denoiser(nn.Module):
         self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, r: Tensor, sigma: Tensor, injection: Injection | None = None) -> tuple[Tensor, Tensor]:
-        """Denoised image and unit noise (Eq. 1) of r, (B, C, H, W), at noise levels sigma, (B, 1, 1, 1)."""
+        """Denoised image and unit noise (Eq. 1) of r, (B, C, H, W), at noise levels sigma, (B, 1 or C, 1, 1)."""
         e = self.estimate(r * torch.rsqrt(1 + sigma**2), injection)
         return r - sigma * e, e
 
@@ -72,9 +72,9 @@ class Denoiser(nn.Module):
     def onsager(
         self, r: Tensor, sigma: Tensor, denoised: Tensor, injection: Injection | None = None, *, seed: int = 0
     ) -> Tensor:
-        """The weight c = div / (1 - div) by which message passing removes the denoiser's memory of r; (B, 1, 1, 1).
+        """The weight c = div / (1 - div) by which message passing removes the denoiser's memory of r; (B, C, 1, 1).
 
-        The divergence ``div = tr(dd/dr) / N`` of each image comes from one Monte-Carlo probe p of random signs,
+        The divergence ``div = tr(dd/dr) / N`` of each channel comes from one Monte-Carlo probe p of random signs,
         ``p . (d(r + s p) - d(r)) / (s N)`` with s = sigma / 20 (Ramani, Blu & Unser, 2008). It differs too much
         between images for a curve over sigma to serve: that costs 0.9 dB at 10 %.
 
@@ -88,6 +88,6 @@ class Denoiser(nn.Module):
         probe = (2 * signs - 1).to(r)
         step = sigma.clamp_min(1e-4) / 20
         change = self(r + step * probe, sigma, injection)[0] - denoised
-        div = (change * probe / step).flatten(1).mean(1).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
+        div = (change * probe / step).mean((2, 3), keepdim=True).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
         weight: Tensor = div / (1 - div)
-        return weight[:, None, None, None]
+        return weight

@@ -123,7 +123,7 @@ class InvertibleDiffusion(nn.Module):
         return problem.project(u, self._gain(problem, self.over[step + 1])) + self.renoise[step] * sigma * e
 
     def noise_level(self, problem: Problem, step: int, r: Tensor) -> Tensor:
-        """sigma of r, (B, 1, 1, 1): r = x^ + g A+ (y - A x^) leaves ``y - A r = (1 - g) (y - A x^)``,
+        """sigma of r, (B, C, 1, 1): r = x^ + g A+ (y - A x^) leaves ``y - A r = (1 - g) (y - A x^)``,
         and the noise of r has the variance ``(1 / gamma - 1) |y - A x^|^2 / M``.
         """
         excess = max(1 / problem.operator.ratio - 1, 1e-3)

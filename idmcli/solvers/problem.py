@@ -56,9 +56,12 @@ class Problem:
         return self.operator.solve(residual, max_iterations=STEP_ITERATIONS).x
 
     def residual_power(self, u: Tensor) -> Tensor:
-        """Mean squared residual ``|y - A u|^2 / M`` of each image, (B, 1, 1, 1)."""
+        """Mean squared residual ``|y - A u|^2 / M`` of each channel of each image, (B, C, 1, 1).
+
+        For operators that measure the channels separately, y being (B, C, ...).
+        """
         residual = self.y - self.operator.A(u)
-        return residual.abs().square().flatten(1).mean(1)[:, None, None, None]
+        return residual.abs().square().flatten(2).mean(2)[..., None, None]
 
 
 def is_structurally_random(operator: LinearOperator) -> bool:

@@ -44,6 +44,23 @@ def shipped() -> Denoiser:
     return model
 
 
+def test_every_channel_has_its_own_noise_level() -> None:
+    x = torch.cat([camera(96), 0.2 * camera(96), 0.5 + 0.5 * camera(96)], dim=1)
+    operator = CompressedSensing((3, 96, 96), 0.3)
+    together = vamp(shipped(), operator, operator.A(x))
+    grey = CompressedSensing((1, 96, 96), 0.3)
+    for channel in range(3):
+        truth = x[:, channel : channel + 1]
+        apart = float(psnr(vamp(shipped(), grey, grey.A(truth)), truth))
+        assert abs(float(psnr(together[:, channel : channel + 1], truth)) - apart) < 0.5
+
+
+def test_starts_beyond_the_noise_levels_of_training_come_back() -> None:
+    x = (torch.arange(64) % 64 > 31).float().expand(1, 1, 64, 64).contiguous()  # black and white: sigma starts at 2.4
+    operator = CompressedSensing((1, 64, 64), 0.04)
+    assert float(psnr(vamp(shipped(), operator, operator.A(x)).clamp(0, 1), x)) > 12
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_the_noise_level_it_claims_is_the_one_there_is(noise: float) -> None:
     """For white images everything is exact: r is x plus white noise of the level given to the denoiser."""
