@@ -19,6 +19,7 @@ from idmcli.cli.options import (
     OverwriteOption,
     PresetOption,
     PrintConfigOption,
+    RatioOption,
     SeedOption,
     SetOption,
     output_flags,
@@ -40,14 +41,7 @@ def sense(
     config: ConfigOption = None,
     settings: SetOption = None,
     print_config: PrintConfigOption = False,
-    ratio: Annotated[
-        float | None,
-        typer.Option(
-            "--ratio",
-            help="Measurements per pixel, above 0 and at most 1; cs takes 0.3 if nothing else is said.",
-            rich_help_panel="Measurement",
-        ),
-    ] = None,
+    ratio: RatioOption = None,
     noise: NoiseOption = None,
     colour: ColourOption = None,
     seed: SeedOption = None,

@@ -44,7 +44,7 @@ def save_weights(path: Path, model: Model, *, training: Mapping[str, Any], half:
         path: ``.safetensors``.
         model: the model.
         training: how it was trained, JSON-able; kept for the record.
-        half: store matrices and kernels as float16; scalars and curves stay float32.
+        half: store matrices and kernels as float16; scalars and vectors stay float32.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half:

@@ -21,13 +21,7 @@ from idmcli.measuring import to_batch
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def draw(path: str, shape: tuple[int, ...] = (40, 33), seed: int = 0, bits: int = 8) -> Path:
