@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from idmcli.models.injector import Injection
+from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
 from idmcli.models.unet import InjectorUNet, UNetConfig
+from idmcli.reversible.engine import Memory
 
 MAX_DIVERGENCE = 0.9  # of a probe: c = 9
 
@@ -18,7 +20,7 @@ MAX_DIVERGENCE = 0.9  # of a probe: c = 9
 class DenoiserConfig:
     """The U-Net, and the constant subtracted from images."""
 
-    unet: UNetConfig
+    unet: StableDiffusionConfig | UNetConfig
     mean: float = 0.45
 
 
@@ -37,15 +39,17 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.mean = config.mean
-        self.unet = InjectorUNet(config.unet)
+        self.unet = InjectorUNet(config.unet) if isinstance(config.unet, UNetConfig) else StableDiffusionUNet(config.unet)
         self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, r: Tensor, sigma: Tensor, injection: Injection | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain"
+    ) -> tuple[Tensor, Tensor]:
         """Denoised image and unit noise (Eq. 1) of r, (B, C, H, W), at noise levels sigma, (B, 1 or C, 1, 1)."""
-        e = self.estimate(r * torch.rsqrt(1 + sigma**2), injection)
+        e = self.estimate(r * torch.rsqrt(1 + sigma**2), injection, memory)
         return r - sigma * e, e
 
-    def estimate(self, x_t: Tensor, injection: Injection | None = None) -> Tensor:
+    def estimate(self, x_t: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
         """The U-Net on an image of any size and number of channels, (B, C, H, W).
 
         The image is padded by reflection to the multiple the network needs; a network for grey images
@@ -65,7 +69,7 @@ class Denoiser(nn.Module):
 
         if injection is not None:
             injection = injection.through(fit, unfit)
-        e: Tensor = self.unet(fit(x_t).contiguous(memory_format=torch.channels_last), injection)
+        e: Tensor = self.unet(fit(x_t).contiguous(memory_format=torch.channels_last), injection, memory)
         return unfit(e).to(x_t.dtype)
 
     @torch.no_grad()

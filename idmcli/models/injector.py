@@ -28,6 +28,18 @@ class Injection(NamedTuple):
         return Injection(self.step, fit(self.back_projection), lambda image: fit(self.range_projection(unfit(image))))
 
 
+class Context(NamedTuple):
+    """What the modules of a reversible group may read beside the stream.
+
+    Attributes:
+        injection: the measurements; None for a plain noise estimator.
+        skips: features of the way down.
+    """
+
+    injection: Injection | None = None
+    skips: tuple[Tensor, ...] = ()
+
+
 class Injector(nn.Module):
     """Adds measurement information to features, one set of weights per sampling step.
 
@@ -54,7 +66,8 @@ class Injector(nn.Module):
         for parameter in self.to_features.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, features: Tensor, injection: Injection | None = None) -> Tensor:
+    def forward(self, features: Tensor, context: Context) -> Tensor:
+        injection = context.injection
         if injection is None:
             return features
         f = self.to_image[injection.step](F.pixel_shuffle(features, self.scale))

@@ -8,12 +8,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection
 from idmcli.operators.base import LinearOperator
 from idmcli.reversible.coupling import Coupling
+from idmcli.reversible.engine import Memory
+from idmcli.reversible.plan import Plan, named_plan
 from idmcli.solvers.problem import Problem
 
 
@@ -74,14 +77,25 @@ class InvertibleDiffusion(nn.Module):
             self.memory = nn.Parameter(inner.clone())  # m
             self.renoise = nn.Parameter(torch.zeros(steps))  # b
 
-    def forward(self, y: Tensor, operator: LinearOperator) -> Tensor:
-        """Images (B, C, H, W) from measurements (B, \\*measurement_shape); not clipped."""
+    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
+        """Images (B, C, H, W) from measurements (B, \\*measurement_shape); not clipped.
+
+        Args:
+            y: measurements.
+            operator: what took them.
+            plan: what each step keeps for the backward pass; everything if None. The result is the same.
+        """
         problem = Problem.centred(operator, y, self.denoiser.mean)
         self._check(problem.operator)
         x = self.start(problem)
         h = self.start_scale * x
-        for step, coupling in enumerate(self.couplings):
-            x, h = coupling(partial(self.step, problem, step), x, h)
+        plan = plan or named_plan("plain", len(self.couplings))
+        for step, (coupling, kept) in enumerate(zip(self.couplings, plan, strict=True)):
+            advance = partial(coupling, partial(self.step, problem, step, memory=kept.network))
+            if kept.image_only and torch.is_grad_enabled():
+                x, h = checkpoint(advance, x, h, use_reentrant=False)
+            else:
+                x, h = advance(x, h)
         x = x + self.end_scale * h
         if self.config.schedule == "measured":
             x = problem.project(x)
@@ -99,25 +113,25 @@ class InvertibleDiffusion(nn.Module):
             return self.alpha.prod().sqrt() * problem.back_projection
         return self._gain(problem, self.over[0]) * problem.back_projection
 
-    def step(self, problem: Problem, step: int, x_t: Tensor) -> Tensor:
+    def step(self, problem: Problem, step: int, x_t: Tensor, memory: Memory = "plain") -> Tensor:
         """F_t: the state before step ``step`` (0 first) to the state after it, without the wiring."""
         if self.config.schedule == "learned":
-            return self._paper_step(problem, step, x_t)
-        return self._matched_step(problem, step, x_t)
+            return self._paper_step(problem, step, x_t, memory)
+        return self._matched_step(problem, step, x_t, memory)
 
-    def _paper_step(self, problem: Problem, step: int, x_t: Tensor) -> Tensor:
+    def _paper_step(self, problem: Problem, step: int, x_t: Tensor, memory: Memory) -> Tensor:
         remaining = self.alpha[: len(self.alpha) - step]
         ab, ab_next = remaining.prod(), remaining[:-1].prod()
-        e = self.denoiser.estimate(x_t, self._injection(problem, step))
+        e = self.denoiser.estimate(x_t, self._injection(problem, step), memory)
         x0 = (x_t - (1 - ab).sqrt() * e) / ab.sqrt()
         f = ab_next.sqrt() * problem.project(x0)
         return f if len(remaining) == 1 else f + (1 - ab_next).sqrt() * e
 
-    def _matched_step(self, problem: Problem, step: int, r: Tensor) -> Tensor:
+    def _matched_step(self, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
         sigma = self.log_gain[step].exp() * self.noise_level(problem, step, r)
         e: Tensor
         injection = self._injection(problem, step)
-        x0, e = self.denoiser(r, sigma, injection)
+        x0, e = self.denoiser(r, sigma, injection, memory)
         c = self.denoiser.onsager(r, sigma, x0, injection, seed=step) if step < len(self.couplings) - 1 else 0.0
         u = x0 - self.memory[step] * c * sigma * e
         return problem.project(u, self._gain(problem, self.over[step + 1])) + self.renoise[step] * sigma * e

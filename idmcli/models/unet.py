@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from idmcli.models.injector import Injection, Injector
+from idmcli.models.injector import Context, Injection, Injector
 from idmcli.reversible.coupling import ReversibleGroup
+from idmcli.reversible.engine import Memory
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ class UNetConfig:
 class ResidualBlock(nn.Module):
     """``x + conv(relu(conv(x)))``; the second convolution starts at zero."""
 
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
 
-    def forward(self, x: Tensor, injection: Injection | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Context) -> Tensor:
         residual: Tensor = self.conv2(F.relu(self.conv1(x), inplace=True))
         return x + residual
 
@@ -78,14 +81,15 @@ class InjectorUNet(nn.Module):
             modules.append(Injector(channels, c.patch * 2**level, c.steps, c.image_channels, c.injector_kernel))
         return ReversibleGroup(modules, c.v)
 
-    def forward(self, x: Tensor, injection: Injection | None = None) -> Tensor:
+    def forward(self, x: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
+        context = Context(injection)
         x = self.conv_in(F.pixel_unshuffle(x, self.config.patch))
         skips: list[Tensor] = []
         for group, downsample in zip(self.down, self.downsample, strict=True):
-            x = group(x, injection)
+            (x,) = group(x, context, memory)
             skips.append(x)
             x = downsample(x)
-        x = self.middle(x, injection)
+        (x,) = self.middle(x, context, memory)
         for group, upsample in zip(reversed(self.up), reversed(self.upsample), strict=True):
-            x = group(upsample(x) + skips.pop(), injection)
+            (x,) = group(upsample(x) + skips.pop(), context, memory)
         return F.pixel_shuffle(self.conv_out(x), self.config.patch)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from idmcli.reversible.engine import Memory, reverse, run
 
 V_MIN, V_MAX = 0.05, 0.95
 
@@ -39,37 +41,65 @@ class Coupling(nn.Module):
 class ReversibleGroup(nn.Module):
     """A run of shape-preserving modules, coupled one after the other on a pair of streams.
 
-    Each module is called as ``module(x, context)`` and keeps the shape of ``x``.
-    The group opens with ``h = open_scale * x`` and closes with ``x + close_scale * h``.
+    The group opens with ``h = open_scale * x``. After the modules where it has an exit it gives out
+    ``x + close_scale * h``; the streams go on unchanged.
+
+    Args:
+        modules: each is called as ``module(x, context)``, keeps the shape of x and draws no random numbers.
+        v: initial mixing weight.
+        exits: numbers of modules after which there is an exit, ascending; the last is the end.
     """
 
-    def __init__(self, modules: Iterable[nn.Module], v: float = 0.5) -> None:
+    def __init__(self, modules: Iterable[nn.Module], v: float = 0.5, exits: Sequence[int] | None = None) -> None:
         super().__init__()
         self.modules_ = nn.ModuleList(modules)
         self.couplings = nn.ModuleList(Coupling(v) for _ in self.modules_)
+        self.exits = [len(self.modules_)] if exits is None else list(exits)
+        if self.exits != sorted(set(self.exits)) or self.exits[0] < 1 or self.exits[-1] != len(self.modules_):
+            raise ValueError(f"exits {self.exits} of {len(self.modules_)} modules do not ascend to the end")
+        for name, module in self.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                raise ValueError(f"{name} updates statistics in every pass, and a reversible group runs it twice")
         self.open_scale = nn.Parameter(torch.ones(()))
-        self.close_scale = nn.Parameter(torch.zeros(()))
+        self.close_scale = nn.Parameter(torch.zeros(len(self.exits)) if len(self.exits) > 1 else torch.zeros(()))
 
-    def forward(self, x: Tensor, context: Any = None) -> Tensor:
+    def forward(self, x: Tensor, context: Any = None, memory: Memory = "plain") -> list[Tensor]:
+        """The tensors at the exits, from the input of the group.
+
+        Args:
+            x: (B, ...).
+            context: what the modules read beside x: None, or a tuple; its tensors get gradients too.
+            memory: what is kept for the backward pass. The result is the same.
+        """
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # autocast may have left the streams in half
-        x, h = self.pair(x, self.open_scale * x, context)
-        return x + self.close_scale * h
+        if memory == "reversible" and torch.is_grad_enabled():
+            return reverse(self, x, context)
+        return self.run(x, context, memory)[0]
+
+    def run(self, x: Tensor, context: Any = None, memory: Memory = "plain") -> tuple[list[Tensor], Tensor]:
+        """The tensors at the exits, and the last h."""
+        h, close, exits = self.open_scale * x, self.close_scale.reshape(-1), []
+        for number, (module, coupling) in enumerate(self._steps(), start=1):
+            x, h = coupling(lambda x, module=module: run(module, x, context, memory), x, h)
+            if number in self.exits:
+                exits.append(torch.addcmul(x, h, close[len(exits)]))
+        return exits, h
 
     def pair(self, x: Tensor, h: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """The bijection of the streams: (x, h) before the group to (x, h) after it."""
-        for function, coupling in self._steps(context):
-            x, h = coupling(function, x, h)
+        for module, coupling in self._steps():
+            x, h = coupling(lambda x, module=module: module(x, context), x, h)
         return x, h
 
     def inverse(self, x: Tensor, h: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Undo :meth:`pair`."""
-        for function, coupling in reversed(self._steps(context)):
-            x, h = coupling.inverse(function, x, h)
+        for module, coupling in reversed(self._steps()):
+            x, h = coupling.inverse(lambda x, module=module: module(x, context), x, h)
         return x, h
 
-    def _steps(self, context: Any) -> list[tuple[Callable[[Tensor], Tensor], Coupling]]:
-        def bound(module: nn.Module) -> Callable[[Tensor], Tensor]:
-            return lambda x: module(x, context)
+    def mixing_weights(self) -> list[Tensor]:
+        """v of every module."""
+        return [coupling.v for _, coupling in self._steps()]
 
-        couplings = cast(Iterable[Coupling], self.couplings)
-        return [(bound(module), coupling) for module, coupling in zip(self.modules_, couplings, strict=True)]
+    def _steps(self) -> list[tuple[nn.Module, Coupling]]:
+        return list(zip(self.modules_, cast(Iterable[Coupling], self.couplings), strict=True))

@@ -1,0 +1,263 @@
+"""Gradients without stored activations: modules run again in the backward pass.
+
+``_Recompute`` stores the input of one module, ``_Reverse`` the output of a reversible group, whose inputs
+follow by inversion (Eq. 5). Both take parameters and context tensors as explicit inputs and return their
+gradients, so that whatever works on a graph of plain functions (accumulation, scaling, hooks,
+``torch.autograd.grad``) works on theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
+
+from idmcli.errors import NumericalError
+
+if TYPE_CHECKING:
+    from idmcli.reversible.coupling import ReversibleGroup
+
+Memory = Literal["plain", "checkpoint", "reversible"]
+"""What a network keeps for its backward pass: everything, the input of every module, or group boundaries."""
+
+Rebuild = Callable[[Iterator[Tensor]], Any]
+
+DRIFT_LIMIT = 1e-2
+SLICE = 2**21  # stream values per slice of a batch: enough to fill a device, few enough to keep temporaries small
+
+
+def run(module: nn.Module, x: Tensor, context: Any, memory: Memory) -> Tensor:
+    """``module(x, context)``; what is kept of it for the backward pass is up to ``memory``.
+
+    Args:
+        module: maps a tensor to a tensor, without randomness. If it has a true attribute ``samplewise``,
+            it treats the samples of a batch one by one, and its backward pass may run on slices.
+        x: (B, ...).
+        context: see :func:`flatten`.
+        memory: "plain" keeps all that autograd wants, the others only the input.
+    """
+    if memory == "plain" or not torch.is_grad_enabled():
+        return cast(Tensor, module(x, context))
+    if memory == "checkpoint":
+        return cast(Tensor, checkpoint(module, x, context, use_reentrant=False))
+    tensors, rebuild = flatten(context)
+    return cast(Tensor, _Recompute.apply(module, rebuild, len(tensors), x, *tensors, *module.parameters()))
+
+
+def reverse(group: ReversibleGroup, x: Tensor, context: Any) -> list[Tensor]:
+    """The exits of ``group(x, context)``, keeping nothing but the last streams and the context.
+
+    Raises (in the backward pass):
+        NumericalError: inversion lost the input of the group.
+    """
+    tensors, rebuild = flatten(context)
+    values = [group.open_scale, group.close_scale, *group.mixing_weights()]
+    values += [parameter for module in group.modules_ for parameter in module.parameters()]
+    return list(_Reverse.apply(group, rebuild, len(tensors), x, *tensors, *values))
+
+
+def flatten(context: Any) -> tuple[list[Tensor], Rebuild]:
+    """The tensors in a context (a tensor, a tuple of contexts, or anything else) and what puts others in their place."""
+    if isinstance(context, Tensor):
+        return [context], next
+    if not isinstance(context, tuple):
+        return [], lambda tensors: context
+    parts = [flatten(item) for item in context]
+    rebuilds = [rebuild for _, rebuild in parts]
+    make = getattr(type(context), "_make", tuple)  # of a named tuple
+    return [t for found, _ in parts for t in found], lambda tensors: make([rebuild(tensors) for rebuild in rebuilds])
+
+
+class _Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, module: nn.Module, rebuild: Rebuild, count: int, x: Tensor, *tensors: Tensor) -> Tensor:
+        ctx.module, ctx.rebuild, ctx.count, ctx.autocast = module, rebuild, count, _autocast_of(x)
+        ctx.save_for_backward(x, *tensors)
+        return cast(Tensor, module(x, rebuild(iter(tensors[:count]))))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        x, *tensors = ctx.saved_tensors
+        local = _Local(ctx.module, ctx.rebuild, tensors[: ctx.count], tensors[ctx.count :], ctx.needs_input_grad[4:])
+        grad_x = torch.empty_like(x)
+        with ctx.autocast():
+            for part in _slices(ctx.module, x):
+                grad_x[part] = local.pull_back(x, part, lambda out, part=part: grad[part])[1]
+        return (None, None, None, grad_x, *local.context_gradients(), *local.gradients)
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, group: ReversibleGroup, rebuild: Rebuild, count: int, x: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.group, ctx.rebuild, ctx.count, ctx.autocast = group, rebuild, count, _autocast_of(x)
+        ctx.set_materialize_grads(False)
+        before = _random_state(x)
+        exits, h = group.run(x, rebuild(iter(tensors[:count])))
+        if _random_state(x) != before:
+            raise RuntimeError(
+                "a module of a reversible group drew random numbers, which its backward pass could not repeat: "
+                "take dropout out of the group or use memory plan plain or checkpoint"
+            )
+        ctx.save_for_backward(exits[-1], h, *tensors)
+        return tuple(exits)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        group: ReversibleGroup = ctx.group
+        last, h, *saved = ctx.saved_tensors
+        tensors, (open_scale, close_scale, *values) = saved[: ctx.count], saved[ctx.count :]
+        depth = len(group.modules_)
+        weights, values = values[:depth], values[depth:]
+        needed = ctx.needs_input_grad[4:]
+        wanted = needed[ctx.count + 2 + depth :]
+        close = close_scale.reshape(-1)
+
+        locals_, taken = [], 0
+        for module in group.modules_:
+            size = len(list(module.parameters()))
+            span = slice(taken, taken + size)
+            locals_.append(_Local(module, ctx.rebuild, tensors, values[span], (*needed[: ctx.count], *wanted[span])))
+            taken += size
+
+        # The streams and their gradients live in four buffers of our own, updated in place.
+        x, h = torch.addcmul(last, h, close[-1], value=-1), h.clone()
+        grad_x, grad_h = torch.zeros_like(x), torch.zeros_like(x)
+        grad_weights: list[Tensor] = [None] * depth  # type: ignore[list-item]
+        grad_close = torch.zeros_like(close)
+        for index in reversed(range(depth)):
+            if index + 1 in group.exits:
+                number = group.exits.index(index + 1)
+                grad = grads[number]
+                if grad is not None:
+                    grad_x.add_(grad)
+                    grad_h.addcmul_(grad, close[number])
+                    grad_close[number] = (grad * h).sum()
+            v, grad_v = weights[index], torch.zeros_like(weights[index])
+            for part in _slices(group.modules_[index], h):
+                with ctx.autocast():
+                    out, grad_in = locals_[index].pull_back(h, part, lambda out, part=part: (1 - v) * grad_x[part])
+                out = out.to(x.dtype)
+                x[part].addcmul_(out, 1 - v, value=-1).div_(v)  # Eq. 5
+                grad_v += (grad_x[part] * out.neg_().add_(x[part])).sum()
+                grad_h[part].add_(grad_in)
+            grad_weights[index] = grad_v
+            x, h = h, x
+            grad_x, grad_h = grad_h, grad_x.mul_(v)
+        _check_drift(group, x, h, open_scale)
+        grad_open = (grad_h * x).sum()
+        grad_x.addcmul_(grad_h, open_scale)
+        context = _sum_lists([local.context_gradients() for local in locals_])
+        gradients = [gradient for local in locals_ for gradient in local.gradients]
+        return (
+            *(None, None, None, grad_x, *context),
+            *(grad_open.reshape(open_scale.shape), grad_close.reshape(close_scale.shape)),
+            *(*grad_weights, *gradients),
+        )
+
+
+class _Local:
+    """One module's gradients, accumulated over the slices of a batch.
+
+    Args:
+        module: what is differentiated.
+        rebuild: makes the context of ``tensors``.
+        tensors: of the context.
+        values: to use as the module's parameters.
+        wanted: for each of ``tensors`` and ``values``, whether its gradient is wanted.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        rebuild: Rebuild,
+        tensors: Sequence[Tensor],
+        values: Sequence[Tensor],
+        wanted: Sequence[bool],
+    ) -> None:
+        self.module, self.rebuild, self.tensors, self.values = module, rebuild, tensors, values
+        self.wanted = wanted
+        self.names = [name for name, _ in module.named_parameters()]
+        self.gradients: list[Tensor | None] = [None] * len(values)
+        self._context: list[list[Tensor | None]] = []
+
+    def pull_back(self, x: Tensor, part: slice, cotangent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """The module's output on a slice of the batch, and the gradient of its input."""
+        x, tensors = x[part].detach().requires_grad_(), self.tensors
+        if part != WHOLE:
+            tensors = [tensor[part] for tensor in tensors]
+        flags = iter(self.wanted)
+        tensors = [tensor.detach().requires_grad_(next(flags)) for tensor in tensors]
+        values = [value.detach().requires_grad_(next(flags)) for value in self.values]
+        with torch.enable_grad():
+            named = dict(zip(self.names, values, strict=True))
+            out = functional_call(self.module, named, (x, self.rebuild(iter(tensors))))
+        inputs = [x, *tensors, *values]
+        sought = [tensor for tensor in inputs if tensor.requires_grad]
+        found = iter(torch.autograd.grad(out, sought, cotangent(out).to(out.dtype), allow_unused=True))
+        grad_x, *rest = [next(found) if tensor.requires_grad else None for tensor in inputs]
+        self._context.append(rest[: len(tensors)])
+        self.gradients = [_sum(*pair) for pair in zip(self.gradients, rest[len(tensors) :], strict=True)]
+        return out.detach(), torch.zeros_like(x) if grad_x is None else grad_x
+
+    def context_gradients(self) -> list[Tensor | None]:
+        """The gradients of the context's tensors, over the whole batch."""
+        columns = [[part for part in column if part is not None] for column in zip(*self._context, strict=True)]
+        return [(torch.cat(parts) if len(parts) > 1 else parts[0]) if parts else None for parts in columns]
+
+
+WHOLE = slice(None)
+
+
+def _slices(module: nn.Module, x: Tensor) -> list[slice]:
+    size = max(1, SLICE * len(x) // max(1, x.numel()))
+    if size >= len(x) or not getattr(module, "samplewise", False):
+        return [WHOLE]
+    return [slice(start, start + size) for start in range(0, len(x), size)]
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Never in place: either may be a view of something else."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _sum_lists(lists: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    total = list(lists[0])
+    for others in lists[1:]:
+        total = [_sum(*pair) for pair in zip(total, others, strict=True)]
+    return total
+
+
+def _check_drift(group: ReversibleGroup, x: Tensor, h: Tensor, open_scale: Tensor) -> None:
+    """A group opens with h = open_scale x: what inversion makes of the streams must obey that too."""
+    drift = float((h - open_scale * x).norm() / (x.norm() + h.norm()))
+    if not drift <= DRIFT_LIMIT:
+        weights = ", ".join(f"{float(v):.2g}" for v in group.mixing_weights()[:12])
+        raise NumericalError(
+            f"inverting a reversible group of {len(group.modules_)} modules lost its input: relative drift {drift:.1e}, "
+            f"allowed {DRIFT_LIMIT:.0e} (mixing weights {weights})",
+            'use the memory plan "checkpoint", or fewer modules per group, or mixing weights nearer to 0.5',
+        )
+
+
+def _random_state(x: Tensor) -> bytes:
+    states = [torch.get_rng_state()] + ([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])
+    return b"".join(state.numpy().tobytes() for state in states)
+
+
+def _autocast_of(x: Tensor) -> Callable[[], AbstractContextManager[Any]]:
+    """Autocast as it is now, for the backward pass."""
+    kind = x.device.type
+    enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+    return lambda: torch.autocast(kind, dtype, enabled)
