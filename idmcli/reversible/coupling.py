@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from idmcli.reversible.engine import Memory, reverse, run
 
 V_MIN, V_MAX = 0.05, 0.95
+CHAIN = 6  # an inversion divides by v: at v = 0.5 six of them turn a rounding error into 64
 
 
 class Coupling(nn.Module):
@@ -27,7 +29,8 @@ class Coupling(nn.Module):
         self.v = nn.Parameter(torch.tensor(float(v)))
 
     def forward(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.lerp(function(x).to(x.dtype), h, self.v), x
+        # h comes first because the first operand gives the result its memory format: one for the whole group.
+        return torch.lerp(h, function(x).to(h.dtype), 1 - self.v), x
 
     def inverse(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         return h, (x - (1 - self.v) * function(h).to(x.dtype)) / self.v
@@ -74,16 +77,34 @@ class ReversibleGroup(nn.Module):
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # autocast may have left the streams in half
         if memory == "reversible" and torch.is_grad_enabled():
             return reverse(self, x, context)
-        return self.run(x, context, memory)[0]
+        steps = self.walk(x, lambda module, x: run(module, x, context, memory))
+        return [self.leave(*step) for step in steps if step[0] in self.exits]
 
-    def run(self, x: Tensor, context: Any = None, memory: Memory = "plain") -> tuple[list[Tensor], Tensor]:
-        """The tensors at the exits, and the last h."""
-        h, close, exits = self.open_scale * x, self.close_scale.reshape(-1), []
+    def walk(self, x: Tensor, call: Callable[[nn.Module, Tensor], Tensor]) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The streams (x, h) after each module, with its number; ``call(module, x)`` runs a module."""
+        h = self.open_scale * x
         for number, (module, coupling) in enumerate(self._steps(), start=1):
-            x, h = coupling(lambda x, module=module: run(module, x, context, memory), x, h)
-            if number in self.exits:
-                exits.append(torch.addcmul(x, h, close[len(exits)]))
-        return exits, h
+            x, h = coupling(partial(call, module), x, h)
+            yield number, x, h
+
+    def leave(self, number: int, x: Tensor, h: Tensor) -> Tensor:
+        """What the exit after module ``number`` gives out."""
+        return torch.addcmul(x, h, self.close_scale.reshape(-1)[self.exits.index(number)])
+
+    def anchors(self) -> list[int]:
+        """Numbers of modules after which the backward pass need not rely on inversion; the last is the end.
+
+        They cut the group into chains of at most ``CHAIN`` modules, at an exit where one is near.
+        """
+        depth = len(self.modules_)
+        chains = -(-depth // CHAIN)
+        places = [round(depth * chain / chains) for chain in range(1, chains + 1)]
+
+        def nearest(place: int) -> int:
+            found = min(self.exits, key=lambda exit: abs(exit - place))
+            return found if abs(found - place) <= 1 else place
+
+        return sorted({nearest(place) for place in places})
 
     def pair(self, x: Tensor, h: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """The bijection of the streams: (x, h) before the group to (x, h) after it."""
