@@ -61,12 +61,13 @@ class OperatorConfig:
 class ModelConfig:
     """[model]: the wired T-step sampler over the injector U-Net."""
 
+    size: Literal["tiny", "full"] = "tiny"  # full: Stable Diffusion 1.5's two finest scales; tiny: as below
     steps: Count = 3  # T
     schedule: Literal["learned", "measured"] = "learned"  # alpha: trained, or from the measured noise level
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
-    channels: tuple[Count, ...] = (32, 96, 192)  # per scale, finest first
-    blocks: tuple[Count, ...] = (2, 2, 2)  # residual blocks per scale
-    patch: Count = 2  # pixel-unshuffle in front of the network
+    channels: tuple[Count, ...] = (32, 96, 192)  # tiny: per scale, finest first
+    blocks: tuple[Count, ...] = (2, 2, 2)  # tiny: residual blocks per scale
+    patch: Count = 2  # tiny: pixel-unshuffle in front of the network
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
 
@@ -90,6 +91,7 @@ class TrainingConfig:
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
     loss: Literal["l1", "l2"] = "l1"
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
+    memory: Literal["plain", "checkpoint", "unet", "sampler", "both"] = "unet"  # what is kept for the backward pass
     precision: Literal["float32", "bf16"] = "float32"  # bf16: autocast, operators stay in float32
     seed: Seed = 0
     checkpoint_every: Count = 1000  # iterations

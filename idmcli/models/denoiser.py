@@ -39,7 +39,11 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.mean = config.mean
-        self.unet = InjectorUNet(config.unet) if isinstance(config.unet, UNetConfig) else StableDiffusionUNet(config.unet)
+        self.unet: InjectorUNet | StableDiffusionUNet
+        if isinstance(config.unet, UNetConfig):
+            self.unet = InjectorUNet(config.unet)
+        else:
+            self.unet = StableDiffusionUNet(config.unet)
         self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(

@@ -68,7 +68,8 @@ def _group(group: ReversibleGroup, ours: str, theirs: str, residual: int) -> Nam
         elif isinstance(module, Attention):
             yield from _parameters(module.block, f"{here}.block", f"{theirs}.attentions.{next(attentions)}")
         else:
-            yield from _parameters(module.get_submodule("block"), f"{here}.block", f"{theirs}.resnets.{next(residuals)}")
+            block = module.get_submodule("block")
+            yield from _parameters(block, f"{here}.block", f"{theirs}.resnets.{next(residuals)}")
     yield f"{ours}.open_scale", f"{theirs}.input_help_scale_factor"
     several = len(group.exits) > 1
     yield f"{ours}.close_scale", f"{theirs}.merge_scale_factor{'s' if several else ''}"

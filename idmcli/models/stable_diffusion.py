@@ -53,7 +53,11 @@ class Residual(nn.Module):
         super().__init__()
         self.skip = skip
         self.block = ResnetBlock2D(
-            in_channels=channels, out_channels=out, temb_channels=None, groups=NORM_GROUPS, eps=1e-5
+            in_channels=channels,
+            out_channels=out,
+            temb_channels=None,  # type: ignore[arg-type]
+            groups=NORM_GROUPS,
+            eps=1e-5,
         )
 
     def forward(self, x: Tensor, context: Context) -> Tensor:

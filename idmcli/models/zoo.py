@@ -11,10 +11,11 @@ from idmcli.errors import ConfigError, InputError
 from idmcli.models.checkpoints import Model, kind_of, load_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
 
 if TYPE_CHECKING:
-    from idmcli.config import Config
+    from idmcli.config import Config, ModelConfig
 
 PHOTOGRAPH_MEAN = 0.45
 
@@ -27,23 +28,24 @@ def build_model(config: Config) -> Model:
     """
     torch.manual_seed(config.training.seed)
     m, end_to_end = config.model, config.training.stage == "end-to-end"
-    for level, channels in enumerate(m.channels if end_to_end else ()):
-        if channels % (pixels := (m.patch * 2**level) ** 2):
+    channels, steps = config.task.channels or 1, m.steps if end_to_end else 0
+    if m.size == "full":
+        denoiser = DenoiserConfig(StableDiffusionConfig(channels, steps, m.injector_kernel, m.v), mean=0.0)
+    else:
+        if end_to_end:
+            _check_injectors(m)
+        unet = UNetConfig(channels, m.patch, m.channels, m.blocks, steps, m.injector_kernel, m.v)
+        denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN)
+    return InvertibleDiffusion(SamplerConfig(denoiser, m.schedule, m.step_v)) if end_to_end else Denoiser(denoiser)
+
+
+def _check_injectors(model: ModelConfig) -> None:
+    for level, channels in enumerate(model.channels):
+        if channels % (pixels := (model.patch * 2**level) ** 2):
             raise ConfigError(
                 f"model.channels has {channels} at scale {level + 1}: injectors need a multiple of {pixels} there",
                 "change model.channels or lower model.patch",
             )
-    unet = UNetConfig(
-        image_channels=config.task.channels or 1,
-        patch=m.patch,
-        channels=m.channels,
-        blocks=m.blocks,
-        steps=m.steps if end_to_end else 0,
-        injector_kernel=m.injector_kernel,
-        v=m.v,
-    )
-    denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN)
-    return InvertibleDiffusion(SamplerConfig(denoiser, m.schedule, m.step_v)) if end_to_end else Denoiser(denoiser)
 
 
 def initialise(model: Model, weights: Path) -> None:

@@ -109,13 +109,13 @@ class ReversibleGroup(nn.Module):
     def pair(self, x: Tensor, h: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """The bijection of the streams: (x, h) before the group to (x, h) after it."""
         for module, coupling in self._steps():
-            x, h = coupling(lambda x, module=module: module(x, context), x, h)
+            x, h = coupling(partial(_with, module, context), x, h)
         return x, h
 
     def inverse(self, x: Tensor, h: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Undo :meth:`pair`."""
         for module, coupling in reversed(self._steps()):
-            x, h = coupling.inverse(lambda x, module=module: module(x, context), x, h)
+            x, h = coupling.inverse(partial(_with, module, context), x, h)
         return x, h
 
     def mixing_weights(self) -> list[Tensor]:
@@ -124,3 +124,7 @@ class ReversibleGroup(nn.Module):
 
     def _steps(self) -> list[tuple[nn.Module, Coupling]]:
         return list(zip(self.modules_, cast(Iterable[Coupling], self.couplings), strict=True))
+
+
+def _with(module: nn.Module, context: Any, x: Tensor) -> Tensor:
+    return cast(Tensor, module(x, context))

@@ -47,7 +47,8 @@ def run(module: nn.Module, x: Tensor, context: Any, memory: Memory) -> Tensor:
     if memory == "checkpoint":
         return cast(Tensor, checkpoint(module, x, context, use_reentrant=False))
     tensors, rebuild = flatten(context)
-    return cast(Tensor, _Recompute.apply(module, rebuild, len(tensors), x, *tensors, *module.parameters()))
+    inputs = (x, *tensors, *module.parameters())
+    return cast(Tensor, _Recompute.apply(module, rebuild, len(tensors), *inputs))  # type: ignore[no-untyped-call]
 
 
 def reverse(group: ReversibleGroup, x: Tensor, context: Any) -> list[Tensor]:
@@ -59,11 +60,11 @@ def reverse(group: ReversibleGroup, x: Tensor, context: Any) -> list[Tensor]:
     tensors, rebuild = flatten(context)
     values = [group.open_scale, group.close_scale, *group.mixing_weights()]
     values += [parameter for module in group.modules_ for parameter in module.parameters()]
-    return list(_Reverse.apply(group, rebuild, len(tensors), x, *tensors, *values))
+    return list(_Reverse.apply(group, rebuild, len(tensors), x, *tensors, *values))  # type: ignore[no-untyped-call]
 
 
 def flatten(context: Any) -> tuple[list[Tensor], Rebuild]:
-    """The tensors in a context (a tensor, a tuple of contexts, or anything else) and what puts others in their place."""
+    """The tensors in a context (a tensor, a tuple of contexts, anything else), and how to put others in their place."""
     if isinstance(context, Tensor):
         return [context], next
     if not isinstance(context, tuple):
@@ -89,7 +90,7 @@ class _Recompute(torch.autograd.Function):
         grad_x = torch.empty_like(x)
         with ctx.autocast():
             for part in _slices(ctx.module, x):
-                grad_x[part] = local.pull_back(x[part], part, lambda out, part=part: grad[part])[1]
+                grad_x[part] = local.pull_back(x[part], part, grad[part])[1]
         return (None, None, None, grad_x, *local.context_gradients(), *local.gradients)
 
 
@@ -160,9 +161,7 @@ class _Reverse(torch.autograd.Function):
             v, grad_v = weights[index], torch.zeros_like(weights[index])
             for part in _slices(group.modules_[index], h):
                 with ctx.autocast():
-                    out, grad_in = locals_[index].pull_back(
-                        h[part], part, lambda out, part=part, v=v, grad=grad_x: (1 - v) * grad[part]
-                    )
+                    out, grad_in = locals_[index].pull_back(h[part], part, (1 - v) * grad_x[part])
                 out = out.to(x.dtype)
                 x[part].addcmul_(out, 1 - v, value=-1).div_(v)  # Eq. 5
                 grad_v += (grad_x[part] * (x[part] - out)).sum()
@@ -207,7 +206,7 @@ class _Local:
         self.gradients: list[Tensor | None] = [None] * len(values)
         self._context: list[list[Tensor | None]] = []
 
-    def pull_back(self, x: Tensor, part: slice, cotangent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    def pull_back(self, x: Tensor, part: slice, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """The module's output on a slice x of the batch, and the gradient of x."""
         x, tensors = x.detach().requires_grad_(), self.tensors
         if part != WHOLE:
@@ -220,7 +219,7 @@ class _Local:
             out = functional_call(self.module, named, (x, self.rebuild(iter(tensors))))
         inputs = [x, *tensors, *values]
         sought = [tensor for tensor in inputs if tensor.requires_grad]
-        found = iter(torch.autograd.grad(out, sought, cotangent(out).to(out.dtype), allow_unused=True))
+        found = iter(torch.autograd.grad(out, sought, cotangent.to(out.dtype), allow_unused=True))
         grad_x, *rest = [next(found) if tensor.requires_grad else None for tensor in inputs]
         self._context.append(rest[: len(tensors)])
         self.gradients = [_sum(*pair) for pair in zip(self.gradients, rest[len(tensors) :], strict=True)]

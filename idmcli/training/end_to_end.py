@@ -13,6 +13,7 @@ from idmcli.evaluation.metrics import psnr
 from idmcli.measuring import build_operator, item_seed
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.operators import LinearOperator, add_noise
+from idmcli.reversible.plan import named_plan
 from idmcli.training.data import CropPool
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class EndToEndStage:
         x = self.crops.draw(training.batch, rng).to(self.device)
         ratio = rng.uniform(options.ratio_min, options.ratio_max)
         operator = self._operator(x, ratio, f"iteration {iteration}")
-        estimate = model(self._measure(x, operator, f"iteration {iteration}"), operator)
+        plan = named_plan(training.memory, len(model.couplings))
+        estimate = model(self._measure(x, operator, f"iteration {iteration}"), operator, plan)
         error = estimate - x
         loss = error.abs().mean() if training.loss == "l1" else error.square().mean()
         return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
