@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from idmcli.models.injector import Injection, Injector
+from idmcli.models.injector import Context, Injection, Injector
 
 
 def projection(image: Tensor) -> Tensor:
@@ -17,9 +17,13 @@ def projection(image: Tensor) -> Tensor:
     return image * kept.to(image)
 
 
-def injection(step: int = 0, channels: int = 1, side: int = 8) -> Injection:
+def measurements(step: int = 0, channels: int = 1, side: int = 8) -> Injection:
     generator = torch.Generator().manual_seed(3)
     return Injection(step, torch.randn(2, channels, side, side, generator=generator), projection)
+
+
+def injection(step: int = 0, channels: int = 1) -> Context:
+    return Context(measurements(step, channels))
 
 
 def trained(*arguments: int, **options: int) -> Injector:
@@ -34,7 +38,7 @@ def test_an_untrained_injector_is_the_identity() -> None:
     features = torch.randn(2, 16, 4, 4)
     injector = Injector(16, 2, 3)
     assert torch.equal(injector(features, injection()), features)
-    assert injector(features, None) is features
+    assert injector(features, Context()) is features
     assert not torch.equal(trained(16, 2, 3)(features, injection()), features)
 
 
@@ -42,14 +46,14 @@ def test_an_untrained_injector_is_the_identity() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_equation(kernel: int, channels: int) -> None:
     injector = trained(16, 2, 2, image_channels=channels, kernel=kernel)
-    features, given = torch.randn(2, 16, 4, 4), injection(1, channels)
+    features, given = torch.randn(2, 16, 4, 4), measurements(1, channels)
     inner, outer = injector.to_image[1], injector.to_features[1]
     shuffled = features.reshape(2, 4, 2, 2, 4, 4).permute(0, 1, 4, 2, 5, 3).reshape(2, 4, 8, 8)
     f = F.conv2d(shuffled, inner.weight, inner.bias, padding=kernel // 2)
     stacked = torch.cat([f, projection(f), given.back_projection], 1)
     added = F.conv2d(stacked, outer.weight, outer.bias, padding=kernel // 2)
     added = added.reshape(2, 4, 4, 2, 4, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 16, 4, 4)
-    torch.testing.assert_close(injector(features, given), features + added)
+    torch.testing.assert_close(injector(features, Context(given)), features + added)
 
 
 def test_every_step_has_weights_of_its_own() -> None:
@@ -75,14 +79,14 @@ def test_the_measurements_stay_in_float32_under_autocast() -> None:
         seen.extend([image, image @ torch.eye(8)])
         return image
 
-    given = injection()._replace(range_projection=watch)
+    given = Context(measurements()._replace(range_projection=watch))
     with torch.autocast("cpu", torch.bfloat16):
         trained(4, 2, 1)(torch.randn(2, 4, 4, 4), given)
     assert [image.dtype for image in seen] == [torch.float32, torch.float32]
 
 
 def test_measurements_seen_through_another_image_format() -> None:
-    given = injection(2)
+    given = measurements(2)
     through = given.through(lambda image: F.pad(image, (0, 3)), lambda image: image[..., :-3])
     wide = torch.randn(2, 1, 8, 11)
     assert through.step == 2

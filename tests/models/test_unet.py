@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from idmcli.models.injector import Injection, Injector
+from idmcli.models.injector import Context, Injection, Injector
 from idmcli.models.unet import InjectorUNet, ResidualBlock, UNetConfig
 
 
@@ -31,18 +31,19 @@ def test_shapes(patch: int, channels: tuple[int, ...], multiple: int, image_chan
 
 def test_a_residual_block_starts_as_the_identity_up_to_its_bias() -> None:
     block, x = ResidualBlock(8), torch.randn(1, 8, 4, 4)
-    torch.testing.assert_close(block(x), x + block.conv2.bias[:, None, None])
+    torch.testing.assert_close(block(x, Context()), x + block.conv2.bias[:, None, None])
     nn.init.normal_(block.conv2.weight)
-    torch.testing.assert_close(block(x), x + block.conv2(F.relu(block.conv1(x))))
+    torch.testing.assert_close(block(x, Context()), x + block.conv2(F.relu(block.conv1(x))))
 
 
 def test_the_forward_pass_written_out() -> None:
     unet = randomised(UNetConfig(channels=(8, 16), blocks=(1, 2), steps=1))
     x = torch.randn(1, 1, 8, 8)
     given = Injection(0, torch.randn(1, 1, 8, 8), lambda image: image / 2)
-    fine = unet.down[0](unet.conv_in(F.pixel_unshuffle(x, 2)), given)
-    coarse = unet.middle(unet.downsample[0](fine), given)
-    fine = unet.up[0](unet.upsample[0](coarse) + fine, given)
+    context = Context(given)
+    (fine,) = unet.down[0](unet.conv_in(F.pixel_unshuffle(x, 2)), context)
+    (coarse,) = unet.middle(unet.downsample[0](fine), context)
+    (fine,) = unet.up[0](unet.upsample[0](coarse) + fine, context)
     torch.testing.assert_close(unet(x, given), F.pixel_shuffle(unet.conv_out(fine), 2))
 
 
