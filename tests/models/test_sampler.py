@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -14,6 +15,7 @@ from idmcli.models.injector import Injection
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
+from idmcli.reversible.plan import NAMED, Plan, PlanName, named_plan
 from idmcli.solvers.problem import Problem
 from idmcli.solvers.vamp import vamp
 
@@ -108,6 +110,56 @@ def test_every_parameter_gets_a_finite_gradient(schedule: Literal["learned", "me
     assert all(bool(parameter.grad.isfinite().all()) for parameter in model.parameters())
     silent = [name for name, parameter in model.named_parameters() if not parameter.grad.any()]
     assert not [name for name in silent if "conv" in name or "alpha" in name or "log_gain" in name]
+
+
+@pytest.mark.parametrize("schedule", ["learned", "measured"])
+@pytest.mark.parametrize("name", [name for name in NAMED if name != "plain"])
+def test_every_memory_plan_has_the_gradients_of_plain_autograd(
+    name: PlanName, schedule: Literal["learned", "measured"]
+) -> None:
+    model, operator = network(schedule), compressed()
+    x = picture(2, 1, 32, 32)
+    y = operator.A(x).requires_grad_()  # the context of the injectors depends on it
+
+    def gradients(plan: Plan | None) -> tuple[Tensor, ...]:
+        loss = (model(y, operator, plan) - x).abs().mean()
+        return torch.autograd.grad(loss, [y, *model.parameters()], allow_unused=True)
+
+    for found, expected in zip(gradients(named_plan(name, 3)), gradients(None), strict=True):
+        assert (found is None) == (expected is None)
+        if found is not None and expected is not None:
+            torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-11)
+
+
+def test_steps_may_follow_different_plans() -> None:
+    model, operator = network("learned"), compressed()
+    x = picture(1, 1, 32, 32)
+    y = operator.A(x)
+    mixed = (NAMED["both"], NAMED["checkpoint"], NAMED["plain"])
+    parameters = list(model.parameters())
+    for found, expected in zip(
+        torch.autograd.grad(model(y, operator, mixed).square().sum(), parameters),
+        torch.autograd.grad(model(y, operator).square().sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-11)
+
+
+def test_the_sampling_steps_are_invertible() -> None:
+    """Eq. 5 over all steps leads from the result back to the start."""
+    model, operator = network("learned"), compressed()
+    problem = Problem.centred(operator, operator.A(picture(2, 1, 32, 32)), MEAN)
+    steps = [(partial(model.step, problem, step), coupling) for step, coupling in enumerate(model.couplings)]
+    with torch.no_grad():
+        start = model.start(problem)
+        x, h = start, model.start_scale * start
+        for function, coupling in steps:
+            x, h = coupling(function, x, h)
+        assert (x - start).abs().max() > 0.1
+        for function, coupling in reversed(steps):
+            x, h = coupling.inverse(function, x, h)
+    torch.testing.assert_close(x, start, rtol=0, atol=1e-10)
+    torch.testing.assert_close(h, model.start_scale * start, rtol=0, atol=1e-10)
 
 
 def test_a_fresh_network_trains() -> None:
