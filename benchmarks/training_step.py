@@ -75,9 +75,8 @@ def main() -> None:
         for name, plan in plans.items():
             seconds[name].append(step(plan)[0])
     base = statistics.median(seconds[names[0]])
-    print(
-        f"T = {arguments.T}, batch {arguments.batch}, {arguments.side}x{arguments.side}, {arguments.device}, {torch.get_num_threads()} threads"
-    )
+    a = arguments
+    print(f"T = {a.T}, batch {a.batch}, {a.side}x{a.side}, {a.device}, {torch.get_num_threads()} CPU threads")
     print(f"{'plan':12s} {'seconds':>8s} {'ratio':>6s} {'error':>9s} {'worst':>9s}")
     for name in names:
         median = statistics.median(seconds[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from torch import Tensor
 
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_weights
+from idmcli.models.compiled import compile_blocks
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.stable_diffusion import StableDiffusionUNet
+from idmcli.models.winograd import use_winograd
 from idmcli.operators.base import LinearOperator
 from idmcli.solvers import classical
 from idmcli.solvers.ddnm import ddnm
@@ -96,8 +100,58 @@ def default_method(operator: LinearOperator) -> str:
     return "back-projection" if operator.kind == "ct" else "tv"
 
 
+class Library:
+    """The networks of one command: each weights file is read once and made ready for a device.
+
+    Args:
+        device: where to compute. On a CPU, wide convolutions become Winograd's.
+        tile: side in pixels of the windows that the full-size network's attention is limited to.
+        compile: pass the blocks of a network through torch.compile.
+
+    Raises:
+        ConfigError: torch.compile has no compiler to work with.
+    """
+
+    def __init__(self, device: torch.device, *, tile: int | None = None, compile: bool = False) -> None:
+        if compile and device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
+            raise ConfigError(
+                "--compile needs a C++ compiler on a CPU", "install g++ or clang++, or leave out --compile"
+            )
+        self.device = device
+        self._tile = tile
+        self._compile = compile
+        self._models: dict[Path, Model] = {}
+
+    def load(self, path: Path) -> Model:
+        """The network of a weights file.
+
+        Raises:
+            ConfigError: the file is missing or damaged, or its network has no attention to tile.
+            NumericalError: a weight is not finite.
+        """
+        if path not in self._models:
+            self._models[path] = self._prepare(path)
+        return self._models[path]
+
+    def _prepare(self, path: Path) -> Model:
+        try:
+            model = load_weights(path)
+        except InputError as error:
+            raise ConfigError(error.message, error.hint) from error
+        unet = (model if isinstance(model, Denoiser) else model.denoiser).unet
+        if self._tile is not None:
+            if not isinstance(unet, StableDiffusionUNet):
+                raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
+            unet.attend_in_tiles(self._tile)
+        if self.device.type == "cpu":
+            use_winograd(unet)
+        if self._compile:
+            compile_blocks(unet)
+        return model.to(self.device)
+
+
 def load_reconstructor(
-    method: str | None, operator: LinearOperator, weights: Path | None, device: torch.device
+    method: str | None, operator: LinearOperator, weights: Path | None, library: Library
 ) -> Reconstructor:
     """A reconstructor for ``operator``.
 
@@ -106,13 +160,13 @@ def load_reconstructor(
             the default for the operator.
         operator: the operator, or one like it.
         weights: a weights file instead of the shipped ones.
-        device: where to compute.
+        library: where networks come from.
 
     Raises:
         ConfigError: unknown method, or weights that are missing, damaged or of the wrong kind for it.
         NumericalError: a weight is not finite.
     """
-    model = _load(weights) if weights is not None else None
+    model = library.load(weights) if weights is not None else None
     if method is None:
         method = "idm" if model is not None and kind_of(model) == "idm" else default_method(operator)
     if method not in METHODS:
@@ -121,19 +175,12 @@ def load_reconstructor(
     if needs == "none":
         if model is not None:
             raise ConfigError(f"--method {method} takes no weights", "leave out --weights or choose another method")
-        return Reconstructor(method, None, device)
+        return Reconstructor(method, None, library.device)
     if model is None:
-        model = _load(shipped_weights(METHODS[method].shipped))
+        model = library.load(shipped_weights(METHODS[method].shipped))
     if kind_of(model) != needs:
         raise ConfigError(
             f"--method {method} needs weights of kind {needs}, and {str(weights)!r} is of kind {kind_of(model)}",
             "choose the method the weights were trained for",
         )
-    return Reconstructor(method, model.to(device), device)
-
-
-def _load(weights: Path) -> Model:
-    try:
-        return load_weights(weights)
-    except InputError as error:
-        raise ConfigError(error.message, error.hint) from error
+    return Reconstructor(method, model, library.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.models.checkpoints import save_weights
+from idmcli.models.checkpoints import load_weights, save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
-from idmcli.reconstruction import CLASSICAL, METHODS, Reconstructor, default_method, load_reconstructor
+from idmcli.reconstruction import CLASSICAL, METHODS, Library, Reconstructor, default_method, load_reconstructor
 
 CPU = torch.device("cpu")
 MASK = (torch.arange(256).reshape(16, 16) * 7 % 5 < 3).float()
@@ -57,7 +58,7 @@ def config(steps: int) -> DenoiserConfig:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_on_every_operator(method: str, kind: str, prior: Path, idm: Path) -> None:
     operator, weights = OPERATORS[kind], {"none": None, "prior": prior, "idm": idm}[METHODS[method].needs]
-    reconstructor = load_reconstructor(method, operator, weights, CPU)
+    reconstructor = load_reconstructor(method, operator, weights, Library(CPU))
     assert reconstructor.method == method
     y = operator.A(picture())
     if method == "vamp" and kind != "cs":
@@ -77,20 +78,20 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize("kind", OPERATORS)
 def test_the_default_runs_out_of_the_box(kind: str) -> None:
     operator = OPERATORS[kind]
-    reconstructor = load_reconstructor(None, operator, None, CPU)
+    reconstructor = load_reconstructor(None, operator, None, Library(CPU))
     assert reconstructor.method == default_method(operator)
     assert reconstructor(operator, operator.A(picture())).shape == (1, 1, 16, 16)
 
 
 def test_weights_choose_their_method(prior: Path, idm: Path) -> None:
-    assert load_reconstructor(None, OPERATORS["cs"], idm, CPU).method == "idm"
-    assert load_reconstructor(None, OPERATORS["ct"], idm, CPU).method == "idm"
-    assert load_reconstructor(None, OPERATORS["cs"], prior, CPU).method == "vamp"
+    assert load_reconstructor(None, OPERATORS["cs"], idm, Library(CPU)).method == "idm"
+    assert load_reconstructor(None, OPERATORS["ct"], idm, Library(CPU)).method == "idm"
+    assert load_reconstructor(None, OPERATORS["cs"], prior, Library(CPU)).method == "vamp"
 
 
 def test_weights_given_are_the_ones_used(prior: Path) -> None:
     operator, y = OPERATORS["cs"], OPERATORS["cs"].A(picture())
-    given, shipped = (load_reconstructor("vamp", operator, weights, CPU) for weights in (prior, None))
+    given, shipped = (load_reconstructor("vamp", operator, weights, Library(CPU)) for weights in (prior, None))
     assert not torch.allclose(given(operator, y), shipped(operator, y))
 
 
@@ -104,14 +105,14 @@ def test_refusals(prior: Path, idm: Path, tmp_path: Path) -> None:
     ]
     for method, weights, message in cases:
         with pytest.raises(ConfigError, match=message):
-            load_reconstructor(method, operator, weights, CPU)
+            load_reconstructor(method, operator, weights, Library(CPU))
     with pytest.raises(InputError, match="there is no weights file"):
-        load_reconstructor(None, operator, tmp_path / "none.safetensors", CPU)
+        load_reconstructor(None, operator, tmp_path / "none.safetensors", Library(CPU))
 
 
 def test_seeds_reach_the_sampling_methods(prior: Path) -> None:
     operator, y = OPERATORS["inpainting"], OPERATORS["inpainting"].A(picture())
-    ddnm = load_reconstructor("ddnm", operator, prior, CPU)
+    ddnm = load_reconstructor("ddnm", operator, prior, Library(CPU))
     first, again, other = (ddnm(operator, y, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
@@ -128,8 +129,42 @@ def test_complex_images_become_magnitudes() -> None:
     operator = MRI((1, 16, 16), MASK, complex_image=True)
     x = torch.polar(picture(), 3 * picture())
     for method in ("back-projection", "tikhonov"):
-        found = load_reconstructor(method, operator, None, CPU)(operator, operator.A(x))
+        found = load_reconstructor(method, operator, None, Library(CPU))(operator, operator.A(x))
         assert not found.is_complex() and found.min() >= 0
     for method in ("ddnm",):
         with pytest.raises(InputError, match="not complex ones"):
-            load_reconstructor(method, operator, None, CPU)(operator, operator.A(x))
+            load_reconstructor(method, operator, None, Library(CPU))(operator, operator.A(x))
+
+
+def test_a_library_reads_each_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def load(path: Path) -> object:
+        read.append(path)
+        return load_weights(path)
+
+    monkeypatch.setattr("idmcli.reconstruction.load_weights", load)
+    library, operator = Library(CPU), OPERATORS["cs"]
+    models = [load_reconstructor(name, operator, None, library).model for name in ("vamp", "ddnm", "vamp", "idm")]
+    assert models[0] is models[1] is models[2] is not models[3]
+    assert [path.stem for path in read] == ["prior-tiny", "cs-tiny"]
+
+
+def test_tiles_are_for_networks_with_attention() -> None:
+    with pytest.raises(ConfigError, match="--tile is for attention"):
+        load_reconstructor("vamp", OPERATORS["cs"], None, Library(CPU, tile=64))
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_network_computes_the_same() -> None:
+    operator = OPERATORS["cs"]
+    y = operator.A(torch.rand(1, *operator.image_shape, generator=torch.Generator().manual_seed(0)))
+    plain, compiled = (load_reconstructor("idm", operator, None, Library(CPU, compile=c)) for c in (False, True))
+    torch.testing.assert_close(compiled(operator, y), plain(operator, y), rtol=0, atol=1e-4)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ConfigError, match="--compile needs a C\\+\\+ compiler"):
+        Library(CPU, compile=True)

@@ -17,6 +17,7 @@ from idmcli.cli.batch import for_each, refuse_existing
 from idmcli.cli.options import (
     CHANNELS,
     ColourOption,
+    CompileOption,
     ConfigOption,
     DeviceOption,
     MaxPixelsOption,
@@ -27,6 +28,7 @@ from idmcli.cli.options import (
     SeedOption,
     SetOption,
     ThreadsOption,
+    TileOption,
     WeightsOption,
     choose_device,
     output_flags,
@@ -77,6 +79,8 @@ def evaluate(
     seed: SeedOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    tile: TileOption = None,
+    compile: CompileOption = False,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -124,13 +128,15 @@ def evaluate(
     from idmcli.evaluation.tables import summarise
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_images, read_image
+    from idmcli.reconstruction import Library
 
     if not data.is_dir():
         raise InputError(f"--data {str(data)!r} is not a folder", "name a folder of pictures")
     pictures = find_images([data])
     configs = _configs(loaded.config, ratio)
     name = dataset or data.resolve().name
-    benchmark = Benchmark(name, configs, _methods(method, weights), weights, choose_device(device, threads))
+    library = Library(choose_device(device, threads), tile=tile, compile=compile)
+    benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
     if out is not None:
         refuse_existing([out / file for file in FILES], overwrite=overwrite)
         ensure_writable(out)
@@ -208,7 +214,7 @@ def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, out
             "task": asdict(config.task),
             "operator": {key: value for key, value in asdict(config.operator).items() if key != "ratio"},
         },
-        "device": str(benchmark.device),
+        "device": str(benchmark.library.device),
         "version": __version__,
     }
     if output.json:

@@ -75,6 +75,24 @@ ThreadsOption = Annotated[
         "--threads", min=1, max=1024, help="CPU threads; PyTorch's choice if not given.", rich_help_panel="Computation"
     ),
 ]
+TileOption = Annotated[
+    int | None,
+    typer.Option(
+        "--tile",
+        min=16,
+        metavar="PIXELS",
+        help="Limit the full-size network's attention to windows of this side, for large pictures.",
+        rich_help_panel="Computation",
+    ),
+]
+CompileOption = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Pass the network through torch.compile: slow to start, for many pictures of one size.",
+        rich_help_panel="Computation",
+    ),
+]
 RatioOption = Annotated[
     float | None,
     typer.Option(

@@ -14,6 +14,7 @@ from idmcli.cli.batch import for_each, output_paths
 from idmcli.cli.options import (
     CHANNELS,
     ColourOption,
+    CompileOption,
     ConfigOption,
     DeviceOption,
     MaxPixelsOption,
@@ -26,6 +27,7 @@ from idmcli.cli.options import (
     SeedOption,
     SetOption,
     ThreadsOption,
+    TileOption,
     WeightsOption,
     choose_device,
     output_flags,
@@ -80,6 +82,8 @@ def reconstruct(
     max_pixels: MaxPixelsOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    tile: TileOption = None,
+    compile: CompileOption = False,
 ) -> None:
     """Reconstruct pictures from measurement files, or measure pictures first and score the result.
 
@@ -110,7 +114,7 @@ def reconstruct(
     from idmcli.io.measurements import SUFFIX, is_measurement_file, load_measurements, operator_of
     from idmcli.io.panels import panel
     from idmcli.measuring import item_seed, require_ratio, select_channels, simulate, to_batch
-    from idmcli.reconstruction import load_reconstructor
+    from idmcli.reconstruction import Library, load_reconstructor
 
     if ratio is not None:
         require_ratio(loaded.config)
@@ -118,7 +122,7 @@ def reconstruct(
     files = output_paths(find_images(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}), out, ".png", overwrite=overwrite)
     panels = output_paths(list(files), out, "_compare.png", overwrite=overwrite) if compare else {}
     ensure_writable(out)
-    where = choose_device(device, threads)
+    library = Library(choose_device(device, threads), tile=tile, compile=compile)
 
     def case_of(path: Path) -> Case:
         if path.suffix == SUFFIX or is_measurement_file(path):
@@ -137,7 +141,7 @@ def reconstruct(
 
     def work(path: Path) -> None:
         case = case_of(path)
-        reconstructor = load_reconstructor(method, case.operator, weights, where)
+        reconstructor = load_reconstructor(method, case.operator, weights, library)
         x = reconstructor(
             case.operator, case.y, noise=case.noise, seed=item_seed(loaded.config.operator.seed, path.stem)
         ).cpu()
@@ -158,7 +162,7 @@ def reconstruct(
             record |= {"psnr": float(psnr(x, case.truth)), "ssim": float(ssim(x, case.truth))}
             text += f", PSNR {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}"
         if compare:
-            rough = load_reconstructor("back-projection", case.operator, None, where)(case.operator, case.y).cpu()
+            rough = load_reconstructor("back-projection", case.operator, None, library)(case.operator, case.y).cpu()
             views = [("back-projection", pixels(rough)), (reconstructor.method, pixels(x))]
             if case.truth is not None:
                 error = (5 * (x - case.truth).abs()).clamp(0, 1)

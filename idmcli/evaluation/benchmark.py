@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from idmcli.config import Config
 from idmcli.evaluation.metrics import psnr, ssim
@@ -16,7 +14,7 @@ from idmcli.evaluation.tables import Score
 from idmcli.io.images import Image
 from idmcli.measuring import ratio_of, select_channels, simulate, to_batch
 from idmcli.operators import LinearOperator
-from idmcli.reconstruction import METHODS, Reconstructor, load_reconstructor
+from idmcli.reconstruction import METHODS, Library, load_reconstructor
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,14 @@ class Benchmark:
         configs: one configuration per ratio.
         methods: names; None for the default of the operator.
         weights: for the methods that need some; None for those that come with idm.
-        device: where to reconstruct.
+        library: where networks come from.
     """
 
     dataset: str
     configs: Sequence[Config]
     methods: Sequence[str | None]
     weights: Path | None
-    device: torch.device
-    _loaded: dict[tuple[str | None, int], Reconstructor] = field(default_factory=dict, init=False, repr=False)
+    library: Library
 
     def scores(self, image: Image) -> list[Score]:
         """The scores of one picture: PSNR and SSIM over the unpadded image, seconds of the reconstruction alone.
@@ -47,12 +44,14 @@ class Benchmark:
             NumericalError: a method gave values that are not finite.
         """
         found = []
-        for index, config in enumerate(self.configs):
+        for config in self.configs:
             truth = to_batch(select_channels(image, config))
             operator, y, _ = simulate(image, config)
             ratio = ratio_of(config) or _ratio_measured(operator)
             for method in self.methods:
-                reconstruct = self._reconstructor(method, index, operator)
+                takes_weights = method is None or METHODS[method].needs != "none"
+                weights = self.weights if takes_weights else None
+                reconstruct = load_reconstructor(method, operator, weights, self.library)
                 start = time.perf_counter()
                 x = reconstruct(operator, y, noise=config.operator.noise, seed=config.operator.seed).cpu()
                 seconds = time.perf_counter() - start
@@ -66,14 +65,6 @@ class Benchmark:
         if config.task.kind != "cs" or config.operator.noise > 0:
             return None
         return {1: "luminance", 3: "rgb", None: None}[config.task.channels]
-
-    def _reconstructor(self, method: str | None, index: int, operator: LinearOperator) -> Reconstructor:
-        """Loaded once per method and ratio."""
-        if (method, index) not in self._loaded:
-            takes_weights = method is None or METHODS[method].needs != "none"
-            weights = self.weights if takes_weights else None
-            self._loaded[method, index] = load_reconstructor(method, operator, weights, self.device)
-        return self._loaded[method, index]
 
 
 def _ratio_measured(operator: LinearOperator) -> float:

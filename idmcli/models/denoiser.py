@@ -44,7 +44,9 @@ class Denoiser(nn.Module):
             self.unet = InjectorUNet(config.unet)
         else:
             self.unet = StableDiffusionUNet(config.unet)
-        self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for parameter in self.unet.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(
         self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain"

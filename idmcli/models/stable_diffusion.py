@@ -68,7 +68,11 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """A transformer block over the pixels: self-attention and a gated feed-forward layer."""
+    """A transformer block over the pixels: self-attention and a gated feed-forward layer.
+
+    Attributes:
+        tile: largest side, in feature pixels, of the windows it looks at one by one; None for all pixels at once.
+    """
 
     samplewise = True
 
@@ -76,6 +80,7 @@ class Attention(nn.Module):
         from diffusers.models.transformers.transformer_2d import Transformer2DModel
 
         super().__init__()
+        self.tile: int | None = None
         self.block = Transformer2DModel(
             num_attention_heads=HEADS,
             attention_head_dim=channels // HEADS,
@@ -84,6 +89,13 @@ class Attention(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
+        if self.tile is None:
+            return self._attend(x)
+        down, across = (-(-side // self.tile) for side in x.shape[2:])
+        rows = (row.tensor_split(across, 3) for row in x.tensor_split(down, 2))
+        return torch.cat([torch.cat([self._attend(window) for window in row], 3) for row in rows], 2)
+
+    def _attend(self, x: Tensor) -> Tensor:
         y: Tensor = self.block(x, return_dict=False)[0]
         return y
 
@@ -162,6 +174,20 @@ class StableDiffusionUNet(nn.Module):
     def _up(self, channels: int, scale: int, residuals: list[Residual | None]) -> ReversibleGroup:
         layers = [self._modules_of(channels, scale, residual) for residual in residuals]
         return ReversibleGroup([module for layer in layers for module in layer], self.config.v)
+
+    def attend_in_tiles(self, side: int) -> None:
+        """Let attention look at windows of at most ``side`` image pixels, for images that are too large for one.
+
+        Time and memory then grow with the number of pixels, not with its square. The network was trained on
+        crops: what a window of that size does not see, it never saw. All else stays as for the whole image.
+        """
+        for group, scale in (
+            *((group, PATCH) for group in (self.down_fine, self.up_fine)),
+            *((group, 2 * PATCH) for group in (self.down_coarse, self.up_coarse)),
+        ):
+            for module in group.modules_:
+                if isinstance(module, Attention):
+                    module.tile = max(1, side // scale)
 
     def forward(self, x: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
         context = Context(injection)

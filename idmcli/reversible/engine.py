@@ -29,7 +29,7 @@ Memory = Literal["plain", "checkpoint", "reversible"]
 Rebuild = Callable[[Iterator[Tensor]], Any]
 
 DRIFT_LIMIT = 1e-3
-SLICE = 2**21  # stream values per slice of a batch: enough to fill a device, few enough to keep temporaries small
+SLICE = 2**20  # stream values per slice of a batch: enough to fill a device, few enough to keep temporaries small
 
 
 def run(module: nn.Module, x: Tensor, context: Any, memory: Memory) -> Tensor:

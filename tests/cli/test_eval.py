@@ -17,11 +17,10 @@ from idmcli.cli import main
 from idmcli.config import load_config
 from idmcli.evaluation.benchmark import Benchmark
 from idmcli.evaluation.metrics import psnr, ssim
-from idmcli.evaluation.tables import Score
 from idmcli.io.images import luminance, read_image, write_image
 from idmcli.measuring import build_operator, item_seed
 from idmcli.operators import add_noise
-from idmcli.reconstruction import load_reconstructor
+from idmcli.reconstruction import Library, load_reconstructor
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
@@ -80,7 +79,7 @@ def test_scores_are_those_of_the_parts(capsys: Capture) -> None:
     truth = torch.from_numpy(luminance(rgb).astype(np.float32))[None, None]
     operator = build_operator(config, (1, 24, 19), "colour.png")
     y = add_noise(operator.A(truth), 0.01, item_seed(4, "colour.png/noise"))
-    x = load_reconstructor("tikhonov", operator, None, CPU)(operator, y, noise=0.01, seed=4)
+    x = load_reconstructor("tikhonov", operator, None, Library(CPU))(operator, y, noise=0.01, seed=4)
     score = found["colour.png", "tikhonov", 0.25]
     assert score["psnr"] == pytest.approx(float(psnr(x, truth)), abs=1e-4)
     assert score["ssim"] == pytest.approx(float(ssim(x, truth)), abs=1e-5)
@@ -190,20 +189,16 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], error: str) -> None:
     assert failed(capsys, *arguments).startswith(error)
 
 
-def test_weights_are_loaded_once_per_method_and_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from idmcli.evaluation import benchmark
 
     loads: list[tuple[Any, ...]] = []
 
-    def load(method: Any, operator: Any, weights: Any, device: Any) -> Any:
-        loads.append((method, operator.measurement_shape, weights))
-        return load_reconstructor(method, operator, None, device)
+    def load(method: Any, operator: Any, weights: Any, library: Any) -> Any:
+        loads.append((method, weights))
+        return load_reconstructor("back-projection", operator, None, library)
 
     monkeypatch.setattr(benchmark, "load_reconstructor", load)
-    configs = [load_config(overrides=[f"operator.ratio={r}", "operator.block=8"]).config for r in (0.1, 0.5)]
-    run = Benchmark("x", configs, ["tikhonov", "back-projection"], Path("w"), CPU)
-    scores: list[Score] = []
-    for path in ("data/grey.png", "data/grey.png"):
-        scores += run.scores(read_image(path))
-    assert len(scores) == 8 and len(loads) == 4 == len(set(loads))
-    assert all(weights is None for *_, weights in loads)  # neither takes any
+    config = load_config(overrides=["operator.ratio=0.5", "operator.block=8"]).config
+    Benchmark("x", [config], ["tikhonov", "vamp"], Path("w"), Library(CPU)).scores(read_image(Path("data/grey.png")))
+    assert loads == [("tikhonov", None), ("vamp", Path("w"))]

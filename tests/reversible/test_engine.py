@@ -92,7 +92,7 @@ def assert_same(found: list[Tensor | None], expected: list[Tensor | None], toler
             torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("slice_size", [2**21, 2 * 4 * 5 * 6, 1])
+@pytest.mark.parametrize("slice_size", [2**20, 2 * 4 * 5 * 6, 1])
 @pytest.mark.parametrize("memory", ["checkpoint", "reversible"])
 def test_gradients_of_everything_that_goes_in(memory: Memory, slice_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SLICE", slice_size)
