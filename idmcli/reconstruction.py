@@ -24,6 +24,8 @@ from idmcli.solvers.ddnm import ddnm
 from idmcli.solvers.problem import is_structurally_random
 from idmcli.solvers.vamp import vamp
 
+Precision = Literal["float32", "bf16"]
+
 
 @dataclass(frozen=True)
 class Method:
@@ -65,9 +67,10 @@ class Reconstructor:
     method: str
     model: Model | None
     device: torch.device
+    precision: Precision = "float32"
 
     def __call__(self, operator: LinearOperator, y: Tensor, *, noise: float = 0.0, seed: int = 0) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             x = self._run(operator.to(self.device), y.to(self.device), noise, seed)
         x = x.abs() if x.is_complex() else x
         if not bool(torch.isfinite(x).all()):
@@ -105,6 +108,7 @@ class Library:
 
     Args:
         device: where to compute. On a CPU, wide convolutions become Winograd's.
+        precision: of the networks; operators and solvers stay in float32.
         tile: side in pixels of the windows that the full-size network's attention is limited to.
         compile: pass the blocks of a network through torch.compile.
 
@@ -112,12 +116,18 @@ class Library:
         ConfigError: torch.compile has no compiler to work with.
     """
 
-    def __init__(self, device: torch.device, *, tile: int | None = None, compile: bool = False) -> None:
-        if compile and device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
-            raise ConfigError(
-                "--compile needs a C++ compiler on a CPU", "install g++ or clang++, or leave out --compile"
-            )
+    def __init__(
+        self,
+        device: torch.device,
+        *,
+        precision: Precision = "float32",
+        tile: int | None = None,
+        compile: bool = False,
+    ) -> None:
+        if compile and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+            raise ConfigError("--compile needs a C++ compiler", "install g++ or clang++, or leave out --compile")
         self.device = device
+        self.precision: Precision = precision
         self._tile = tile
         self._compile = compile
         self._models: dict[Path, Model] = {}
@@ -143,7 +153,7 @@ class Library:
             if not isinstance(unet, StableDiffusionUNet):
                 raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
             unet.attend_in_tiles(self._tile)
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and self.precision == "float32":
             use_winograd(unet)
         if self._compile:
             compile_blocks(unet)
@@ -175,7 +185,7 @@ def load_reconstructor(
     if needs == "none":
         if model is not None:
             raise ConfigError(f"--method {method} takes no weights", "leave out --weights or choose another method")
-        return Reconstructor(method, None, library.device)
+        return Reconstructor(method, None, library.device, library.precision)
     if model is None:
         model = library.load(shipped_weights(METHODS[method].shipped))
     if kind_of(model) != needs:
@@ -183,4 +193,4 @@ def load_reconstructor(
             f"--method {method} needs weights of kind {needs}, and {str(weights)!r} is of kind {kind_of(model)}",
             "choose the method the weights were trained for",
         )
-    return Reconstructor(method, model, library.device)
+    return Reconstructor(method, model, library.device, library.precision)

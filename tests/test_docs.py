@@ -64,9 +64,9 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
-    assert "torch.Size([1, 1, 256, 256])" in capsys.readouterr().out
+    exec(compile("\n".join(blocks("python")), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "torch.Size([1, 1, 256, 256])" in printed and "Report(inverse=" in printed
 
 
 def test_the_demo_of_make_reconstructs_the_embedded_photograph(

@@ -168,3 +168,14 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ConfigError, match="--compile needs a C\\+\\+ compiler"):
         Library(CPU, compile=True)
+
+
+def test_half_precision_is_for_the_network_alone() -> None:
+    operator = OPERATORS["cs"]
+    y = operator.A(torch.rand(1, *operator.image_shape, generator=torch.Generator().manual_seed(0)))
+    full, half = (
+        load_reconstructor("idm", operator, None, Library(CPU, precision=precision))(operator, y)
+        for precision in ("float32", "bf16")
+    )
+    assert half.dtype == torch.float32 and 0 < (half - full).abs().max() < 0.1
+    assert (operator.A(half.clamp(0, 1)) - y).norm() < 0.05 * y.norm()

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from idmcli import __version__
+from idmcli.cli.benchmark_memory import benchmark_memory
+from idmcli.cli.convert import convert
 from idmcli.cli.env import env
 from idmcli.cli.eval import evaluate
 from idmcli.cli.presets import presets
@@ -42,5 +44,8 @@ app.command()(sense)
 app.command()(reconstruct)
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(convert)
+app.command("benchmark-memory")(benchmark_memory)
+app.command("bench-memory", hidden=True)(benchmark_memory)
 app.add_typer(presets, name="presets")
 app.command()(env)

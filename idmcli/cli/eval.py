@@ -23,6 +23,7 @@ from idmcli.cli.options import (
     MaxPixelsOption,
     NoiseOption,
     OverwriteOption,
+    PrecisionOption,
     PresetOption,
     PrintConfigOption,
     SeedOption,
@@ -79,6 +80,7 @@ def evaluate(
     seed: SeedOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = "float32",
     tile: TileOption = None,
     compile: CompileOption = False,
     dataset: Annotated[
@@ -135,7 +137,7 @@ def evaluate(
     pictures = find_images([data])
     configs = _configs(loaded.config, ratio)
     name = dataset or data.resolve().name
-    library = Library(choose_device(device, threads), tile=tile, compile=compile)
+    library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
     benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
     if out is not None:
         refuse_existing([out / file for file in FILES], overwrite=overwrite)

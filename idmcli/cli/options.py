@@ -85,6 +85,14 @@ TileOption = Annotated[
         rich_help_panel="Computation",
     ),
 ]
+PrecisionOption = Annotated[
+    Literal["float32", "bf16"],
+    typer.Option(
+        "--precision",
+        help="Of the networks; bf16 is for devices that compute in it, and costs a little PSNR.",
+        rich_help_panel="Computation",
+    ),
+]
 CompileOption = Annotated[
     bool,
     typer.Option(
@@ -115,7 +123,8 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights for the methods that need some; those that come with idm if not given.",
+        help="Weights for the methods that need some: .safetensors of idm, or a released .pkl; those that come with "
+        "idm if not given.",
         rich_help_panel="Reconstruction",
     ),
 ]
@@ -215,6 +224,22 @@ def show_config(output: Output, loaded: Loaded) -> None:
     from idmcli.config import render_with_sources
 
     output.result({"config": asdict(loaded.config), "sources": loaded.sources}, render_with_sources(loaded))
+
+
+def size_of(flag: str, text: str | None) -> int | None:
+    """The bytes that an option gives, or None.
+
+    Raises:
+        InputError: it is not a size.
+    """
+    from idmcli.sizes import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise InputError(
+            f"{flag} {text!r} is not {error}", "units are B, KB, MB, GB, TB, KiB, MiB, GiB and TiB"
+        ) from None
 
 
 def choose_device(name: str, threads: int | None = None) -> Device:

@@ -21,6 +21,7 @@ from idmcli.cli.options import (
     MethodOption,
     NoiseOption,
     OverwriteOption,
+    PrecisionOption,
     PresetOption,
     PrintConfigOption,
     RatioOption,
@@ -82,6 +83,7 @@ def reconstruct(
     max_pixels: MaxPixelsOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = "float32",
     tile: TileOption = None,
     compile: CompileOption = False,
 ) -> None:
@@ -122,7 +124,7 @@ def reconstruct(
     files = output_paths(find_images(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}), out, ".png", overwrite=overwrite)
     panels = output_paths(list(files), out, "_compare.png", overwrite=overwrite) if compare else {}
     ensure_writable(out)
-    library = Library(choose_device(device, threads), tile=tile, compile=compile)
+    library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
 
     def case_of(path: Path) -> Case:
         if path.suffix == SUFFIX or is_measurement_file(path):

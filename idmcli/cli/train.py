@@ -22,6 +22,7 @@ from idmcli.cli.options import (
     output_flags,
     output_of,
     show_config,
+    size_of,
 )
 from idmcli.errors import InputError
 
@@ -41,8 +42,13 @@ def train(
     settings: SetOption = None,
     print_config: PrintConfigOption = False,
     init: Annotated[
-        Path | None,
-        typer.Option("--init", metavar="WEIGHTS", help="Weights to start from: a prior, or the same kind."),
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="SOURCE",
+            help="Weights to start from: a prior, the same kind, or, at full size, a diffusers model (folder or hub "
+            "name) or a released checkpoint.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Run folder; runs/PRESET if not given.")
@@ -50,6 +56,15 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in its folder, with the configuration saved there.")
     ] = False,
+    memory_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-budget",
+            metavar="SIZE",
+            help="Choose the fastest memory plan that trains within 15GiB, for example.",
+            rich_help_panel="Computation",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     threads: ThreadsOption = None,
@@ -65,7 +80,13 @@ def train(
     if preset is None and config is None and not resume and not settings:
         raise InputError("nothing says what to train", "name a --preset; `idm presets` lists them")
     folder = out or Path("runs") / (preset or "run")
-    flags = {"--seed": ("training.seed", seed), "--threads": ("training.threads", threads)}
+    budget = size_of("--memory-budget", memory_budget)
+    flags = {
+        "--seed": ("training.seed", seed),
+        "--threads": ("training.threads", threads),
+        "--memory-budget": ("training.memory_budget", budget),
+        "implied by --memory-budget": ("training.memory", None if budget is None else "auto"),
+    }
     if resume:
         if config is not None or init is not None:
             raise InputError(
@@ -83,8 +104,8 @@ def train(
 
     from idmcli.io.atomic import ensure_writable, write_text
     from idmcli.models.checkpoints import save_weights
-    from idmcli.models.zoo import build_model, initialise
-    from idmcli.training.build import build_stage, load_images
+    from idmcli.models.zoo import build_model, find_start, initialise
+    from idmcli.training.build import build_stage, load_images, memory_plan
     from idmcli.training.loop import train as run_training
     from idmcli.training.run_folder import RunFolder
 
@@ -93,11 +114,16 @@ def train(
     run = RunFolder(folder)
     if run.checkpoint.exists() and not resume:
         raise InputError(f"{str(folder)!r} holds a run already", "continue it with --resume, or choose another --out")
+    start = find_start(init, full=settled.model.size == "full") if init is not None else None
+    plan = memory_plan(settled, where, output.status) if settled.training.stage == "end-to-end" else None
     images = load_images(data, settled, output.warning)
     model = build_model(settled)
-    if init is not None:
-        initialise(model, init)
-    stage = build_stage(settled, images, where)
+    started = initialise(model, start) if start is not None else None
+    if started is not None:
+        output.status(f"from {init}: {started}")
+        for difference in started.differences:
+            output.warning(f"{init} is another network ({difference}): the loaded blocks need training to work here")
+    stage = build_stage(settled, images, where, plan)
     ensure_writable(folder)
     with run.locked():
         before = run.config.read_text() if resume else ""
@@ -129,8 +155,14 @@ def train(
                 if resume:  # what was changed does not fit the checkpoint
                     write_text(run.config, before)
                 raise
-        record = {"config": asdict(settled), "init": init and init.name, "pictures": len(images)}
+        record = {"config": asdict(settled), "init": init and Path(init).name, "pictures": len(images)}
         save_weights(run.weights, average, training=record, half=True)
     validation = dict(last.validation) if last else {}
     scores = ", ".join(f"{name} {value:.2f} dB" for name, value in validation.items())
-    output.result({"weights": run.weights, "folder": folder, "validation": validation}, f"{run.weights}: {scores}")
+    result = {
+        "weights": run.weights,
+        "folder": folder,
+        "init": started and {"source": init, **asdict(started)},
+        "validation": validation,
+    }
+    output.result(result, f"{run.weights}: {scores}")

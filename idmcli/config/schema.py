@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+
+from idmcli.sizes import parse_size
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -15,7 +17,9 @@ PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rays = Annotated[int, Field(ge=1, le=100_000)]
 Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Coupling = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Size = Annotated[int, BeforeValidator(parse_size)]  # bytes
 
+Memory = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
 Mask = Literal["random", "boxes", "pseudo-radial", "equispaced", "random-lines", "file"]
 MASKS: dict[str, tuple[Mask, ...]] = {
     "cs": (),
@@ -91,7 +95,8 @@ class TrainingConfig:
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
     loss: Literal["l1", "l2"] = "l1"
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
-    memory: Literal["plain", "checkpoint", "unet", "sampler", "both"] = "unet"  # what is kept for the backward pass
+    memory: Memory = "unet"  # end-to-end: what is kept for the backward pass; auto: the fastest plan that fits
+    memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
     precision: Literal["float32", "bf16"] = "float32"  # bf16: autocast, operators stay in float32
     seed: Seed = 0
     checkpoint_every: Count = 1000  # iterations
@@ -122,6 +127,11 @@ def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
         found.append((("model.channels", "model.blocks"), "one or more scales, the same number in both"))
     if config.task.channels == 3 and config.task.kind in ONE_CHANNEL:
         found.append((("task.channels", "task.kind"), f"task {config.task.kind} measures one channel"))
+    if training.memory_budget is not None and training.stage != "end-to-end":
+        keys = ("training.memory_budget", "training.stage")
+        found.append((keys, "a budget is for the end-to-end stage; the prior stage has no memory plans"))
+    elif training.memory_budget is not None and training.memory != "auto":
+        found.append((("training.memory_budget", "training.memory"), 'a budget needs memory = "auto"'))
     allowed = MASKS[config.task.kind]
     if operator.mask is not None and operator.mask not in allowed:
         names = ", ".join(f'"{name}"' for name in allowed) or "no mask at all"

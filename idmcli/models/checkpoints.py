@@ -16,10 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from idmcli.errors import InputError, NumericalError
+from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.released import load_released
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.tensors import PICKLES, check, fill
 
 SCHEMA = 1
 _KEY = "idm_weights"
@@ -60,13 +62,15 @@ def save_weights(path: Path, model: Model, *, training: Mapping[str, Any], half:
 
 
 def load_weights(path: Path) -> Model:
-    """Build the model that a weights file describes, in float32 and evaluation mode.
+    """Build the model of a weights file, or of a released checkpoint (``.pkl``), in float32 and evaluation mode.
 
     Raises:
         InputError: the file is missing, damaged, no weights file, from a newer version, or its
             tensors do not fit its configuration.
         NumericalError: a weight is not finite.
     """
+    if path.suffix in PICKLES:
+        return load_released(path)
     record, tensors = _read(path)
     try:
         if record["schema"] > SCHEMA:
@@ -74,15 +78,24 @@ def load_weights(path: Path) -> Model:
         if record["sha256"] != _digest(tensors):
             raise InputError(f"{str(path)!r} is damaged: it does not match its checksum", "copy it again")
         model: Model
-        if record["kind"] == "prior":
-            model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
-        else:
-            model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
+        with torch.device("meta"):
+            if record["kind"] == "prior":
+                model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
+            else:
+                model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever a model refuses
         raise InputError(f"{str(path)!r} has metadata that cannot be read", "make it with `idm train`") from error
-    _check(path, model.state_dict(), tensors)
-    model.load_state_dict(tensors)
-    return model.eval().requires_grad_(False)
+    check(path, model.state_dict(), tensors)
+    return fill(model, tensors)
+
+
+def training_of(path: Path) -> dict[str, Any]:
+    """How the model of a readable weights file was trained; of a released checkpoint the name alone is known."""
+    if path.suffix in PICKLES:
+        return {"released": path.name}
+    with safe_open(path, framework="pt") as file:
+        training = json.loads(file.metadata()[_KEY]).get("training")
+    return training if isinstance(training, dict) else {}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -95,26 +108,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return json.loads(metadata[_KEY]), tensors
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
-            f"{str(path)!r} is not a readable weights file: {error}", "pickled checkpoints are not loaded"
+            f"{str(path)!r} is not a readable weights file: {error}", "idm reads .safetensors, and .pkl as released"
         ) from error
     except KeyError:
         raise InputError(f"{str(path)!r} holds no idm weights", "make them with `idm train`") from None
-
-
-def _check(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    problems = [f"{name} is missing" for name in expected if name not in found]
-    problems += [f"{name} is unknown" for name in found if name not in expected]
-    problems += [
-        f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in expected
-        if name in found and found[name].shape != expected[name].shape
-    ]
-    if problems:
-        listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
-        raise InputError(f"{str(path)!r} does not fit its own configuration: {listed}")
-    for name, tensor in found.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise NumericalError(f"{str(path)!r} holds values that are not finite, in {name}", "train it again")
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from idmcli.errors import InputError
 from idmcli.models.injector import Injection
 from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
 from idmcli.models.unet import InjectorUNet, UNetConfig
@@ -60,9 +61,14 @@ class Denoiser(nn.Module):
 
         The image is padded by reflection to the multiple the network needs; a network for grey images
         takes colour channels as separate images.
+
+        Raises:
+            InputError: a grey image and a network for colour.
         """
         batch, channels, height, width = x_t.shape
         inner = self.unet.config.image_channels
+        if channels % inner:
+            raise InputError("this network is for colour images, and the image is grey", "take weights for grey images")
         pad = (0, -width % self.unet.multiple, 0, -height % self.unet.multiple)
         mode = "reflect" if min(height, width) > max(pad) else "replicate"
 

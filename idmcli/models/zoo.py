@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.checkpoints import Model, kind_of, load_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.pretrained import differences, find_unet, load_unet
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
-from idmcli.models.stable_diffusion import StableDiffusionConfig
+from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
+from idmcli.models.tensors import PICKLES
 from idmcli.models.unet import UNetConfig
 
 if TYPE_CHECKING:
@@ -48,28 +52,98 @@ def _check_injectors(model: ModelConfig) -> None:
             )
 
 
-def initialise(model: Model, weights: Path) -> None:
-    """Copy trained weights into ``model``: those of its own kind, or a prior into the sampler's denoiser.
+@dataclass(frozen=True)
+class Start:
+    """What a network took from other weights.
 
-    Injectors that the prior does not have keep their start, the identity.
+    Attributes:
+        tensors, parameters: how much.
+        own: number of tensors that such weights do not have: injectors, couplings, the schedule.
+        unfit: remarks on tensors that they have in another shape or lack. Like ``own``, these keep their start.
+        differences: remarks on what the same tensors compute there and not here.
+    """
+
+    tensors: int
+    parameters: int
+    own: int
+    unfit: tuple[str, ...]
+    differences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        kept = [f"{self.own} of the network's own (injectors, couplings)"] if self.own else []
+        kept += [f"{len(self.unfit)} that do not fit"] if self.unfit else []
+        text = f"{self.tensors} tensors, {self.parameters / 1e6:.2f} M parameters loaded"
+        text += f"; {' and '.join(kept)} keep their start" if kept else ""
+        text += f": {', '.join(self.unfit[:6])}" if self.unfit else ""
+        return text + (f" and {len(self.unfit) - 6} more" if len(self.unfit) > 6 else "")
+
+
+def find_start(source: str, *, full: bool) -> Path:
+    """The weights file, or the folder of Stable Diffusion's U-Net, that a network may start from.
+
+    Args:
+        source: a weights file, or what :func:`idmcli.models.pretrained.find_unet` takes.
+        full: whether the network is of full size; smaller ones have no blocks of Stable Diffusion.
 
     Raises:
-        InputError: the weights are of another shape or kind.
+        InputError: it names neither, or cannot be downloaded, or needs a full-size network.
     """
-    source = load_weights(weights)
+    path = Path(source)
+    if path.is_file() or path.suffix in (".safetensors", *PICKLES):
+        return path  # what is wrong with a file is found when it is loaded
+    if not full:
+        raise InputError(
+            f"--init {source!r} is no weights file, and Stable Diffusion's weights are for full-size networks alone",
+            'set model.size = "full", or name a weights file',
+        )
+    return find_unet(source)
+
+
+def initialise(model: Model, source: str | Path) -> Start:
+    """Copy trained weights into ``model``: those of its own kind, a prior into the sampler's denoiser, or Stable
+    Diffusion's into a full-size U-Net. What they lack keeps its start, for injectors the identity.
+
+    Args:
+        model: to be changed.
+        source: as for :func:`find_start`.
+
+    Raises:
+        InputError: as :func:`find_start`, or the weights are of another shape or kind.
+        NumericalError: one of them is not finite.
+    """
+    unet = model.unet if isinstance(model, Denoiser) else model.denoiser.unet
+    start = find_start(str(source), full=isinstance(unet, StableDiffusionUNet))
+    if start.is_dir() and isinstance(unet, StableDiffusionUNet):
+        loaded, unfit = load_unet(unet, start)
+        remarks = differences(start)
+    else:
+        loaded, unfit, remarks = _copy(model, start), [], []
+    return Start(
+        tensors=len(loaded),
+        parameters=sum(parameter.numel() for parameter in loaded),
+        own=len(list(model.parameters())) - len(loaded) - len(unfit),
+        unfit=tuple(unfit),
+        differences=tuple(remarks),
+    )
+
+
+def _copy(model: Model, start: Path) -> list[nn.Parameter]:
+    """Copy the weights in a file into ``model``; returns them."""
+    source = load_weights(start)
     if isinstance(model, Denoiser) and not isinstance(source, Denoiser):
-        raise InputError(f"--init {str(weights)!r} is of kind {kind_of(source)}", "a prior starts from a prior")
+        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", "a prior starts from a prior")
     target = model.denoiser if isinstance(model, InvertibleDiffusion) and isinstance(source, Denoiser) else model
     try:
         missing, unexpected = target.load_state_dict(source.state_dict(), strict=False)
     except RuntimeError as error:
         raise InputError(
-            f"--init {str(weights)!r} has tensors of other shapes: {str(error).splitlines()[1].strip()}",
-            "use the same model.channels and model.blocks",
+            f"--init {str(start)!r} has tensors of other shapes: {str(error).splitlines()[1].strip()}",
+            "use the same model.size, model.steps, model.channels and model.blocks",
         ) from error
     missing = [name for name in missing if ".to_image." not in name and ".to_features." not in name]
     if missing or unexpected:
         raise InputError(
-            f"--init {str(weights)!r} is another network: {(missing + unexpected)[0]} has no counterpart",
-            "use the same model.channels and model.blocks",
+            f"--init {str(start)!r} is another network: {(missing + unexpected)[0]} has no counterpart",
+            "use the same model.size, model.steps, model.channels and model.blocks",
         )
+    return list(source.parameters())

@@ -43,7 +43,8 @@ def check_reversible(group: ReversibleGroup, x: Tensor, context: Any = None) -> 
         NumericalError: inversion drifts beyond the engine's limit.
         RuntimeError: a module draws random numbers.
     """
-    from idmcli.reversible.engine import Memory, flatten
+    from idmcli.reversible.engine import Memory
+    from idmcli.reversible.local import flatten
 
     with torch.no_grad():
         start = (x, group.open_scale * x)

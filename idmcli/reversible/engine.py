@@ -8,17 +8,17 @@ gradients, so that whatever works on a graph of plain functions (accumulation, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from idmcli.errors import NumericalError
+from idmcli.reversible.local import LocalGradients, Rebuild, flatten, in_slices, slices_of, sum_lists
 
 if TYPE_CHECKING:
     from idmcli.reversible.coupling import ReversibleGroup
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 Memory = Literal["plain", "checkpoint", "reversible"]
 """What a network keeps for its backward pass: everything, the input of every module, or group boundaries."""
 
-Rebuild = Callable[[Iterator[Tensor]], Any]
-
 DRIFT_LIMIT = 1e-3
-SLICE = 2**20  # stream values per slice of a batch: enough to fill a device, few enough to keep temporaries small
 
 
 def run(module: nn.Module, x: Tensor, context: Any, memory: Memory) -> Tensor:
@@ -63,33 +60,23 @@ def reverse(group: ReversibleGroup, x: Tensor, context: Any) -> list[Tensor]:
     return list(_Reverse.apply(group, rebuild, len(tensors), x, *tensors, *values))  # type: ignore[no-untyped-call]
 
 
-def flatten(context: Any) -> tuple[list[Tensor], Rebuild]:
-    """The tensors in a context (a tensor, a tuple of contexts, anything else), and how to put others in their place."""
-    if isinstance(context, Tensor):
-        return [context], next
-    if not isinstance(context, tuple):
-        return [], lambda tensors: context
-    parts = [flatten(item) for item in context]
-    rebuilds = [rebuild for _, rebuild in parts]
-    make = getattr(type(context), "_make", tuple)  # of a named tuple
-    return [t for found, _ in parts for t in found], lambda tensors: make([rebuild(tensors) for rebuild in rebuilds])
-
-
 class _Recompute(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, module: nn.Module, rebuild: Rebuild, count: int, x: Tensor, *tensors: Tensor) -> Tensor:
         ctx.module, ctx.rebuild, ctx.count, ctx.autocast = module, rebuild, count, _autocast_of(x)
         ctx.save_for_backward(x, *tensors)
-        return _in_slices(module, x, rebuild(iter(tensors[:count])))
+        return in_slices(module, x, rebuild(iter(tensors[:count])))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         x, *tensors = ctx.saved_tensors
-        local = _Local(ctx.module, ctx.rebuild, tensors[: ctx.count], tensors[ctx.count :], ctx.needs_input_grad[4:])
+        local = LocalGradients(
+            ctx.module, ctx.rebuild, tensors[: ctx.count], tensors[ctx.count :], ctx.needs_input_grad[4:]
+        )
         grad_x = torch.empty_like(x)
         with ctx.autocast():
-            for part in _slices(ctx.module, x):
+            for part in slices_of(ctx.module, x):
                 grad_x[part] = local.pull_back(x[part], part, grad[part])[1]
         return (None, None, None, grad_x, *local.context_gradients(), *local.gradients)
 
@@ -105,7 +92,7 @@ class _Reverse(torch.autograd.Function):
         exits: list[Tensor] = []
         kept: list[Tensor] = []
         before = _random_state(x)
-        for number, x, h in group.walk(x, lambda module, x: _in_slices(module, x, context)):
+        for number, x, h in group.walk(x, lambda module, x: in_slices(module, x, context)):
             if number in group.exits:
                 exits.append(x := group.leave(number, x, h))
             if number in anchors:
@@ -134,7 +121,7 @@ class _Reverse(torch.autograd.Function):
         for module in group.modules_:
             size = len(list(module.parameters()))
             wanted = (*needed[: ctx.count], *needed_values[:size])
-            locals_.append(_Local(module, ctx.rebuild, tensors, values[:size], wanted))
+            locals_.append(LocalGradients(module, ctx.rebuild, tensors, values[:size], wanted))
             values, needed_values = values[size:], needed_values[size:]
 
         # The streams and their gradients live in four buffers of our own, updated in place.
@@ -149,7 +136,7 @@ class _Reverse(torch.autograd.Function):
                 if number in group.exits:
                     known_x = torch.addcmul(known_x, known_h, close[group.exits.index(number)], value=-1)
                 if number < depth:
-                    _check_drift(group, (x, h), (known_x, known_h))
+                    check_drift(group, (x, h), (known_x, known_h))
                 x, h = known_x.clone(), known_h.clone()
             if number in group.exits:
                 exit = group.exits.index(number)
@@ -159,7 +146,7 @@ class _Reverse(torch.autograd.Function):
                     grad_h.addcmul_(grad, close[exit])
                     grad_close[exit] = (grad * h).sum()
             v, grad_v = weights[index], torch.zeros_like(weights[index])
-            for part in _slices(group.modules_[index], h):
+            for part in slices_of(group.modules_[index], h):
                 with ctx.autocast():
                     out, grad_in = locals_[index].pull_back(h[part], part, (1 - v) * grad_x[part])
                 out = out.to(x.dtype)
@@ -169,10 +156,10 @@ class _Reverse(torch.autograd.Function):
             grad_weights[index] = grad_v
             x, h = h, x
             grad_x, grad_h = grad_h, grad_x.mul_(v)
-        _check_drift(group, (h,), (open_scale * x,))
+        check_drift(group, (h,), (open_scale * x,))
         grad_open = (grad_h * x).sum()
         grad_x.addcmul_(grad_h, open_scale)
-        context = _sum_lists([local.context_gradients() for local in locals_])
+        context = sum_lists([local.context_gradients() for local in locals_])
         gradients = [gradient for local in locals_ for gradient in local.gradients]
         return (
             *(None, None, None, grad_x, *context),
@@ -181,91 +168,7 @@ class _Reverse(torch.autograd.Function):
         )
 
 
-class _Local:
-    """One module's gradients, accumulated over the slices of a batch.
-
-    Args:
-        module: what is differentiated.
-        rebuild: makes the context of ``tensors``.
-        tensors: of the context.
-        values: to use as the module's parameters.
-        wanted: for each of ``tensors`` and ``values``, whether its gradient is wanted.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        rebuild: Rebuild,
-        tensors: Sequence[Tensor],
-        values: Sequence[Tensor],
-        wanted: Sequence[bool],
-    ) -> None:
-        self.module, self.rebuild, self.tensors, self.values = module, rebuild, tensors, values
-        self.wanted = wanted
-        self.names = [name for name, _ in module.named_parameters()]
-        self.gradients: list[Tensor | None] = [None] * len(values)
-        self._context: list[list[Tensor | None]] = []
-
-    def pull_back(self, x: Tensor, part: slice, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-        """The module's output on a slice x of the batch, and the gradient of x."""
-        x, tensors = x.detach().requires_grad_(), self.tensors
-        if part != WHOLE:
-            tensors = [tensor[part] for tensor in tensors]
-        flags = iter(self.wanted)
-        tensors = [tensor.detach().requires_grad_(next(flags)) for tensor in tensors]
-        values = [value.detach().requires_grad_(next(flags)) for value in self.values]
-        with torch.enable_grad():
-            named = dict(zip(self.names, values, strict=True))
-            out = functional_call(self.module, named, (x, self.rebuild(iter(tensors))))
-        inputs = [x, *tensors, *values]
-        sought = [tensor for tensor in inputs if tensor.requires_grad]
-        found = iter(torch.autograd.grad(out, sought, cotangent.to(out.dtype), allow_unused=True))
-        grad_x, *rest = [next(found) if tensor.requires_grad else None for tensor in inputs]
-        self._context.append(rest[: len(tensors)])
-        self.gradients = [_sum(*pair) for pair in zip(self.gradients, rest[len(tensors) :], strict=True)]
-        return out.detach(), torch.zeros_like(x) if grad_x is None else grad_x
-
-    def context_gradients(self) -> list[Tensor | None]:
-        """The gradients of the context's tensors, over the whole batch."""
-        columns = [[part for part in column if part is not None] for column in zip(*self._context, strict=True)]
-        return [(torch.cat(parts) if len(parts) > 1 else parts[0]) if parts else None for parts in columns]
-
-
-WHOLE = slice(None)
-
-
-def _slices(module: nn.Module, x: Tensor) -> list[slice]:
-    size = max(1, SLICE * len(x) // max(1, x.numel()))
-    if size >= len(x) or not getattr(module, "samplewise", False):
-        return [WHOLE]
-    return [slice(start, start + size) for start in range(0, len(x), size)]
-
-
-def _in_slices(module: nn.Module, x: Tensor, context: Any) -> Tensor:
-    """``module(x, context)`` on the slices of the backward pass: other sizes would round in other ways."""
-    tensors, rebuild = flatten(context)
-    outs = [
-        module(x[part], rebuild(iter(tensors if part == WHOLE else [tensor[part] for tensor in tensors])))
-        for part in _slices(module, x)
-    ]
-    return outs[0] if len(outs) == 1 else torch.cat(outs)
-
-
-def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """Never in place: either may be a view of something else."""
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b
-
-
-def _sum_lists(lists: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
-    total = list(lists[0])
-    for others in lists[1:]:
-        total = [_sum(*pair) for pair in zip(total, others, strict=True)]
-    return total
-
-
-def _check_drift(group: ReversibleGroup, found: tuple[Tensor, ...], known: tuple[Tensor, ...]) -> None:
+def check_drift(group: ReversibleGroup, found: tuple[Tensor, ...], known: tuple[Tensor, ...]) -> None:
     """Compare streams from inversion with what they must be."""
     drift = max(float((a - b).norm() / b.norm().clamp_min(1e-30)) for a, b in zip(found, known, strict=True))
     if not drift <= DRIFT_LIMIT:

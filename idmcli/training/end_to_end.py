@@ -13,7 +13,7 @@ from idmcli.evaluation.metrics import psnr
 from idmcli.measuring import build_operator, item_seed
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.operators import LinearOperator, add_noise
-from idmcli.reversible.plan import named_plan
+from idmcli.reversible.plan import Plan
 from idmcli.training.data import CropPool
 
 if TYPE_CHECKING:
@@ -28,13 +28,15 @@ class EndToEndStage:
 
     The operator follows [task] and [operator]; where a ratio is not set, each batch draws its own
     from ``ratio_min .. ratio_max``, so that one network serves all ratios. The loss is the mean
-    absolute (``l1``) or squared (``l2``) error of the image.
+    absolute (``l1``) or squared (``l2``) error of the image. ``plan`` says what each sampling step keeps for
+    the backward pass; everything if None.
     """
 
     crops: CropPool
     validation: CropPool
     config: Config
     device: torch.device
+    plan: Plan | None = None
 
     def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
         """Loss of one batch, and its PSNR in dB."""
@@ -43,11 +45,7 @@ class EndToEndStage:
         x = self.crops.draw(training.batch, rng).to(self.device)
         ratio = rng.uniform(options.ratio_min, options.ratio_max)
         operator = self._operator(x, ratio, f"iteration {iteration}")
-        plan = named_plan(training.memory, len(model.couplings))
-        estimate = model(self._measure(x, operator, f"iteration {iteration}"), operator, plan)
-        error = estimate - x
-        loss = error.abs().mean() if training.loss == "l1" else error.square().mean()
-        return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
+        return reconstruction_loss(model, x, operator, self.config, f"iteration {iteration}", self.plan)
 
     @torch.no_grad()
     def validate(self, model: InvertibleDiffusion) -> dict[str, float]:
@@ -56,15 +54,12 @@ class EndToEndStage:
         scores = {}
         for ratio in VALIDATION_RATIOS if self._draws_ratios() else (0.0,):
             operator = self._operator(x, ratio, "validation")
-            estimate = model.reconstruct(self._measure(x, operator, "validation"), operator)
+            estimate = model.reconstruct(_measure(x, operator, self.config, "validation"), operator)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
         return scores
 
     def _draws_ratios(self) -> bool:
         return self.config.task.kind == "cs" and self.config.operator.ratio is None
-
-    def _measure(self, x: Tensor, operator: LinearOperator, item: str) -> Tensor:
-        return add_noise(operator.A(x), self.config.operator.noise, item_seed(self.config.training.seed, item))
 
     def _operator(self, x: Tensor, ratio: float, item: str) -> LinearOperator:
         config = self.config
@@ -72,3 +67,20 @@ class EndToEndStage:
             config = replace(config, operator=replace(config.operator, ratio=ratio))
         shape = (x.shape[1], x.shape[2], x.shape[3])
         return build_operator(config, shape, item).to(self.device)
+
+
+def reconstruction_loss(
+    model: InvertibleDiffusion, x: Tensor, operator: LinearOperator, config: Config, item: str, plan: Plan | None
+) -> tuple[Tensor, float]:
+    """The loss of [training] on images x, (B, C, H, W), measured by ``operator``, and their PSNR in dB.
+
+    ``item`` names the batch; its noise depends on it.
+    """
+    estimate = model(_measure(x, operator, config, item), operator, plan)
+    error = estimate - x
+    loss = error.abs().mean() if config.training.loss == "l1" else error.square().mean()
+    return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
+
+
+def _measure(x: Tensor, operator: LinearOperator, config: Config, item: str) -> Tensor:
+    return add_noise(operator.A(x), config.operator.noise, item_seed(config.training.seed, item))

@@ -79,7 +79,7 @@ def train(
     """
     optimisers = build_optimisers(model, config)
     base_rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    average = AveragedModel(model, multi_avg_fn=_moving_average(config.ema))
+    average = AveragedModel(model, multi_avg_fn=moving_average(config.ema))
     start = run.restore(model, average, optimisers) if resume else 0
     constraints = [module.constrain_ for module in model.modules() if isinstance(module, Constrained)]
     losses: list[float] = []
@@ -140,7 +140,7 @@ def train(
     return average.module, line
 
 
-def _moving_average(decay: float) -> Callable[..., None]:
+def moving_average(decay: float) -> Callable[..., None]:
     """``average += (1 - decay) (new - average)``, with a shorter memory over the first steps."""
 
     @torch.no_grad()

@@ -171,6 +171,39 @@ def test_wrong_weights_to_start_from(capsys: Capture) -> None:
     assert not Path("end").exists()
 
 
+def test_what_a_network_started_from_is_said(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "prior")
+    end = [*settings(training__stage="end-to-end"), "--init", "prior/weights.safetensors", "--out"]
+    start = train(capsys, *end, "a")["init"]
+    assert start["source"] == "prior/weights.safetensors" and start["unfit"] == start["differences"] == []
+    assert main(["train", "--data", "photos", *end, "b"]) == 0
+    said = f"from prior/weights.safetensors: {start['tensors']} tensors, {start['parameters'] / 1e6:.2f} M parameters "
+    assert (
+        f"{said}loaded; {start['own']} of the network's own (injectors, couplings) keep their start\n"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("env", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+def test_a_model_of_the_hub_without_a_network(env: dict[str, str], folder: Path, idm: Run) -> None:
+    name = "sd-legacy/stable-diffusion-v1-5"
+    command = ["train", "--data", "photos", "--set", "model.size=full", "--init", name]
+    done = idm(*command, HF_HOME=str(folder / "hub"), NO_PROXY="127.0.0.1", **env)
+    assert done.returncode == 2 and done.stdout == ""
+    error, hint = done.stderr.splitlines()
+    assert error.startswith(f"error: --init '{name}' is not here, and cannot be had from the Hugging Face hub: ")
+    assert hint == "hint: download the model's folder unet where there is a network, and give its path to --init"
+    assert not Path("runs").exists()
+
+
+def test_a_start_that_is_none(capsys: Capture) -> None:
+    full = ["--data", "photos", "--set", "model.size=full", "--init"]
+    assert "is neither a weights file nor a folder with unet/config.json" in failed(capsys, *full, "photos")
+    assert "there is no weights file 'none.pkl'" in failed(capsys, *full[:2], *settings(), "--init", "none.pkl")
+    assert "are for full-size networks alone" in failed(capsys, *full[:2], *settings(), "--init", "photos")
+    assert not Path("runs").exists()
+
+
 def test_a_run_is_not_overwritten(capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "run")
     before = Path("run/weights.safetensors").read_bytes()

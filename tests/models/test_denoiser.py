@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from idmcli.errors import InputError
 from idmcli.models.denoiser import MAX_DIVERGENCE, Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection
 from idmcli.models.unet import UNetConfig
@@ -130,3 +131,9 @@ def test_the_probe_depends_on_the_seed_alone() -> None:
     weights = [divergence(denoiser, r, level(0.5, 2), seed) for seed in (1, 1, 2)]
     assert weights[0].shape == (2, 1, 1, 1)
     assert torch.equal(weights[0], weights[1])
+
+
+def test_a_colour_network_refuses_grey_images() -> None:
+    unet = UNetConfig(image_channels=3, channels=(16,), blocks=(1,))
+    with pytest.raises(InputError, match="this network is for colour images"):
+        Denoiser(DenoiserConfig(unet)).estimate(torch.zeros(1, 1, 8, 8))

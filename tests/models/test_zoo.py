@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from torch import nn
 
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
 from idmcli.errors import ConfigError, InputError
-from idmcli.models.checkpoints import Model, save_weights
+from idmcli.models.checkpoints import Model, save_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model, initialise
@@ -67,7 +69,10 @@ def test_channels_that_injectors_cannot_take() -> None:
 def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
     prior, sampler = randomised(PRIOR), build_model(END)
     assert isinstance(prior, Denoiser) and isinstance(sampler, InvertibleDiffusion)
-    initialise(sampler, saved(prior, tmp_path))
+    start = initialise(sampler, saved(prior, tmp_path))
+    own = [p for name, p in sampler.named_parameters() if not name.startswith("denoiser") or ".to_" in name]
+    assert (start.tensors, start.own) == (len(list(prior.parameters())), len(own))
+    assert start.parameters == sum(p.numel() for p in prior.parameters()) and start.unfit == start.differences == ()
     r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
 
@@ -96,3 +101,12 @@ def test_weights_of_another_network(source: Config, target: Config, message: str
     with pytest.raises(InputError, match=message) as caught:
         initialise(build_model(target), saved(build_model(source), tmp_path))
     assert "\n" not in caught.value.message and "init.safetensors" in caught.value.message
+
+
+def test_ordinary_weights_load_without_diffusers() -> None:
+    code = (
+        "import sys; from pathlib import Path; from idmcli.config import Config; from idmcli.models import *;"
+        "initialise(build_model(Config()), Path(sys.argv[1]));"
+        "sys.exit(bool({'diffusers', 'huggingface_hub', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(shipped_weights("prior-tiny"))]).returncode == 0

@@ -13,7 +13,7 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from idmcli.errors import NumericalError
-from idmcli.reversible import engine
+from idmcli.reversible import local
 from idmcli.reversible.checker import check_reversible
 from idmcli.reversible.coupling import CHAIN, ReversibleGroup
 from idmcli.reversible.engine import Memory, run
@@ -95,7 +95,7 @@ def assert_same(found: list[Tensor | None], expected: list[Tensor | None], toler
 @pytest.mark.parametrize("slice_size", [2**20, 2 * 4 * 5 * 6, 1])
 @pytest.mark.parametrize("memory", ["checkpoint", "reversible"])
 def test_gradients_of_everything_that_goes_in(memory: Memory, slice_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "SLICE", slice_size)
+    monkeypatch.setattr(local, "SLICE", slice_size)
     group, (x, extra) = make_group(), make_inputs()
     for a, b in zip(group(x, extra, memory), group(x, extra, "plain"), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-13)

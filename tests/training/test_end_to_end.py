@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,12 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig
+from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig, load_config
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
 from idmcli.operators import LinearOperator
+from idmcli.reversible import engine
+from idmcli.reversible.coupling import ReversibleGroup
+from idmcli.reversible.plan import Plan
+from idmcli.training.build import build_stage
 from idmcli.training.data import CropPool
 from idmcli.training.end_to_end import EndToEndStage
+from idmcli.training.loop import train
+from idmcli.training.run_folder import RunFolder
 
 CONFIG = Config(
     model=ModelConfig(steps=1, channels=(8,), blocks=(1,)),
@@ -31,7 +38,7 @@ class Watch(nn.Module):
         super().__init__()
         self.given: list[tuple[Tensor, LinearOperator]] = []
 
-    def forward(self, y: Tensor, operator: LinearOperator) -> Tensor:
+    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
         self.given.append((y, operator))
         return operator.pinv(y)
 
@@ -137,3 +144,36 @@ def test_colour() -> None:
     model = build_model(config)
     loss, _ = stage(config, channels=3).loss(model, 0)  # type: ignore[arg-type]
     assert bool(loss.isfinite())
+
+
+def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped network's shape, ten iterations with each: the same weights up to rounding."""
+    inverted: list[int] = []
+    check = engine.check_drift
+
+    def watch(group: ReversibleGroup, *streams: tuple[Tensor, ...]) -> None:
+        inverted.append(len(group.modules_))
+        check(group, *streams)
+
+    monkeypatch.setattr(engine, "check_drift", watch)
+    preset = load_config("cs-tiny", overrides=["model.steps=3"]).config
+    common = {"iterations": 10, "batch": 2, "patch": 32, "warmup": 0, "learning_rate": 1e-3, "ema": 0.5}
+    weights, losses, inversions = {}, {}, {}
+    for memory in (preset.training.memory, "plain"):
+        config = replace(preset, training=replace(preset.training, **common, memory=memory))
+        images = [np.random.default_rng(0).random((1, 48, 48), dtype=np.float32) for _ in range(4)]
+        model, stage = build_model(config), build_stage(config, images, torch.device("cpu"))
+        (tmp_path / memory).mkdir()
+        _, last = train(model, stage, config.training, RunFolder(tmp_path / memory), lambda line: None)
+        weights[memory], losses[memory] = dict(model.state_dict()), last.loss if last else 0.0
+        inversions[memory] = len(inverted)
+        inverted.clear()
+    assert preset.training.memory == "unet"
+    assert inversions["unet"] > 0 and inversions["plain"] == 0
+    start = build_model(preset).state_dict()
+    moved = torch.cat([(weights["plain"][name] - value).flatten() for name, value in start.items()]).norm()
+    apart = torch.cat([(weights["unet"][name] - value).flatten() for name, value in weights["plain"].items()]).norm()
+    assert apart < 1e-3 * moved
+    assert losses["unet"] == pytest.approx(losses["plain"], rel=1e-5)

@@ -1,0 +1,80 @@
+"""Tables of memory for people: one unit for all cells, named in the title."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from idmcli.evaluation.memory_report import Fit, Row, slopes
+from idmcli.sizes import format_size
+
+if TYPE_CHECKING:
+    from idmcli.config import Config
+
+PAPER_SAVING = "The paper reports a saving of 93.8 % at T = 12."
+COMPUTED = (
+    "Computed: exact for the tensors of PyTorch's CPU operators, gradients counted as if taken for the whole step; "
+    "a GPU's kernels need workspace beside them, and its allocator rounds up."
+)
+MEASURED = (
+    "Columns marked * are measured, each plan in a process of its own: what the allocator gave out at the peak, "
+    "what it held, and the time of a step over that of plain; - is out of memory."
+)
+
+
+def title(name: str, config: Config, varying: str = "") -> str:
+    """What was computed: the network, T, batch, ... ; ``varying`` ("T" or "batch") is left out."""
+    m, t = config.model, config.training
+    size = "full-size" if m.size == "full" else f"{m.size} {list(m.channels)}"
+    parts = {"T": f"T = {m.steps}", "batch": f"batch {t.batch}"}
+    varied = [text for key, text in parts.items() if key != varying]
+    crop = f"{t.patch} x {t.patch} pixels"
+    return ", ".join([f"{name}: {size} network", *varied, crop, t.precision, t.optimizer, f"torch {torch.__version__}"])
+
+
+def row_table(rows: Sequence[Row], config: Config) -> tuple[str, list[dict[str, Any]]]:
+    """The unit, and one line for each plan."""
+    unit, factor = _unit(row.memory.peak for row in rows)
+
+    def cell(size: int | None) -> str:
+        return "-" if size is None else f"{size / factor:.2f}"
+
+    lines = []
+    for row in rows:
+        record, measured = row.record(rows[0], config), row.measured
+        line: dict[str, Any] = {"plan": row.name}
+        line |= {part: cell(record[part]) for part in ("parameters", "average", "optimiser", "gradients")}
+        line |= {part: cell(record[part]) for part in ("activations", "temporaries", "peak")}
+        line |= {"saved %": f"{100 * record['saving']:.1f}", "of act. %": f"{100 * record['saving_activations']:.1f}"}
+        line["passes"] = record["passes"]
+        if any(row.measured for row in rows):
+            line["allocated*"] = cell(measured.allocated if measured else None)
+            line["reserved*"] = cell(measured.reserved if measured else None)
+            line["time*"] = record["time_ratio"]
+        lines.append(line)
+    return unit, lines
+
+
+def sweep_table(table: Mapping[int, Sequence[Row]]) -> tuple[str, list[dict[str, Any]]]:
+    """The unit, and one line for each T with the peak of each plan; the last line is the growth per step."""
+    unit, factor = _unit(row.memory.peak for rows in table.values() for row in rows)
+    lines: list[dict[str, Any]] = [
+        {"T": steps, **{row.name: f"{row.memory.peak / factor:.2f}" for row in rows}} for steps, rows in table.items()
+    ]
+    if len(table) > 1:
+        growth = {name: format_size(slope["peak"]) for name, slope in slopes(table).items()}
+        lines.append({"T": "per step", **growth})
+    return unit, lines
+
+
+def fit_table(fits: Sequence[Fit]) -> tuple[str, list[dict[str, Any]]]:
+    """The unit, and one line for each plan."""
+    unit, factor = _unit(fit.peak for fit in fits)
+    return unit, [{"plan": fit.name, "largest batch": fit.batch, "peak": f"{fit.peak / factor:.2f}"} for fit in fits]
+
+
+def _unit(sizes: Iterable[int]) -> tuple[str, int]:
+    """The unit in which the largest has a few digits before the point."""
+    return ("GiB", 2**30) if max(sizes) >= 2**30 else ("MiB", 2**20)

@@ -1,0 +1,84 @@
+"""Named tensors from files: read without running code, checked, and put into a model."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from idmcli.errors import InputError, NumericalError
+
+PICKLES = frozenset({".pkl", ".pt", ".pth", ".bin"})
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """The state dict that ``torch.save`` wrote, as views of the file where its format allows.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds more than named floating-point tensors; code in it is not
+            run (``torch.load`` with ``weights_only``).
+    """
+    if not path.is_file():
+        raise InputError(f"there is no weights file {str(path)!r}", "check the path")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # a damaged pickle can make its reader raise anything
+        raise InputError(
+            f"{str(path)!r} is not a readable weights file: it is damaged, or holds more than tensors",
+            "nothing else is loaded from a pickle, for it could run code; use a .safetensors file if there is one",
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(k, str) and _is_plain(v) for k, v in content.items()):
+        raise InputError(f"{str(path)!r} is not a state dict: it holds more than named tensors", "save the model's own")
+    return dict(content)
+
+
+def _is_plain(value: object) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+    )
+
+
+def check(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Compare the tensors of a file with those (of any device) that the model it describes needs.
+
+    Raises:
+        InputError: one is missing, unknown or of another shape; the first ten are named.
+        NumericalError: one is not finite.
+    """
+    problems = [f"{name} is missing" for name in expected if name not in found]
+    problems += [f"{name} is unknown" for name in found if name not in expected]
+    problems += [
+        f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected
+        if name in found and found[name].shape != expected[name].shape
+    ]
+    if problems:
+        listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+        raise InputError(f"{str(path)!r} does not fit its own configuration: {listed}")
+    check_finite(path, found)
+
+
+def check_finite(path: Path, found: Mapping[str, Tensor]) -> None:
+    """Raise NumericalError if a tensor of a file is not finite."""
+    for name, tensor in found.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise NumericalError(f"{str(path)!r} holds values that are not finite, in {name}", "train it again")
+
+
+def fill(model: Module, tensors: Mapping[str, Tensor]) -> Module:
+    """``model``, built on the meta device, with the values of ``tensors``; frozen and in evaluation mode.
+
+    Its parameters are all the memory this takes; their type and memory format are those it was built with.
+    """
+    model.to_empty(device="cpu")
+    model.load_state_dict(tensors)
+    return model.eval().requires_grad_(False)

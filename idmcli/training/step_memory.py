@@ -1,0 +1,159 @@
+"""The memory of one training step: computed exactly, without data, weights or a GPU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from idmcli.errors import ConfigError
+from idmcli.measuring import build_operator
+from idmcli.memory import GhostMode
+from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.zoo import build_model
+from idmcli.reversible.plan import Plan
+from idmcli.training.end_to_end import reconstruction_loss
+from idmcli.training.loop import moving_average
+from idmcli.training.optimisers import build_optimisers
+
+if TYPE_CHECKING:
+    from idmcli.config import Config
+    from idmcli.operators import LinearOperator
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes of one training step.
+
+    Attributes:
+        parameters: of the network.
+        average: the moving average of the weights.
+        optimiser: the optimisers' state.
+        gradients: as they are after the backward pass. While they grow in it they count as gradients too,
+            and as taken for the whole step, as they are where gradients of several batches are summed.
+        activations: held between the forward and the backward pass, with the batch, its measurements and
+            their operator.
+        temporaries: what lives beside all of these at the worst moment.
+    """
+
+    parameters: int
+    average: int
+    optimiser: int
+    gradients: int
+    activations: int
+    temporaries: int
+
+    @property
+    def step(self) -> int:
+        """What the step itself takes: activations and temporaries."""
+        return self.activations + self.temporaries
+
+    @property
+    def peak(self) -> int:
+        """All together."""
+        return self.parameters + self.average + self.optimiser + self.gradients + self.step
+
+
+class TrainingStep:
+    """What ``idm train`` does in one iteration of the end-to-end stage, on a batch of any pictures.
+
+    Args:
+        config: its operator takes the largest ratio where training draws ratios.
+        model: the network.
+        operator: for crops.
+
+    Raises:
+        ConfigError: the stage of training is another.
+    """
+
+    def __init__(self, config: Config, model: InvertibleDiffusion, operator: LinearOperator) -> None:
+        self.config, self.model, self.operator = config, model, operator
+        self.optimisers = build_optimisers(model, config.training)
+        self.average = AveragedModel(model, multi_avg_fn=moving_average(config.training.ema))
+        self.device = next(model.parameters()).device
+
+    def loss(self, plan: Plan, batch: int) -> Tensor:
+        """The forward pass."""
+        x = torch.rand(batch, *self.operator.image_shape, device=self.device)
+        bf16 = self.config.training.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return reconstruction_loss(self.model, x, self.operator, self.config, "memory", plan)[0]
+
+    def update(self) -> None:
+        """All that follows the backward pass."""
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.gradient_clip or math.inf)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.average.update_parameters(self.model)
+        self.model.zero_grad(set_to_none=True)
+
+
+def operator_of(config: Config) -> LinearOperator:
+    """The operator of a training crop."""
+    if config.training.stage != "end-to-end":
+        raise ConfigError(
+            f'memory plans are for training.stage = "end-to-end", not "{config.training.stage}"',
+            "name a preset of that stage; `idm presets` lists them",
+        )
+    if config.task.kind == "cs" and config.operator.ratio is None:
+        config = replace(config, operator=replace(config.operator, ratio=config.operator.ratio_max))
+    side = config.training.patch
+    return build_operator(config, (config.task.channels or 1, side, side), "memory")
+
+
+class ComputedStep:
+    """Computes the memory of a configuration's training step, for any plan and batch."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        operator = operator_of(config)
+        if not operator.tight:  # what it needs values for must not happen among tensors without any
+            padded = operator.padded()
+            operator.padded = lambda: padded  # type: ignore[method-assign]
+        self._mode = GhostMode()
+        with torch.device("meta"):
+            model = build_model(config)
+        assert isinstance(model, InvertibleDiffusion)
+        self._mode.ghosts_of(model)
+        with self._mode:
+            self._step = TrainingStep(config, model, operator)
+            for parameter in model.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+            self._step.update()  # now the optimisers have their state
+
+    def memory(self, plan: Plan, batch: int | None = None) -> StepMemory:
+        """Bytes of a step on ``batch`` crops (``training.batch`` if None)."""
+        step, mode = self._step, self._mode
+        parameters = list(step.model.parameters())
+        with mode:
+            ledger = mode.start()
+            for module in (step.operator, step.operator.padded()):
+                for buffer in module.buffers():
+                    mode.hold(buffer)
+            loss = step.loss(plan, batch or self.config.training.batch)
+            activations = ledger.alive
+            loss.backward()  # type: ignore[no-untyped-call]
+            gradients = {mode.storage_of(p.grad) for p in parameters if p.grad is not None}
+            del loss
+            step.update()
+        state = [value for o in step.optimisers for values in o.state.values() for value in values.values()]
+        averaged = [*step.average.parameters(), *step.average.buffers()]
+        return StepMemory(
+            parameters=_bytes([*parameters, *step.model.buffers()]),
+            average=_bytes(averaged),
+            optimiser=_bytes(value for value in state if isinstance(value, Tensor)),
+            gradients=sum(size for _, size in gradients),
+            activations=activations,
+            temporaries=ledger.peak_beside({number for number, _ in gradients}) - activations,
+        )
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """Of the storages of tensors, each once."""
+    storages = {(storage := tensor.untyped_storage())._cdata: storage.nbytes() for tensor in tensors}
+    return sum(storages.values())
