@@ -4,8 +4,9 @@ A :class:`Ghost` is a CPU tensor of which only shape, strides and type exist. Un
 operator that autograd, a module or an optimiser calls on ghosts gives ghosts, and a :class:`Ledger` keeps
 what their storages would hold: each storage once, from its allocation to the death of its last tensor.
 
-What an operator returns is asked of PyTorch's fake tensors, once for each combination of inputs. They are
-private to PyTorch; meta tensors take their place where they are missing.
+What an operator returns is asked of PyTorch's meta tensors, once for each combination of inputs; where it
+depends on the device, of its fake tensors. These are private to PyTorch: where they are missing, convolutions
+keep the layout of their input, and attention is taken to be of the kind that CPUs choose.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ except ImportError:  # pragma: no cover - of another PyTorch
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
-FLASH_ATTENTION = 1  # what CPUs choose, as torch.nn.attention.SDPBackend numbers it
+FLASH_ATTENTION = 1  # as torch.nn.attention.SDPBackend numbers it
+OF_THE_DEVICE = {  # operators whose result depends on the device: the layout, or the kind of attention
+    aten.convolution.default,
+    aten.convolution_backward.default,
+    aten._fused_sdp_choice.default,
+}
 
 
 class Ledger:
@@ -101,6 +107,10 @@ class Ghost(Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         raise RuntimeError(f"{func} was called on a tensor without values outside of GhostMode")
 
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        copy = self.detach().clone()
+        return nn.Parameter(copy, self.requires_grad) if isinstance(self, nn.Parameter) else copy
+
 
 class Output(NamedTuple):
     """How to make one output of an operator.
@@ -131,7 +141,7 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     (``torch.tensor``) have values. A ghost that is asked for a value answers True, or zero.
 
     Args:
-        fake: infer by PyTorch's fake tensors, otherwise by meta tensors.
+        fake: ask PyTorch's fake tensors where the device matters.
 
     Attributes:
         ledger: where allocations are written.
@@ -244,8 +254,9 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Recipe(None, [Output("value", True)])
         if self._fake is None and func is aten._fused_sdp_choice.default:
             return Recipe(None, [Output("value", FLASH_ATTENTION)])
-        device = torch.device("meta" if self._fake is None else "cpu")
-        with self._fake or nullcontext():
+        fake = self._fake if func in OF_THE_DEVICE else None
+        device = torch.device("meta") if fake is None else CPU
+        with fake or nullcontext():
             stand_ins = [_stand_in(tensor, device) for tensor in tensors]
             if any(argument.name == "device" for argument in func._schema.arguments):
                 kwargs = {**kwargs, "device": device}

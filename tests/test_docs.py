@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 from idmcli.cli import main
 from idmcli.io.images import write_image
+from idmcli.models.denoiser import DenoiserConfig
+from idmcli.models.released import released_names
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +25,9 @@ README = (ROOT / "README.md").read_text()
 SHORT = [
     *("--set", "training.iterations=1", "--set", "training.batch=1", "--set", "training.patch=32"),
     *("--set", "model.channels=[4, 16, 64]", "--set", "model.steps=2", "--set", "training.precision='float32'"),
+    *("--set", "model.size='tiny'"),
 ]
+SMALL = ["--size", "tiny", "--patch", "32"]
 
 
 def blocks(language: str) -> list[str]:
@@ -34,12 +41,19 @@ def shown_commands() -> list[str]:
 
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the README's commands name."""
+    """A folder with the files that the README's commands name; the released checkpoint has fewer channels."""
+    monkeypatch.chdir(tmp_path)
     camera = skimage.data.camera()[128:224, 160:272].astype(np.float32) / 255
     for name in ("photo.png", "Set11/one.png", "Set11/two.png", "BSDS400/a.png", "BSDS400/b.png", "slices/s.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
-    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    unet = StableDiffusionConfig(steps=2, channels=(32, 64))
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))
+    released = {theirs: model.get_parameter(ours) for ours, theirs in released_names(model).items()}
+    torch.save(
+        {name: value.detach().reshape(value.shape or 1) for name, value in released.items()}, "net_params_50.pkl"
+    )
     return tmp_path
 
 
@@ -50,6 +64,8 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
             arguments += SHORT
+        if arguments[0] == "bench-memory":
+            arguments = [argument.replace("11GiB", "50MiB") for argument in arguments] + SMALL
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"
@@ -60,7 +76,7 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
 
 def test_every_command_is_in_the_readme() -> None:
     shown = {shlex.split(command)[1] for command in shown_commands()}
-    assert shown >= {"sense", "reconstruct", "train", "eval", "presets"}
+    assert shown >= {"sense", "reconstruct", "train", "eval", "presets", "bench-memory", "convert"}
 
 
 def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,9 @@ def _check(setting: Setting, values: dict[str, Any]) -> str:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "".join(f"[{index}]" for index in first["loc"])
-        expected = first["msg"].removeprefix("Input should be ").replace("valid tuple", "list")
+        expected = (
+            first["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("valid tuple", "list")
+        )
         return f"{setting.key}{place} = {_show(setting.value)}: expected {expected}"
     return ""
 

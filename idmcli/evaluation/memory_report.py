@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from idmcli.errors import ResourceError
+from idmcli.memory import GhostMode
 from idmcli.reversible.plan import NAMED, Plan, named_plan
 from idmcli.reversible.planner import choose_plan, describe, extra_passes
 from idmcli.sizes import format_size
@@ -60,9 +61,11 @@ class Row:
         }
 
 
-def rows(config: Config, budget: int | None = None, done: Done = lambda: None) -> list[Row]:
+def rows(
+    config: Config, budget: int | None = None, done: Done = lambda: None, mode: GhostMode | None = None
+) -> list[Row]:
     """One row for each named plan; with a budget one more, ``auto``, of the fastest plan within it."""
-    computed, steps = ComputedStep(config), config.model.steps
+    computed, steps = ComputedStep(config, mode), config.model.steps
     found = []
     for name in NAMED:
         plan = named_plan(name, steps)
@@ -85,7 +88,12 @@ def measured(rows: Sequence[Row], config: Config, device: torch.device, done: Do
 
 def sweep(config: Config, values: Sequence[int], done: Done = lambda: None) -> dict[int, list[Row]]:
     """:func:`rows` for each T."""
-    return {steps: rows(replace(config, model=replace(config.model, steps=steps)), done=done) for steps in values}
+    mode = GhostMode()
+
+    def at(steps: int) -> list[Row]:
+        return rows(replace(config, model=replace(config.model, steps=steps)), done=done, mode=mode)
+
+    return {steps: at(steps) for steps in values}
 
 
 def slopes(table: Mapping[int, Sequence[Row]]) -> dict[str, dict[str, float]]:

@@ -66,9 +66,6 @@ class TrainingStep:
         config: its operator takes the largest ratio where training draws ratios.
         model: the network.
         operator: for crops.
-
-    Raises:
-        ConfigError: the stage of training is another.
     """
 
     def __init__(self, config: Config, model: InvertibleDiffusion, operator: LinearOperator) -> None:
@@ -94,7 +91,11 @@ class TrainingStep:
 
 
 def operator_of(config: Config) -> LinearOperator:
-    """The operator of a training crop."""
+    """The operator of a training crop.
+
+    Raises:
+        ConfigError: the stage of training is not the end-to-end stage.
+    """
     if config.training.stage != "end-to-end":
         raise ConfigError(
             f'memory plans are for training.stage = "end-to-end", not "{config.training.stage}"',
@@ -107,15 +108,25 @@ def operator_of(config: Config) -> LinearOperator:
 
 
 class ComputedStep:
-    """Computes the memory of a configuration's training step, for any plan and batch."""
+    """Computes the memory of a configuration's training step, for any plan and batch.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: its device is not asked for: the operators are those of a CPU.
+        mode: where to compute, one of another computation for example, which knows the operators already.
+
+    Raises:
+        ConfigError: the stage of training is not the end-to-end stage, or the network cannot be built.
+    """
+
+    def __init__(self, config: Config, mode: GhostMode | None = None) -> None:
         self.config = config
         operator = operator_of(config)
-        if not operator.tight:  # what it needs values for must not happen among tensors without any
-            padded = operator.padded()
-            operator.padded = lambda: padded  # type: ignore[method-assign]
-        self._mode = GhostMode()
+        padded = operator.padded()
+        operator.padded = lambda: padded  # type: ignore[method-assign]  # making it takes values
+        self._mode = mode or GhostMode()
+        self._operators = _bytes([*operator.buffers(), *padded.buffers()])
+        for part in {operator, padded}:
+            self._mode.ghosts_of(part)
         with torch.device("meta"):
             model = build_model(config)
         assert isinstance(model, InvertibleDiffusion)
@@ -132,9 +143,7 @@ class ComputedStep:
         parameters = list(step.model.parameters())
         with mode:
             ledger = mode.start()
-            for module in (step.operator, step.operator.padded()):
-                for buffer in module.buffers():
-                    mode.hold(buffer)
+            ledger.allocate(self._operators)
             loss = step.loss(plan, batch or self.config.training.batch)
             activations = ledger.alive
             loss.backward()  # type: ignore[no-untyped-call]

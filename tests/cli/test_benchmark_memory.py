@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import torch
 
 from idmcli.cli import main
 from idmcli.cli.benchmark_memory import parse_sweep
-from idmcli.config import load_config
+from idmcli.config import Config, load_config
 from idmcli.errors import InputError
 from idmcli.evaluation.memory_report import largest
 from idmcli.reversible.plan import NAMED, named_plan
@@ -34,6 +32,12 @@ def document(capsys: Capture, *arguments: str, code: int = 0, command: str = "be
     return found
 
 
+def configured(*changes: str) -> Config:
+    """What the options ``TINY`` make."""
+    fixed = ["model.size=tiny", "training.batch=2", "training.patch=32", "training.precision=float32"]
+    return load_config("cs", None, [*SETTINGS, *fixed, *changes]).config
+
+
 def failed(capsys: Capture, *arguments: str, code: int = 2) -> str:
     """The one line that says what is wrong."""
     assert main(["bench-memory", *TINY, *arguments]) == code
@@ -46,7 +50,6 @@ def test_one_row_for_each_plan(capsys: Capture) -> None:
     found = document(capsys, "--T", "3")
     rows = found["results"]
     assert [row["plan"] for row in rows] == list(NAMED)
-    config = load_config("cs", None, [*SETTINGS, "model.size=tiny", "training.batch=2", "training.patch=32"]).config
     assert found["inputs"]["config"]["training"]["precision"] == "float32"
     plain = rows[0]
     for row in rows:
@@ -62,7 +65,6 @@ def test_one_row_for_each_plan(capsys: Capture) -> None:
         "sampler": "11/9",
         "both": "14/9",
     }
-    assert config.training.optimizer == "adam"
 
 
 def test_the_table_says_what_it_is(capsys: Capture) -> None:
@@ -132,10 +134,7 @@ def test_the_table_of_a_sweep(capsys: Capture) -> None:
 
 def test_the_largest_batch(capsys: Capture) -> None:
     found = document(capsys, "--T", "2", "--fit", "3MiB")
-    config = load_config("cs", None, [*SETTINGS, "model.size=tiny", "model.steps=2", "training.patch=32"]).config
-    config = load_config(
-        "cs", None, [*SETTINGS, "model.size=tiny", "model.steps=2", "training.patch=32", "training.precision=float32"]
-    ).config
+    config = configured("model.steps=2")
     computed = ComputedStep(config)
     for row in found["results"]:
         plan = named_plan(row["name"], 2)
@@ -191,7 +190,7 @@ def test_the_gate(capsys: Capture) -> None:
     [
         (["--fit", "11GX"], "--fit '11GX' is not a size such as 15GiB, 800MB or 2e9"),
         (["--budget", "-1"], "--budget '-1' is not a size"),
-        (["--T", "0"], "0 is not in the range"),
+        (["--T", "0"], "Invalid value for '--T': "),
         (["--sweep", "T=12..1"], "--sweep 'T=12..1' has no T"),
         (["--sweep", "T=0,3"], "--sweep 'T=0,3' has no T, or one that is not from 1 to 1000"),
         (["--sweep", "1..3"], "--sweep '1..3' is not a range of T"),
@@ -199,9 +198,9 @@ def test_the_gate(capsys: Capture) -> None:
         (["--sweep", "T=1..2", "--fit", "1GiB"], "three different tables"),
         (["--fit", "1GiB", "--max-ratio", "0.5"], "--max-ratio is of plans with the same batch"),
         (["--plot", "a.png"], "--plot draws a sweep"),
-        (["--batch", "0"], "0 is not in the range"),
-        (["--dtype", "float16"], "'float16' is not one of"),
-        (["--optimizer", "sgd"], "'sgd' is not one of"),
+        (["--batch", "0"], "Invalid value for '--batch': "),
+        (["--dtype", "float16"], "Invalid value for '--dtype': "),
+        (["--optimizer", "sgd"], "Invalid value for '--optimizer': "),
         (["--set", "model.channels=[8, 17]"], "injectors need a multiple of 16"),
     ],
 )
@@ -231,25 +230,12 @@ def test_plots(capsys: Capture, folder: Path) -> None:
     document(capsys, *sweep, "--plot", "memory.png", "--overwrite")
 
 
-def test_the_full_size_network(idm: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """Some 20 s of computation: what the README promises of T = 12 holds at T = 3."""
-    process = idm("bench-memory", "--T", "3", "--json")
-    assert process.returncode == 0, process.stderr
-    rows = {row["plan"]: row for row in json.loads(process.stdout)["results"]}
-    assert rows["plain"]["step"] > 20e9
-    assert rows["both"]["step"] < 1.2e9  # the aim of the design, at any T
-    assert rows["both"]["parameters"] == rows["both"]["gradients"]
-
-
 def test_a_step_is_measured_in_a_process_of_its_own() -> None:
-    changes = ["model.size=tiny", "training.batch=2", "training.patch=32", "training.precision=float32"]
-    config = load_config("cs", None, [*SETTINGS, *changes]).config
-    found = measure_apart(config, named_plan("both", 3), torch.device("cpu"))
+    found = measure_apart(configured(), named_plan("both", 3), torch.device("cpu"))
     assert found is not None and found.milliseconds > 0
     assert found.allocated is None and found.reserved is None  # a CPU has no such counters
     with pytest.raises(RuntimeError, match="the measuring process failed: .*multiple of 16"):
-        bad = load_config("cs", None, [*SETTINGS, *changes, "model.channels=[8, 17]"]).config
-        measure_apart(bad, named_plan("both", 3), torch.device("cpu"))
+        measure_apart(configured("model.channels=[8, 17]"), named_plan("both", 3), torch.device("cpu"))
 
 
 @pytest.mark.gpu
