@@ -184,7 +184,7 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         assert isinstance(tensor, Ghost)
         return tensor.storage_.number, tensor.storage_.size
 
-    def hold(self, tensor: Tensor) -> None:
+    def _hold(self, tensor: Tensor) -> None:
         """Count a tensor with values."""
         storage, ledger = tensor.untyped_storage(), self.ledger
         key, size = storage._cdata, storage.nbytes()
@@ -240,7 +240,7 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         for item in result if isinstance(result, tuple | list) else (result,):
             if isinstance(item, Tensor):
-                self.hold(item)
+                self._hold(item)
         return result
 
     def _infer(self, func: Any, args: Any, kwargs: Any, tensors: list[Any]) -> Recipe:
@@ -283,9 +283,11 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _accumulates(self, first: Any) -> bool:
         """Whether this sum is autograd's own, of gradients that meet at one place, and goes into the first of them.
 
-        It does so where nothing else refers to the first, but never under a mode such as this one.
+        It does so where the first fills its memory and nothing else refers to it, but never under a mode like this.
         """
         if torch.is_grad_enabled() or sys._getframe(2).f_code.co_name != "_engine_run_backward":
+            return False
+        if getattr(first, "storage_", None) is None or not _is_dense(first.layout_):
             return False
         if self._sole_use == 0:
             self._sole_use = first._use_count()
@@ -303,6 +305,16 @@ def _make(layout: Any, storage: Storage) -> Ghost:
     ghost: Ghost = torch.Tensor._make_wrapper_subclass(Ghost, shape, strides, offset, dtype=dtype, device=CPU)
     ghost.layout_, ghost.storage_ = layout, storage
     return ghost
+
+
+def _is_dense(layout: Layout) -> bool:
+    """Whether the values fill a stretch of memory, each in a place of its own."""
+    filled = 1
+    for stride, size in sorted(zip(layout.strides, layout.shape, strict=True)):
+        if size != 1 and stride != filled:
+            return False
+        filled *= size
+    return True
 
 
 def _stand_in(tensor: Any, device: torch.device) -> Tensor:

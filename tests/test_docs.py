@@ -27,7 +27,7 @@ SHORT = [
     *("--set", "model.channels=[4, 16, 64]", "--set", "model.steps=2", "--set", "training.precision='float32'"),
     *("--set", "model.size='tiny'"),
 ]
-SMALL = ["--size", "tiny", "--patch", "32"]
+SMALL = ["--size", "tiny", "--patch", "16"]
 
 
 def blocks(language: str) -> list[str]:
@@ -57,6 +57,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(400)
 def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = shown_commands()
     assert len(commands) > 12
@@ -65,7 +66,7 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
         if arguments[0] == "train":
             arguments += SHORT
         if arguments[0] == "bench-memory":
-            arguments = [argument.replace("11GiB", "50MiB") for argument in arguments] + SMALL
+            arguments = [argument.replace("11GiB", "60MiB") for argument in arguments] + SMALL
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"

@@ -155,7 +155,8 @@ def fit(config: Config, budget: int, done: Done = lambda: None) -> list[Fit]:
 def largest(budget: int, peak: Callable[[int], int], limit: int = LARGEST_BATCH) -> tuple[int, int]:
     """The largest number within a budget, up to ``limit``, and its peak: (0, peak of 1) if there is none.
 
-    The peak of a batch is nearly a line, so that a line through the last two points soon brackets the answer.
+    Towards large batches the peak becomes a line, so that one through the last two points soon finds the answer;
+    small ones may mislead, so that no guess is more than four times what is known to fit.
     """
     low, high = 0, limit + 1  # low fits, high does not
     peaks = {1: peak(1)}
@@ -169,5 +170,5 @@ def largest(budget: int, peak: Callable[[int], int], limit: int = LARGEST_BATCH)
         else:
             (b, p), (c, q) = list(peaks.items())[-2:]
             guess = c + (budget - q) * (c - b) // max(1, q - p)
-            guess = min(max(guess, low + 1), high - 1)
+            guess = min(max(guess, low + 1), high - 1, 4 * low)
         peaks[guess] = peak(guess)
