@@ -94,9 +94,9 @@ def test_options_reach_the_configuration(capsys: Capture) -> None:
         return int(document(capsys, "--T", "1", *options)["results"][0]["peak"])
 
     base = peak()
-    assert peak("--batch", "4") > base and peak("--patch", "48") > base
-    assert peak("--dtype", "bf16") < base and peak("--optimizer", "muon") < base
-    assert peak("--set", "model.injector_kernel=3") > base
+    assert peak("--batch", "4", "--patch", "40") > 2 * base
+    assert peak("--dtype", "bf16") < base
+    assert peak("--optimizer", "muon", "--set", "model.injector_kernel=3") != base
 
 
 def test_a_preset_keeps_its_values(capsys: Capture, folder: Path) -> None:
@@ -133,16 +133,16 @@ def test_the_table_of_a_sweep(capsys: Capture) -> None:
 
 
 def test_the_largest_batch(capsys: Capture) -> None:
-    found = document(capsys, "--T", "2", "--fit", "3MiB")
+    found = document(capsys, "--T", "2", "--fit", "2MiB")
     config = configured("model.steps=2")
     computed = ComputedStep(config)
     for row in found["results"]:
         plan = named_plan(row["name"], 2)
-        assert computed.memory(plan, row["batch"]).peak == row["peak"] <= 3 * 2**20
-        assert computed.memory(plan, row["batch"] + 1).peak > 3 * 2**20
+        assert computed.memory(plan, row["batch"]).peak == row["peak"] <= 2 * 2**20
+        assert computed.memory(plan, row["batch"] + 1).peak > 2 * 2**20
     batches = {row["name"]: row["batch"] for row in found["results"]}
     assert batches["plain"] < batches["unet"] < batches["both"]
-    assert found["summary"]["budget"] == 3 * 2**20
+    assert found["summary"]["budget"] == 2 * 2**20
 
 
 def test_a_budget_for_nothing(capsys: Capture) -> None:
@@ -169,20 +169,19 @@ def test_the_search_for_the_largest_batch(slope: int, offset: int) -> None:
 
 
 def test_a_budget_adds_the_plan_that_fits(capsys: Capture) -> None:
-    rows = {row["plan"]: row for row in document(capsys, "--T", "3")["results"]}
-    found = document(capsys, "--T", "3", "--budget", str(rows["unet"]["peak"] + 1000))["results"][-1]
+    rows = {row["plan"]: row for row in document(capsys, "--T", "2")["results"]}
+    found = document(capsys, "--T", "2", "--budget", str(rows["unet"]["peak"] + 1000))["results"][-1]
     assert found["plan"] == "auto" and found["peak"] == rows["unet"]["peak"] and found["steps"] == "unet in all steps"
-    assert main(["bench-memory", *TINY, "--T", "3", "--budget", "1GiB"]) == 0
+    assert main(["bench-memory", *TINY, "--T", "2", "--budget", "1GiB"]) == 0
     assert "auto: plain in all steps." in capsys.readouterr().out
 
 
 def test_the_gate(capsys: Capture) -> None:
-    document(capsys, "--T", "3", "--max-ratio", "0.5")
+    document(capsys, "--sweep", "T=1,3", "--max-ratio", "0.5")
     found = document(capsys, "--T", "3", "--max-ratio", "0.1", code=1)
     assert len(found["results"]) == 5  # the table comes first
     assert found["error"]["message"].startswith("activations and temporaries of plan both are 0.3")
     assert found["error"]["message"].endswith("more than --max-ratio 0.1")
-    document(capsys, "--sweep", "T=1,3", "--max-ratio", "0.5")
 
 
 @pytest.mark.parametrize(
@@ -230,12 +229,16 @@ def test_plots(capsys: Capture, folder: Path) -> None:
     document(capsys, *sweep, "--plot", "memory.png", "--overwrite")
 
 
-def test_a_step_is_measured_in_a_process_of_its_own() -> None:
+def test_a_step_is_measured_in_a_process_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measure_apart(configured(), named_plan("both", 3), torch.device("cpu"))
     assert found is not None and found.milliseconds > 0
     assert found.allocated is None and found.reserved is None  # a CPU has no such counters
-    with pytest.raises(RuntimeError, match="the measuring process failed: .*multiple of 16"):
-        measure_apart(configured("model.channels=[8, 17]"), named_plan("both", 3), torch.device("cpu"))
+    python = folder / "python"
+    python.write_text("#!/bin/sh\necho first >&2\necho no such driver >&2\nexit 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(RuntimeError, match="the measuring process failed: no such driver"):
+        measure_apart(configured(), named_plan("both", 3), torch.device("cpu"))
 
 
 @pytest.mark.gpu

@@ -108,7 +108,7 @@ def test_the_plan_of_a_training() -> None:
     computed = ComputedStep(CONFIG)
     plans = candidates(4)
     told: list[str] = []
-    for plan in (plans[0], plans[3], plans[6]):
+    for plan in (plans[0], plans[3]):
         peak = computed.memory(plan).peak
         assert memory_plan(budgeted(peak), CPU, told.append) == plan
     assert told[1].startswith("memory plan: unet in steps 1 to 3, plain in step 4; computed peak ")
