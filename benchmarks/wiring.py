@@ -14,7 +14,7 @@ import argparse
 import torch
 from torch import Tensor
 
-from idmcli.evaluation.metrics import psnr
+from idmcli.metrics import psnr
 from idmcli.io.images import find_images, luminance, read_image
 from idmcli.measuring import item_seed
 from idmcli.models.checkpoints import load_weights, shipped_weights

@@ -160,6 +160,9 @@ class Progress:
         """Finish ``count`` more items; ``note`` is shown behind the count."""
         self.done += count
 
+    def note(self, note: str) -> None:
+        """Show how far the item at hand is."""
+
 
 class BarProgress(Progress):
     """A bar with the time left."""
@@ -171,6 +174,9 @@ class BarProgress(Progress):
 
     def advance(self, count: int = 1, note: str = "") -> None:
         super().advance(count, note)
+        self.note(note)
+
+    def note(self, note: str) -> None:
         self._bar.update(self._task, completed=self.done, note=escape(note))
 
 
@@ -185,6 +191,9 @@ class LineProgress(Progress):
 
     def advance(self, count: int = 1, note: str = "") -> None:
         super().advance(count, note)
+        self.note(note)
+
+    def note(self, note: str) -> None:
         if time.monotonic() - self._last >= self._interval:
             self._last = time.monotonic()
             of = "" if self.total is None else f"/{self.total}"

@@ -11,6 +11,7 @@ from idmcli.cli.benchmark_memory import benchmark_memory
 from idmcli.cli.convert import convert
 from idmcli.cli.env import env
 from idmcli.cli.eval import evaluate
+from idmcli.cli.methods import methods
 from idmcli.cli.presets import presets
 from idmcli.cli.reconstruct import reconstruct
 from idmcli.cli.sense import sense
@@ -47,5 +48,6 @@ app.command("eval")(evaluate)
 app.command()(convert)
 app.command("benchmark-memory")(benchmark_memory)
 app.command("bench-memory", hidden=True)(benchmark_memory)
+app.command()(methods)
 app.add_typer(presets, name="presets")
 app.command()(env)

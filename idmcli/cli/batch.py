@@ -6,30 +6,33 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from idmcli.errors import ConfigError, IdmError, InputError, NumericalError
-from idmcli.output import Output
+from idmcli.output import Output, Progress
 
 
-def output_paths(inputs: Sequence[Path], folder: Path, ending: str, *, overwrite: bool) -> dict[Path, Path]:
-    """Each input to ``folder/<its name without suffix><ending>``.
+def output_paths(
+    inputs: Sequence[Path], folder: Path, endings: Sequence[str], *, overwrite: bool
+) -> dict[Path, list[Path]]:
+    """Each input to ``folder/<its name without suffix><ending>``, one for each ending.
 
     Raises:
         InputError: two inputs give one output, an output is an input, or as :func:`refuse_existing`.
     """
     outputs: dict[Path, Path] = {}
     for path in inputs:
-        output = folder / (path.stem + ending)
-        if output in outputs:
-            raise InputError(
-                f"{str(outputs[output])!r} and {str(path)!r} would both be written to {str(output)!r}",
-                "rename one of them, or give them to two calls with another --out each",
-            )
-        outputs[output] = path
+        for ending in endings:
+            output = folder / (path.stem + ending)
+            if output in outputs:
+                raise InputError(
+                    f"{str(outputs[output])!r} and {str(path)!r} would both be written to {str(output)!r}",
+                    "rename one of them, or give them to two calls with another --out each",
+                )
+            outputs[output] = path
     own = {path.resolve() for path in inputs}
     for output, path in outputs.items():
         if output.resolve() in own:
             raise InputError(f"{str(path)!r}: the output {str(output)!r} is an input", "choose another --out")
     refuse_existing(outputs, overwrite=overwrite)
-    return {path: output for output, path in outputs.items()}
+    return {path: [folder / (path.stem + ending) for ending in endings] for path in inputs}
 
 
 def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
@@ -40,8 +43,12 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
         raise InputError(f"{str(existing[0])!r} exists already{more}", "use --overwrite, or choose another --out")
 
 
-def for_each(inputs: Sequence[Path], work: Callable[[Path], None], output: Output, what: str) -> IdmError | None:
+def for_each(
+    inputs: Sequence[Path], work: Callable[[Path, Progress], None], output: Output, what: str
+) -> IdmError | None:
     """Do ``work`` for every input; a bad one is reported and does not stop the others.
+
+    ``work`` may note on the progress it is given how far it is with its input.
 
     A ConfigError is about what was asked for, not about one input: it ends the command at once.
 
@@ -52,7 +59,7 @@ def for_each(inputs: Sequence[Path], work: Callable[[Path], None], output: Outpu
     with output.progress(len(inputs), what) as progress:
         for path in inputs:
             try:
-                work(path)
+                work(path, progress)
             except ConfigError:
                 raise
             except (InputError, NumericalError) as error:

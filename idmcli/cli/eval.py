@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from idmcli import __version__
+from idmcli import __version__, tasks
 from idmcli.cli.batch import for_each, refuse_existing
 from idmcli.cli.options import (
-    CHANNELS,
     ColourOption,
     CompileOption,
     ConfigOption,
@@ -32,6 +31,7 @@ from idmcli.cli.options import (
     TileOption,
     WeightsOption,
     choose_device,
+    measuring_flags,
     output_flags,
     output_of,
     show_config,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from idmcli.evaluation.benchmark import Benchmark
     from idmcli.evaluation.tables import Score
 
-PUBLISHED_RATIOS = (0.1, 0.3, 0.5)
 FILES = ("scores.csv", "scores.json")
 
 
@@ -117,12 +116,9 @@ def evaluate(
 
     output = output_of(context)
     output.inputs(data=data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out)
-    flags = {
-        "--noise": ("operator.noise", noise),
-        "--colour": ("task.channels", CHANNELS[colour]),
-        "--seed": ("operator.seed", seed),
-    }
-    loaded = load_config(preset, config, settings or (), os.environ, flags)
+    flags = measuring_flags(noise=noise, colour=colour, seed=seed)
+    source = preset, config, settings or (), os.environ
+    loaded = load_config(*source, flags)
     if print_config:
         return show_config(output, loaded)
 
@@ -130,12 +126,14 @@ def evaluate(
     from idmcli.evaluation.tables import summarise
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_images, read_image
-    from idmcli.reconstruction import Library
+    from idmcli.library import Library
 
     if not data.is_dir():
         raise InputError(f"--data {str(data)!r} is not a folder", "name a folder of pictures")
     pictures = find_images([data])
-    configs = _configs(loaded.config, ratio)
+    measured = _ratios(loaded.config, ratio)
+    each = [load_config(*source, flags | {"--ratio": ("operator.ratio", value)}).config for value in measured]
+    configs = [replace(c, task=replace(c.task, channels=c.task.channels or 1)) for c in each]
     name = dataset or data.resolve().name
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
     benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
@@ -146,7 +144,9 @@ def evaluate(
     scores: list[Score] = []
     error = for_each(
         pictures,
-        lambda path: scores.extend(benchmark.scores(read_image(path, max_pixels=max_pixels or MAX_PIXELS))),
+        lambda path, progress: scores.extend(
+            benchmark.scores(read_image(path, max_pixels=max_pixels or MAX_PIXELS), progress.note)
+        ),
         output,
         "evaluating",
     )
@@ -160,20 +160,12 @@ def evaluate(
         raise CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})")
 
 
-def _configs(config: Config, ratios: Sequence[str] | None) -> list[Config]:
-    """One configuration per ratio; luminance where nothing is said about channels."""
-    from idmcli.measuring import ratio_of, require_ratio
-
-    config = replace(config, task=replace(config.task, channels=config.task.channels or 1))
-    values: list[float | None]
-    if ratios:
-        require_ratio(config)
-        values = [*sorted({_ratio(text) for text in _split(ratios)})]
-    elif config.task.kind == "cs" and config.operator.ratio is None:
-        values = list(PUBLISHED_RATIOS)
-    else:
-        values = [ratio_of(config)]
-    return [replace(config, operator=replace(config.operator, ratio=value)) for value in values]
+def _ratios(config: Config, given: Sequence[str] | None) -> Sequence[float | None]:
+    """The ratios to measure at: those given, or those at which the task is validated; None where it has none."""
+    if given:
+        return sorted({_ratio(text) for text in _split(given)})
+    task = tasks.find(config.task.kind)
+    return [task.ratio(options) for options in task.validation(config.operator)]
 
 
 def _ratio(text: str) -> float:
@@ -187,15 +179,12 @@ def _ratio(text: str) -> float:
 
 
 def _methods(names: Sequence[str] | None, weights: Path | None) -> list[str | None]:
-    from idmcli.reconstruction import METHODS
+    from idmcli import solvers
 
-    methods = list(dict.fromkeys(_split(names or ())))
-    for name in methods:
-        if name not in METHODS:
-            raise InputError(f"--method {name!r} is unknown", f"choose from {', '.join(METHODS)}")
-    if weights is not None and methods and all(METHODS[name].needs == "none" for name in methods):
+    methods = [solvers.find(name) for name in dict.fromkeys(_split(names or ()))]
+    if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
-    return [*methods] or [None]
+    return [solver.name for solver in methods] or [None]
 
 
 def _split(values: Sequence[str]) -> list[str]:
@@ -215,6 +204,7 @@ def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, out
         "configuration": {
             "task": asdict(config.task),
             "operator": {key: value for key, value in asdict(config.operator).items() if key != "ratio"},
+            "solver": asdict(config.solver),
         },
         "device": str(benchmark.library.device),
         "version": __version__,

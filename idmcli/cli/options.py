@@ -12,6 +12,7 @@ import typer
 
 from idmcli.errors import InputError
 from idmcli.output import Output
+from idmcli.solvers import names as solver_names
 
 if TYPE_CHECKING:
     from torch import device as Device
@@ -23,6 +24,11 @@ def _preset_names() -> list[str]:
     from idmcli.config import list_presets
 
     return [preset.name for preset in list_presets()]
+
+
+def complete_methods(incomplete: str) -> list[str]:
+    """The methods whose name starts with what was typed."""
+    return [name for name in solver_names() if name.startswith(incomplete)]
 
 
 PresetOption = Annotated[
@@ -105,7 +111,8 @@ RatioOption = Annotated[
     float | None,
     typer.Option(
         "--ratio",
-        help="Measurements per pixel, above 0 and at most 1; cs takes 0.3 if nothing else is said.",
+        help="Fraction measured, above 0 and at most 1: measurements per pixel (cs, 0.3 if not given), pixels kept "
+        "(inpainting, 0.5), k-space sampled (mri, 0.2).",
         rich_help_panel="Measurement",
     ),
 ]
@@ -114,7 +121,19 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         metavar="NAME",
-        help="idm, vamp, ddnm, tv, tikhonov or back-projection; the best for the task if not given.",
+        help=f"{', '.join(solver_names())}; the best for the task if not given. `idm methods` describes them.",
+        autocompletion=complete_methods,
+        rich_help_panel="Reconstruction",
+    ),
+]
+SamplesOption = Annotated[
+    int,
+    typer.Option(
+        "--samples",
+        min=1,
+        max=1000,
+        metavar="N",
+        help="Of a method that samples: draw N, and write their mean and standard deviation beside the first.",
         rich_help_panel="Reconstruction",
     ),
 ]
@@ -217,13 +236,23 @@ def command_name(context: typer.Context) -> str:
 CHANNELS = {"grey": 1, "rgb": 3, None: None}  # of --colour; None is "not given"
 
 
+def measuring_flags(
+    *, ratio: float | None = None, noise: float | None, colour: Literal["grey", "rgb"] | None, seed: int | None
+) -> dict[str, tuple[str, Any]]:
+    """The keys that the options of a measurement set, for :func:`idmcli.config.load_config`."""
+    return {
+        "--ratio": ("operator.ratio", ratio),
+        "--noise": ("operator.noise", noise),
+        "--colour": ("task.channels", CHANNELS[colour]),
+        "--seed": ("operator.seed", seed),
+    }
+
+
 def show_config(output: Output, loaded: Loaded) -> None:
     """What --print-config prints."""
-    from dataclasses import asdict
+    from idmcli.config import render_with_sources, sections_of
 
-    from idmcli.config import render_with_sources
-
-    output.result({"config": asdict(loaded.config), "sources": loaded.sources}, render_with_sources(loaded))
+    output.result({"config": sections_of(loaded.config), "sources": loaded.sources}, render_with_sources(loaded))
 
 
 def size_of(flag: str, text: str | None) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib.resources import files as files_of_package
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,6 @@ import typer
 
 from idmcli.cli.batch import for_each, output_paths
 from idmcli.cli.options import (
-    CHANNELS,
     ColourOption,
     CompileOption,
     ConfigOption,
@@ -25,33 +23,28 @@ from idmcli.cli.options import (
     PresetOption,
     PrintConfigOption,
     RatioOption,
+    SamplesOption,
     SeedOption,
     SetOption,
     ThreadsOption,
     TileOption,
     WeightsOption,
     choose_device,
+    measuring_flags,
     output_flags,
     output_of,
     show_config,
 )
-from idmcli.errors import InputError
+from idmcli.errors import ConfigError, InputError
+from idmcli.output import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from idmcli.operators import LinearOperator
+    from idmcli.experiment import Case
 
 
-@dataclass(frozen=True)
-class Case:
-    """One thing to reconstruct: an operator, y (1, \\*measurement_shape), and the truth if it is known."""
-
-    operator: LinearOperator
-    y: Tensor
-    noise: float
-    bits: int
-    truth: Tensor | None
+STD_GAIN = 5  # standard deviations are small: what a picture of them is multiplied with
 
 
 @output_flags
@@ -78,8 +71,9 @@ def reconstruct(
     overwrite: OverwriteOption = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Also write a panel of truth, back-projection, result and error."),
+        typer.Option("--compare", help="Also write a panel of truth, pseudo-inverse, result and error."),
     ] = False,
+    samples: SamplesOption = 1,
     max_pixels: MaxPixelsOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -94,35 +88,30 @@ def reconstruct(
 
     Example: idm reconstruct photo.png --ratio 0.3 --compare
     """
-    from idmcli.config import load_config
+    from idmcli.config import SolverConfig, load_config
 
     output = output_of(context)
     output.inputs(inputs=inputs, example=example, method=method, weights=weights, preset=preset, out=out)
-    measuring = {
-        "--ratio": ("operator.ratio", ratio),
-        "--noise": ("operator.noise", noise),
-        "--colour": ("task.channels", CHANNELS[colour]),
-        "--seed": ("operator.seed", seed),
-    }
-    loaded = load_config(preset, config, settings or (), os.environ, measuring)
+    measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
+    loaded = load_config(
+        preset, config, settings or (), os.environ, measuring | {"--method": ("solver.method", method)}
+    )
     if print_config:
         return show_config(output, loaded)
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.evaluation.metrics import psnr, ssim
+    from idmcli.experiment import score, select_channels, simulate, solve, unpack
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_images, read_image, write_image
-    from idmcli.io.measurements import SUFFIX, is_measurement_file, load_measurements, operator_of
+    from idmcli.io.measurements import SUFFIX, is_measurement_file, load_measurements
     from idmcli.io.panels import panel
-    from idmcli.measuring import item_seed, require_ratio, select_channels, simulate, to_batch
-    from idmcli.reconstruction import Library, load_reconstructor
+    from idmcli.library import Library
 
-    if ratio is not None:
-        require_ratio(loaded.config)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    files = output_paths(find_images(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}), out, ".png", overwrite=overwrite)
-    panels = output_paths(list(files), out, "_compare.png", overwrite=overwrite) if compare else {}
+    sources = find_images(named, suffixes=IMAGE_SUFFIXES | {SUFFIX})
+    endings = [".png", *(["_compare.png"] if compare else []), *(["_mean.png", "_std.png"] if samples > 1 else [])]
+    files = output_paths(sources, out, endings, overwrite=overwrite)
     ensure_writable(out)
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
 
@@ -133,45 +122,61 @@ def reconstruct(
                 raise InputError(
                     f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
                 )
-            m = load_measurements(path)
-            return Case(operator_of(m), m.y[None], m.noise, m.bits, None)
+            return unpack(load_measurements(path))
         image = select_channels(read_image(path, max_pixels=max_pixels or MAX_PIXELS), loaded.config)
         for note in image.notes:
             output.warning(f"{str(path)!r}: {note}")
-        simulation = simulate(image, loaded.config)
-        return Case(simulation.operator, simulation.y, loaded.config.operator.noise, image.bits, to_batch(image))
+        return simulate(image, loaded.config)
 
-    def work(path: Path) -> None:
-        case = case_of(path)
-        reconstructor = load_reconstructor(method, case.operator, weights, library)
-        x = reconstructor(
-            case.operator, case.y, noise=case.noise, seed=item_seed(loaded.config.operator.seed, path.stem)
-        ).cpu()
-        write_image(files[path], pixels(x), case.bits)
+    def work(path: Path, progress: Progress) -> None:
+        case, written = case_of(path), dict(zip(endings, files[path], strict=True))
+        reconstruct = library.method(None, case.operator, weights, loaded.config.solver)
+        if samples > 1 and not reconstruct.solver.samples:
+            raise ConfigError(f"--samples {samples}: method {reconstruct.name} does not sample", "leave out --samples")
+        found = solve(
+            case,
+            reconstruct,
+            samples=samples,
+            seed=loaded.config.solver.seed,
+            progress=lambda done, total: progress.note(f"{path.name}: {reconstruct.name} {done}/{total}"),
+        )
+        x = found.x[:1]
+        write_image(written[".png"], pixels(x), case.bits)
         record: dict[str, Any] = {
             "input": path,
-            "output": files[path],
-            "method": reconstructor.method,
+            "output": written[".png"],
+            "method": reconstruct.name,
             "kind": case.operator.kind,
-            "ratio": case.operator.ratio,
+            "ratio": case.amount.ratio,
+            "seconds": found.seconds,
         }
-        text = f"{path} -> {files[path]}: {case.operator.kind} at {100 * case.operator.ratio:.1f} %"
+        text = f"{path} -> {written['.png']}: {case.operator.kind}, {case.amount.text}"
         if case.operator.padded_shape != case.operator.image_shape:
             record["padded_shape"] = case.operator.padded_shape
             text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
-        text += f", method {reconstructor.method}"
+        text += f", method {reconstruct.name}"
         if case.truth is not None:
-            record |= {"psnr": float(psnr(x, case.truth)), "ssim": float(ssim(x, case.truth))}
+            record |= score(x, case.truth)._asdict()
             text += f", PSNR {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}"
+        if samples > 1:
+            mean, spread = found.x.mean(0, keepdim=True), found.x.std(0, keepdim=True)
+            write_image(written["_mean.png"], pixels(mean), case.bits)
+            write_image(written["_std.png"], pixels((STD_GAIN * spread).clamp(0, 1)), 16)
+            record |= {"samples": samples, "mean": written["_mean.png"], "std": written["_std.png"]}
+            text += f"; mean of {samples} samples in {written['_mean.png']}"
+            if case.truth is not None:
+                record["mean_psnr"] = score(mean, case.truth).psnr
+                text += f", PSNR {record['mean_psnr']:.2f} dB"
+            text += f", standard deviation x {STD_GAIN} in {written['_std.png']}"
         if compare:
-            rough = load_reconstructor("back-projection", case.operator, None, library)(case.operator, case.y).cpu()
-            views = [("back-projection", pixels(rough)), (reconstructor.method, pixels(x))]
+            rough = solve(case, library.method("pinv", case.operator, None, SolverConfig())).x
+            views = [("A+ y", pixels(rough)), (reconstruct.name, pixels(x))]
             if case.truth is not None:
                 error = (5 * (x - case.truth).abs()).clamp(0, 1)
                 views = [("truth", pixels(case.truth)), *views, ("error x 5", pixels(error))]
-            write_image(panels[path], panel(views))
-            record["panel"] = panels[path]
-            text += f", panel {panels[path]}"
+            write_image(written["_compare.png"], panel(views))
+            record["panel"] = written["_compare.png"]
+            text += f", panel {written['_compare.png']}"
         output.result(record, text)
 
     error = for_each(list(files), work, output, "reconstructing")

@@ -11,7 +11,6 @@ import typer
 
 from idmcli.cli.batch import for_each, output_paths
 from idmcli.cli.options import (
-    CHANNELS,
     ColourOption,
     ConfigOption,
     MaxPixelsOption,
@@ -22,15 +21,16 @@ from idmcli.cli.options import (
     RatioOption,
     SeedOption,
     SetOption,
+    measuring_flags,
     output_flags,
     output_of,
     show_config,
 )
-from idmcli.output import escape
+from idmcli.output import Progress, escape
 
 if TYPE_CHECKING:
     from idmcli.config import Loaded
-    from idmcli.operators import LinearOperator
+    from idmcli.experiment import Case
 
 
 @output_flags
@@ -60,35 +60,28 @@ def sense(
 
     output = output_of(context)
     output.inputs(images=images, preset=preset, config=config, out=out)
-    flags = {
-        "--ratio": ("operator.ratio", ratio),
-        "--noise": ("operator.noise", noise),
-        "--colour": ("task.channels", CHANNELS[colour]),
-        "--seed": ("operator.seed", seed),
-    }
+    flags = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
     loaded = load_config(preset, config, settings or (), os.environ, flags)
     if print_config:
         return show_config(output, loaded)
 
+    from idmcli.experiment import pack, select_channels, simulate
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_images, read_image
     from idmcli.io.measurements import SUFFIX, Provenance, save_measurements
-    from idmcli.measuring import pack, require_ratio, select_channels, simulate
 
-    if ratio is not None:
-        require_ratio(loaded.config)
-    files = output_paths(find_images(images), out, SUFFIX, overwrite=overwrite)
+    files = output_paths(find_images(images), out, [SUFFIX], overwrite=overwrite)
     ensure_writable(out)
 
-    def work(path: Path) -> None:
+    def work(path: Path, progress: Progress) -> None:
         image = select_channels(read_image(path, max_pixels=max_pixels or MAX_PIXELS), loaded.config)
         provenance = Provenance.of_file(_command(path, loaded), path)
-        simulation = simulate(image, loaded.config)
-        save_measurements(files[path], pack(simulation, image, loaded.config, provenance))
+        case = simulate(image, loaded.config)
+        save_measurements(files[path][0], pack(case, provenance))
         for note in image.notes:
             output.warning(f"{str(path)!r}: {note}")
-        record = _record(path, files[path], simulation.operator, loaded.config.operator.noise)
-        output.result(record, _line(record))
+        record = _record(path, files[path][0], case)
+        output.result(record, _line(record, case.amount.text))
 
     error = for_each(list(files), work, output, "sensing")
     if error is not None:
@@ -108,7 +101,8 @@ def _command(path: Path, loaded: Loaded) -> str:
     return escape(shlex.join(["idm", "sense", path.name, *settings]))
 
 
-def _record(path: Path, file: Path, operator: LinearOperator, noise: float) -> dict[str, Any]:
+def _record(path: Path, file: Path, case: Case) -> dict[str, Any]:
+    operator = case.operator
     return {
         "input": path,
         "output": file,
@@ -116,18 +110,18 @@ def _record(path: Path, file: Path, operator: LinearOperator, noise: float) -> d
         "image_shape": operator.image_shape,
         "padded_shape": operator.padded_shape,
         "y_shape": operator.measurement_shape,
-        "ratio": operator.ratio,
-        "noise": noise,
+        "ratio": case.amount.ratio,
+        "noise": case.noise,
         "bytes": file.stat().st_size,
     }
 
 
-def _line(record: dict[str, Any]) -> str:
+def _line(record: dict[str, Any], amount: str) -> str:
     image, padded, y = ("x".join(map(str, record[key])) for key in ("image_shape", "padded_shape", "y_shape"))
     return (
         f"{record['input']} -> {record['output']}: {record['kind']}, image {image}"
         + (f" padded to {padded}" if padded != image else "")
-        + f", y {y}, {100 * record['ratio']:.1f} % of the image"
+        + f", y {y}, {amount}"
         + (f", noise {record['noise']:g}" if record["noise"] else "")
         + f", {record['bytes'] / 1e6:.2f} MB"
     )

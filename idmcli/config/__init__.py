@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from idmcli.config.load import Loaded, load_config, value_of
+from idmcli.config.load import Loaded, check_value, load_config, value_of
 from idmcli.config.presets import Preset, list_presets, preset_folder, read_preset
-from idmcli.config.render import render_with_sources, to_toml
-from idmcli.config.schema import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig
+from idmcli.config.render import render_with_sources, sections_of, to_toml
+from idmcli.config.schema import Config, ModelConfig, SolverConfig, TaskConfig, TrainingConfig
 
 __all__ = [
     "Config",
+    "check_value",
     "Loaded",
     "ModelConfig",
-    "OperatorConfig",
     "Preset",
+    "SolverConfig",
     "TaskConfig",
     "TrainingConfig",
     "list_presets",
@@ -20,6 +21,7 @@ __all__ = [
     "preset_folder",
     "read_preset",
     "render_with_sources",
+    "sections_of",
     "to_toml",
     "value_of",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -10,16 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import tomli
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from idmcli import tasks
 from idmcli.config.presets import read_preset
-from idmcli.config.render import inline
-from idmcli.config.schema import Config, conflicts
+from idmcli.config.render import inline, sections_of
+from idmcli.config.schema import Config, SolverConfig, conflicts
 from idmcli.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 SECTIONS: dict[str, type] = {name: kind for name, kind in get_type_hints(Config).items()}
-KEYS = {f"{section}.{key.name}" for section, kind in SECTIONS.items() for key in fields(kind)}
+SOLVER_KEYS = ("method", "seed")  # of [solver], beside the options of the method
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,15 @@ def load_config(
     settings += [Setting(key, value, name) for name, (key, value) in (flags or {}).items() if value is not None]
 
     values: dict[str, Any] = {}
-    sources = {key: "default" for section, kind in SECTIONS.items() for key in _keys(section, kind)}
+    sections = _sections(settings)
+    sources = {f"{section}.{key}": "default" for section, kind in sections.items() for key in _keys(kind)}
     for setting in settings:
-        problem = _unknown(setting) or _check(setting, values)
+        problem = _unknown(setting, sections) or _check(setting, values, sections)
         if problem:
             problems.append(f"{setting.source}: {problem}")
         else:
             sources[setting.key] = setting.source
-    config = Config(**{name: kind(**_section(values, name)) for name, kind in SECTIONS.items()})
+    config = Config(**{name: _build(kind, _section(values, name)) for name, kind in sections.items()})
     if not problems:
         for keys, expected in conflicts(config):
             found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
@@ -91,6 +93,19 @@ def load_config(
         hint = "`idm presets show NAME` prints a complete example; --print-config shows where each value comes from"
         raise ConfigError(several + "\n".join(problems), hint)
     return Loaded(config, sources)
+
+
+def _sections(settings: Sequence[Setting]) -> dict[str, type]:
+    """The dataclass of each section; that of [operator] belongs to the task that the settings name last."""
+    kinds = [setting.value for setting in settings if setting.key == "task.kind" and setting.value in tasks.kinds()]
+    return {**SECTIONS, "operator": tasks.find(kinds[-1] if kinds else Config().task.kind).options}
+
+
+def _build(kind: type, values: dict[str, Any]) -> Any:
+    if kind is not SolverConfig:
+        return kind(**values)
+    own = {key: values.pop(key) for key in SOLVER_KEYS if key in values}
+    return SolverConfig(**own, options=values)
 
 
 def _read(file: Path) -> str:
@@ -115,8 +130,8 @@ def _read(file: Path) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}", 'values look like key = 1 or key = "text"') from error
     except (ValueError, RecursionError) as error:  # absurdly long integers, absurdly deep lists
         raise ConfigError(f"{source} holds a value that cannot be read", "check its numbers and lists") from error
@@ -131,7 +146,8 @@ def _from_toml(text: str, source: str, problems: list[str]) -> Iterator[Setting]
         elif section in SECTIONS:
             problems.append(f"{source}: {section} = {_show(content)}: expected a section, [{section}]")
         else:
-            home = [key for key in sorted(KEYS) if key.endswith(f".{section}")]
+            known = [f"{name}.{key}" for name, kind in SECTIONS.items() for key in _keys(kind)]
+            home = [key for key in sorted(known) if key.endswith(f".{section}")]
             problems.append(f"{source}: {section} stands outside any section{_closest(section, home)}")
 
 
@@ -154,21 +170,28 @@ def _from_overrides(overrides: Sequence[str], problems: list[str]) -> Iterator[S
 def _toml_value(text: str) -> Any:
     """``text`` as a TOML value, or as it stands where it is none."""
     try:
-        table = tomllib.loads(f"value = {text}")
+        table = tomli.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
     return table["value"] if list(table) == ["value"] else text
 
 
-def _unknown(setting: Setting) -> str:
-    """What is wrong with the name of a setting, or nothing."""
-    if setting.key in KEYS:
-        return ""
+def _unknown(setting: Setting, sections: Mapping[str, type]) -> str:
+    """What is wrong with the name of a setting, or nothing. Options of a method are checked where it is known."""
     section, _, key = setting.key.partition(".")
-    if section not in SECTIONS:
-        return f"unknown section [{section}] in {setting.key}{_closest(section, SECTIONS)}"
-    elsewhere = [known for known in sorted(KEYS) if known.endswith(f".{key}")]
-    return f"unknown key {setting.key}{_closest(setting.key, elsewhere or KEYS)}"
+    if section not in sections:
+        return f"unknown section [{section}] in {setting.key}{_closest(section, sections)}"
+    if key in _keys(sections[section]) or (section == "solver" and key.isidentifier()):
+        return ""
+    if section == "operator":
+        owners = [kind for kind in tasks.kinds() if key in _keys(tasks.find(kind).options)]
+        if owners:
+            task = next(kind for kind in tasks.kinds() if tasks.find(kind).options is sections[section])
+            keys = ", ".join(_keys(sections[section]))
+            return f"operator.{key} is for task {' or '.join(owners)}, and the task is {task}, which has {keys}"
+    known = [f"{name}.{key}" for name, kind in sections.items() for key in _keys(kind)]
+    elsewhere = [name for name in sorted(known) if name.endswith(f".{key}")]
+    return f"unknown key {setting.key}{_closest(setting.key, elsewhere or known)}"
 
 
 def _closest(name: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
@@ -177,24 +200,34 @@ def _closest(name: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> 
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _check(setting: Setting, values: dict[str, Any]) -> str:
+def _check(setting: Setting, values: dict[str, Any], sections: Mapping[str, type]) -> str:
     """Store a valid value; what is wrong with an invalid one, or nothing."""
+    section, _, key = setting.key.partition(".")
+    if section == "solver" and key not in SOLVER_KEYS:
+        values[setting.key] = setting.value
+        return ""
+    values[setting.key], problem = check_value(sections[section], key, setting.value)
+    if problem:
+        del values[setting.key]
+    return problem and f"{section}.{problem}"
+
+
+def check_value(kind: type, key: str, value: Any) -> tuple[Any, str]:
+    """A value for a field of a dataclass, and what is wrong with it, or nothing."""
     try:
-        values[setting.key] = _adapter(setting.key).validate_python(_tuples(setting.value))
+        return _adapter(kind, key).validate_python(_tuples(value)), ""
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "".join(f"[{index}]" for index in first["loc"])
         expected = (
             first["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("valid tuple", "list")
         )
-        return f"{setting.key}{place} = {_show(setting.value)}: expected {expected}"
-    return ""
+        return None, f"{key}{place} = {_show(value)}: expected {expected}"
 
 
 @cache
-def _adapter(key: str) -> TypeAdapter[Any]:
-    section, _, name = key.partition(".")
-    hint = get_type_hints(SECTIONS[section], include_extras=True)[name]
+def _adapter(kind: type, key: str) -> TypeAdapter[Any]:
+    hint = get_type_hints(kind, include_extras=True)[key]
     return TypeAdapter(hint, config=ConfigDict(strict=True))
 
 
@@ -207,8 +240,8 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _keys(section: str, kind: type) -> list[str]:
-    return [f"{section}.{key.name}" for key in fields(kind)]
+def _keys(kind: type) -> list[str]:
+    return list(SOLVER_KEYS) if kind is SolverConfig else [key.name for key in fields(kind)]
 
 
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -218,4 +251,4 @@ def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 def value_of(config: Config, key: str) -> Any:
     """The value of a key, "operator.ratio" for example."""
     section, _, name = key.partition(".")
-    return getattr(getattr(config, section), name)
+    return sections_of(config)[section][name]

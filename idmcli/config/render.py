@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from idmcli.config.load import Loaded
 
 
+def sections_of(config: Config) -> dict[str, dict[str, Any]]:
+    """Every value of a configuration by section and key; the options of a method stand in [solver] like its keys."""
+    sections = {name: dict(content) for name, content in asdict(config).items()}
+    sections["solver"] |= sections["solver"].pop("options")
+    return sections
+
+
 def to_toml(config: Config) -> str:
     """The configuration as TOML that loads back to an equal one; keys without a value are left out."""
     sections = []
-    for section, content in asdict(config).items():
+    for section, content in sections_of(config).items():
         lines = [f"{key} = {inline(value)}" for key, value in content.items() if value is not None]
         sections.append("\n".join([f"[{section}]", *lines]))
     return "\n\n".join(sections) + "\n"
@@ -27,7 +34,7 @@ def to_toml(config: Config) -> str:
 def render_with_sources(loaded: Loaded) -> str:
     """Like :func:`to_toml`, with the source of each value as a comment."""
     sections = []
-    for section, content in asdict(loaded.config).items():
+    for section, content in sections_of(loaded.config).items():
         lines = [f"[{section}]"]
         for key, value in content.items():
             setting = f"# {key} is not set" if value is None else f"{key} = {inline(value)}"

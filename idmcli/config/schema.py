@@ -2,63 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
-from idmcli.sizes import parse_size
-
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rays = Annotated[int, Field(ge=1, le=100_000)]
-Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Coupling = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Size = Annotated[int, BeforeValidator(parse_size)]  # bytes
+from idmcli import tasks
+from idmcli.ranges import Count, CountOrZero, Coupling, Positive, PositiveOrZero, Seed, Size
+from idmcli.tasks import OperatorOptions
 
 Memory = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
-Mask = Literal["random", "boxes", "pseudo-radial", "equispaced", "random-lines", "file"]
-MASKS: dict[str, tuple[Mask, ...]] = {
-    "cs": (),
-    "inpainting": ("random", "boxes", "file"),
-    "mri": ("pseudo-radial", "equispaced", "random-lines", "file"),
-    "ct": (),
-}
-DEFAULT_RATIO = {"cs": 0.3, "inpainting": 0.5, "mri": 0.2}  # of the masks that are made to a ratio
-ONE_CHANNEL = ("mri", "ct")  # tasks that measure the luminance of a colour picture
+
+
+def _known(kind: str) -> str:
+    if kind not in tasks.kinds():
+        raise ValueError(" or ".join(repr(name) for name in tasks.kinds()))
+    return kind
 
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """[task]: what is measured."""
+    """[task]: what is measured. Its kind decides which keys [operator] has, see :mod:`idmcli.tasks`."""
 
-    kind: Literal["cs", "inpainting", "mri", "ct"] = "cs"
+    kind: Annotated[str, AfterValidator(_known)] = "cs"
     channels: Literal[1, 3] | None = None  # measured: 1 luminance, 3 colour; not set: as the picture is (mri, ct: 1)
 
 
 @dataclass(frozen=True)
-class OperatorConfig:
-    """[operator]: how it is measured. Keys that the task does not use are ignored."""
+class SolverConfig:
+    """[solver]: the method, and options of its own (`idm methods` lists them)."""
 
-    ratio: Ratio | None = None  # measurements per pixel, kept pixels, or kept k-space; not set: DEFAULT_RATIO
-    ratio_min: Ratio = 0.04  # cs training draws ratios from ratio_min ..
-    ratio_max: Ratio = 0.5  # .. ratio_max when ratio is not set
-    block: Annotated[int, Field(ge=2, le=64)] = 32  # side of a cs block in pixels
-    permutation: Literal["global", "none"] = "global"  # of all pixels before they are cut into cs blocks
-    seed: Seed = 0  # of matrix, permutation and mask
-    mask: Mask | None = None  # not set: "random" (inpainting), "pseudo-radial" (mri)
-    mask_file: str | None = None  # image of the mask, white = kept, for mask = "file"
-    mask_dc: Literal["corner", "centre"] = "corner"  # mri: where the mask file has the zero frequency
-    acceleration: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0  # mri line masks: lines / kept lines
-    centre_fraction: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.08  # mri: centre that is always kept
-    boxes: tuple[tuple[CountOrZero, CountOrZero, Count, Count], ...] = ()  # missing: [top, left, height, width]
-    coils: Annotated[int, Field(ge=1, le=1024)] = 1  # mri receive coils
-    views: Rays = 60  # ct projection angles over 180 degrees
-    detectors: Rays | None = None  # ct detector cells; not set: enough for the image's diagonal
-    noise: PositiveOrZero = 0.0  # standard deviation added to y, for images in 0 .. 1
+    method: str | None = None  # not set: the best for the task
+    seed: Seed | None = None  # of what a sampling method draws; not set: from the measurement
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,34 +87,25 @@ class Config:
     """A whole configuration: immutable, with every default filled in."""
 
     task: TaskConfig = field(default_factory=TaskConfig)
-    operator: OperatorConfig = field(default_factory=OperatorConfig)
+    operator: OperatorOptions = field(default_factory=tasks.find("cs").options)
+    solver: SolverConfig = field(default_factory=SolverConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
     """Keys that are valid alone but not together: (keys, what is expected of them)."""
-    operator, training = config.operator, config.training
-    found: list[tuple[tuple[str, ...], str]] = []
-    if operator.ratio_min > operator.ratio_max:
-        found.append((("operator.ratio_min", "operator.ratio_max"), "ratio_min must not exceed ratio_max"))
+    task, training = tasks.find(config.task.kind), config.training
+    found = [(tuple(f"operator.{key}" for key in keys), expected) for keys, expected in task.conflicts(config.operator)]
     if training.sigma_min >= training.sigma_max:
         found.append((("training.sigma_min", "training.sigma_max"), "sigma_min must be below sigma_max"))
     if len(config.model.channels) != len(config.model.blocks) or not config.model.channels:
         found.append((("model.channels", "model.blocks"), "one or more scales, the same number in both"))
-    if config.task.channels == 3 and config.task.kind in ONE_CHANNEL:
-        found.append((("task.channels", "task.kind"), f"task {config.task.kind} measures one channel"))
+    if config.task.channels not in (None, *task.channels):
+        found.append((("task.channels", "task.kind"), f"task {task.kind} measures one channel"))
     if training.memory_budget is not None and training.stage != "end-to-end":
         keys = ("training.memory_budget", "training.stage")
         found.append((keys, "a budget is for the end-to-end stage; the prior stage has no memory plans"))
     elif training.memory_budget is not None and training.memory != "auto":
         found.append((("training.memory_budget", "training.memory"), 'a budget needs memory = "auto"'))
-    allowed = MASKS[config.task.kind]
-    if operator.mask is not None and operator.mask not in allowed:
-        names = ", ".join(f'"{name}"' for name in allowed) or "no mask at all"
-        found.append((("operator.mask", "task.kind"), f"task {config.task.kind} takes {names}"))
-    if operator.mask == "file" and operator.mask_file is None:
-        found.append((("operator.mask",), 'mask = "file" needs operator.mask_file'))
-    if operator.mask == "boxes" and not operator.boxes:
-        found.append((("operator.mask",), 'mask = "boxes" needs operator.boxes'))
     return found

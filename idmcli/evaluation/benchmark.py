@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from idmcli import solvers, tasks
 from idmcli.config import Config
-from idmcli.evaluation.metrics import psnr, ssim
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
+from idmcli.experiment import score, simulate, solve
 from idmcli.io.images import Image
-from idmcli.measuring import ratio_of, select_channels, simulate, to_batch
-from idmcli.operators import LinearOperator
-from idmcli.reconstruction import METHODS, Library, load_reconstructor
+from idmcli.library import Library
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Benchmark:
         configs: one configuration per ratio.
         methods: names; None for the default of the operator.
         weights: for the methods that need some; None for those that come with idm.
-        library: where networks come from.
+        library: where weights come from.
     """
 
     dataset: str
@@ -35,8 +33,10 @@ class Benchmark:
     weights: Path | None
     library: Library
 
-    def scores(self, image: Image) -> list[Score]:
+    def scores(self, image: Image, report: Callable[[str], None] = lambda note: None) -> list[Score]:
         """The scores of one picture: PSNR and SSIM over the unpadded image, seconds of the reconstruction alone.
+
+        ``report`` is told how far it is.
 
         Raises:
             ConfigError: a method is unknown, or its weights are missing or of the wrong kind.
@@ -45,18 +45,21 @@ class Benchmark:
         """
         found = []
         for config in self.configs:
-            truth = to_batch(select_channels(image, config))
-            operator, y, _ = simulate(image, config)
-            ratio = ratio_of(config) or _ratio_measured(operator)
-            for method in self.methods:
-                takes_weights = method is None or METHODS[method].needs != "none"
+            case = simulate(image, config)
+            assert case.truth is not None
+            asked = tasks.find(config.task.kind).ratio(config.operator)
+            ratio = round(case.amount.ratio, 4) if asked is None else asked
+            for name in self.methods:
+                takes_weights = name is None or solvers.find(name).weights is not None
                 weights = self.weights if takes_weights else None
-                reconstruct = load_reconstructor(method, operator, weights, self.library)
-                start = time.perf_counter()
-                x = reconstruct(operator, y, noise=config.operator.noise, seed=config.operator.seed).cpu()
-                seconds = time.perf_counter() - start
-                quality = float(psnr(x, truth)), float(ssim(x, truth))
-                found.append(Score(self.dataset, reconstruct.method, ratio, image.path.name, *quality, seconds))
+                method = self.library.method(name, case.operator, weights, config.solver)
+
+                def note(done: int, total: int, name: str = method.name) -> None:
+                    report(f"{image.path.name}: {name} {done}/{total}")
+
+                x, seconds = solve(case, method, seed=config.solver.seed, progress=note)
+                quality = score(x, case.truth)
+                found.append(Score(self.dataset, method.name, ratio, image.path.name, *quality, seconds))
         return found
 
     def published_colour(self) -> Colour | None:
@@ -65,9 +68,3 @@ class Benchmark:
         if config.task.kind != "cs" or config.operator.noise > 0:
             return None
         return {1: "luminance", 3: "rgb", None: None}[config.task.channels]
-
-
-def _ratio_measured(operator: LinearOperator) -> float:
-    """M / N, without the coils, to four digits."""
-    mask = getattr(operator, "mask", None)
-    return round(operator.ratio if mask is None else float(mask.double().mean()), 4)

@@ -121,3 +121,19 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
+
+
+def kind_in(path: Path) -> str | None:
+    """What a weights file of idm says it holds ("prior" or "idm"); None for any other file."""
+    try:
+        return str(_read(path)[0]["kind"])
+    except (InputError, KeyError):
+        return None
+
+
+def trained_for(path: Path) -> dict[str, Any]:
+    """What a network was trained to reconstruct: the task's kind and what else it is bound to."""
+    config = training_of(path).get("config", {})
+    kind = config.get("task", {}).get("kind")
+    permutation = config.get("operator", {}).get("permutation")
+    return {"task": kind, **({"permutation": permutation} if kind == "cs" else {})} if kind else {}

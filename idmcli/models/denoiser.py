@@ -14,8 +14,6 @@ from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusio
 from idmcli.models.unet import InjectorUNet, UNetConfig
 from idmcli.reversible.engine import Memory
 
-MAX_DIVERGENCE = 0.9  # of a probe: c = 9
-
 
 @dataclass(frozen=True)
 class DenoiserConfig:
@@ -83,27 +81,3 @@ class Denoiser(nn.Module):
             injection = injection.through(fit, unfit)
         e: Tensor = self.unet(fit(x_t).contiguous(memory_format=torch.channels_last), injection, memory)
         return unfit(e).to(x_t.dtype)
-
-    @torch.no_grad()
-    def onsager(
-        self, r: Tensor, sigma: Tensor, denoised: Tensor, injection: Injection | None = None, *, seed: int = 0
-    ) -> Tensor:
-        """The weight c = div / (1 - div) by which message passing removes the denoiser's memory of r; (B, C, 1, 1).
-
-        The divergence ``div = tr(dd/dr) / N`` of each channel comes from one Monte-Carlo probe p of random signs,
-        ``p . (d(r + s p) - d(r)) / (s N)`` with s = sigma / 20 (Ramani, Blu & Unser, 2008). It differs too much
-        between images for a curve over sigma to serve: that costs 0.9 dB at 10 %.
-
-        Args:
-            r, sigma: as in :meth:`forward`.
-            denoised: its result d(r).
-            injection: as in :meth:`forward`.
-            seed: of the probe.
-        """
-        signs = torch.randint(0, 2, r.shape, generator=torch.Generator().manual_seed(seed))
-        probe = (2 * signs - 1).to(r)
-        step = sigma.clamp_min(1e-4) / 20
-        change = self(r + step * probe, sigma, injection)[0] - denoised
-        div = (change * probe / step).mean((2, 3), keepdim=True).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
-        weight: Tensor = div / (1 - div)
-        return weight

@@ -13,11 +13,11 @@ from torch.utils.checkpoint import checkpoint
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection
-from idmcli.operators.base import LinearOperator
+from idmcli.numerics.divergence import divergence, onsager
+from idmcli.operators import LinearOperator, Problem
 from idmcli.reversible.coupling import Coupling
 from idmcli.reversible.engine import Memory
 from idmcli.reversible.plan import Plan, named_plan
-from idmcli.solvers.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class InvertibleDiffusion(nn.Module):
             operator: what took them.
             plan: what each step keeps for the backward pass; everything if None. The result is the same.
         """
-        problem = Problem.centred(operator, y, self.denoiser.mean)
+        problem = Problem(operator, y).centred(self.denoiser.mean)
         self._check(problem.operator)
         x = self.start(problem)
         h = self.start_scale * x
@@ -99,7 +99,7 @@ class InvertibleDiffusion(nn.Module):
         x = x + self.end_scale * h
         if self.config.schedule == "measured":
             x = problem.project(x)
-        return operator.crop(x) + problem.mean
+        return problem.image(x)
 
     @torch.no_grad()
     def reconstruct(self, y: Tensor, operator: LinearOperator) -> Tensor:
@@ -110,8 +110,8 @@ class InvertibleDiffusion(nn.Module):
     def start(self, problem: Problem) -> Tensor:
         """x_T: the scaled back-projection."""
         if self.config.schedule == "learned":
-            return self.alpha.prod().sqrt() * problem.back_projection
-        return self._gain(problem, self.over[0]) * problem.back_projection
+            return self.alpha.prod().sqrt() * problem.pinv
+        return self._gain(problem, self.over[0]) * problem.pinv
 
     def step(self, problem: Problem, step: int, x_t: Tensor, memory: Memory = "plain") -> Tensor:
         """F_t: the state before step ``step`` (0 first) to the state after it, without the wiring."""
@@ -132,7 +132,9 @@ class InvertibleDiffusion(nn.Module):
         e: Tensor
         injection = self._injection(problem, step)
         x0, e = self.denoiser(r, sigma, injection, memory)
-        c = self.denoiser.onsager(r, sigma, x0, injection, seed=step) if step < len(self.couplings) - 1 else 0.0
+        c: Tensor | float = 0.0
+        if step < len(self.couplings) - 1:
+            c = onsager(divergence(lambda r, sigma: self.denoiser(r, sigma, injection)[0], r, sigma, x0, seed=step))
         u = x0 - self.memory[step] * c * sigma * e
         return problem.project(u, self._gain(problem, self.over[step + 1])) + self.renoise[step] * sigma * e
 
@@ -147,7 +149,7 @@ class InvertibleDiffusion(nn.Module):
         return 1 + over * max(1 / problem.operator.ratio - 1, 1e-3)
 
     def _injection(self, problem: Problem, step: int) -> Injection:
-        return Injection(step, problem.back_projection, problem.range_projection)
+        return Injection(step, problem.pinv, problem.range_projection)
 
     def _check(self, operator: LinearOperator) -> None:
         if self.config.schedule == "measured" and not operator.tight:

@@ -1,57 +1,51 @@
-"""The contract of a measurement operator y = A x."""
+"""The contract of a measurement operator: y = A x, linear or not."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
-from idmcli.operators.conjugate_gradient import Solution, conjugate_gradient
-from idmcli.operators.linear_map import linear_map
+from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
+from idmcli.numerics.linear_map import linear_map
 
-__all__ = ["LinearOperator", "Solution", "Spec"]
+__all__ = ["LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
 
 Spec = dict[str, Any]
 
 
-class LinearOperator(nn.Module, ABC):
-    """A linear map between batches of images and batches of measurements.
+class Operator(nn.Module, ABC):
+    """A map A from batches of images to batches of measurements.
 
     Images are (B, C, H, W) with ``image_shape = (C, H, W)``, measurements (B, \\*measurement_shape),
     both in single or double precision; lower precisions are refused, because they lose the data.
     An operator is a value: everything that defines it is fixed when it is built, its tensors are
-    buffers outside the state dict (``.to(device)`` and ``.double()`` work), and it holds no noise
-    model, no solver option and no state. For complex spaces the inner product is ``Re <a, b>``, so
-    that a real image under a complex transform has the adjoint ``Re A^H``.
+    buffers outside the state dict, :meth:`to` gives a copy elsewhere, and it holds no noise model and
+    no solver option.
 
     Attributes:
         kind: the registry name ("cs", "inpainting", "mri", "ct").
         image_shape: (C, H, W), before any padding of the operator's own.
         measurement_shape: shape of one measurement.
-        tight: whether ``A A^T = I`` on the range of A, so that ``A+ = A^T`` exactly.
         complex_image, complex_measurements: whether these tensors hold complex numbers.
     """
 
     kind: str
     image_shape: tuple[int, int, int]
     measurement_shape: tuple[int, ...]
-    tight: bool
     complex_image: bool = False
     complex_measurements: bool = False
 
     @abstractmethod
     def A(self, x: Tensor) -> Tensor:
         """Measure: (B, \\*image_shape) to (B, \\*measurement_shape)."""
-
-    @abstractmethod
-    def AT(self, y: Tensor) -> Tensor:
-        """The exact adjoint of :meth:`A`: (B, \\*measurement_shape) to (B, \\*image_shape)."""
 
     @abstractmethod
     def to_spec(self) -> Spec:
@@ -65,6 +59,17 @@ class LinearOperator(nn.Module, ABC):
     def arrays(self) -> Mapping[str, Tensor]:
         """What a seed cannot regenerate (a mask from a file, sensitivity maps, a matrix given)."""
         return {}
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """A copy on another device or in another precision, as ``nn.Module.to``; this one stays as it is."""
+        return nn.Module.to(self._copy(), *args, **kwargs)
+
+    def _copy(self) -> Self:
+        """Another operator with the same tensors."""
+        other = copy.copy(self)
+        other.__dict__ = {name: value for name, value in self.__dict__.items() if name != "_padded"}
+        other._buffers = dict(self._buffers)
+        return other
 
     @property
     def ratio(self) -> float:
@@ -85,6 +90,65 @@ class LinearOperator(nn.Module, ABC):
         """The adjoint of :meth:`pad`: padded images to ``image_shape``."""
         _, height, width = self.image_shape
         return x[..., :height, :width]
+
+    def check_image(self, x: Tensor) -> None:
+        """Raise InputError unless x is a batch of images of this operator."""
+        self._check("images", x, self.image_shape, self.complex_image)
+
+    def check_measurements(self, y: Tensor) -> None:
+        """Raise InputError unless y is a batch of measurements of this operator."""
+        self._check("measurements", y, self.measurement_shape, self.complex_measurements)
+
+    def _check(self, what: str, t: Tensor, shape: tuple[int, ...], is_complex: bool) -> None:
+        if t.shape[1:] != shape or t.ndim != len(shape) + 1:
+            expected = ", ".join(str(n) for n in ("batch", *shape))
+            raise InputError(
+                f"the {self.kind} operator takes {what} of shape ({expected}), not {tuple(t.shape)}",
+                "build the operator for this size",
+            )
+        dtypes = (torch.complex64, torch.complex128) if is_complex else (torch.float32, torch.float64)
+        if t.dtype not in dtypes:
+            names = " or ".join(str(d).removeprefix("torch.") for d in dtypes)
+            raise InputError(
+                f"the {self.kind} operator takes {what} in {names}, not {str(t.dtype).removeprefix('torch.')}",
+                "convert the tensor first",
+            )
+
+
+class Spectrum(NamedTuple):
+    """The singular value decomposition ``A = U S V^T`` of a linear operator, in closed form.
+
+    Attributes:
+        values: S, (C, M'): the singular values of each channel.
+        to_range: ``U^T``, measurements (B, \\*measurement_shape) to coordinates (B, C, M').
+        to_basis: ``V^T``, images (B, C, H, W) to coordinates (B, C, N'): first those that S measures, then the others.
+        from_basis: ``V``, its inverse.
+    """
+
+    values: Tensor
+    to_range: Callable[[Tensor], Tensor]
+    to_basis: Callable[[Tensor], Tensor]
+    from_basis: Callable[[Tensor], Tensor]
+
+
+class LinearOperator(Operator):
+    """A linear map, with its adjoint and what follows from it.
+
+    For complex spaces the inner product is ``Re <a, b>``, so that a real image under a complex transform
+    has the adjoint ``Re A^H``.
+
+    Attributes:
+        tight: whether ``A A^T = I`` on the range of A, so that ``A+ = A^T`` exactly.
+        mixing: whether every measurement mixes pixels from all over the padded image at random, so that the
+            error of ``A^T y`` looks like white noise, which message passing relies on.
+    """
+
+    tight: bool
+    mixing: bool = False
+
+    @abstractmethod
+    def AT(self, y: Tensor) -> Tensor:
+        """The exact adjoint of :meth:`A`: (B, \\*measurement_shape) to (B, \\*image_shape)."""
 
     def padded(self) -> LinearOperator:
         """The same measurements as an operator on padded images: ``padded().A(pad(x)) == A(x)``."""
@@ -125,25 +189,32 @@ class LinearOperator(nn.Module, ABC):
         """Range-null-space projection ``x - A+ (A x - y)`` (Eq. 2): the nearest image with A x = y."""
         return x - self.pinv(self.A(x) - y)
 
-    def check_image(self, x: Tensor) -> None:
-        """Raise InputError unless x is a batch of images of this operator."""
-        self._check("images", x, self.image_shape, self.complex_image)
+    def prox(self, z: Tensor, y: Tensor, rho: float, *, max_iterations: int = 10) -> Tensor:
+        """The regularised inverse ``argmin_x |x - z|^2 + rho |A x - y|^2``.
 
-    def check_measurements(self, y: Tensor) -> None:
-        """Raise InputError unless y is a batch of measurements of this operator."""
-        self._check("measurements", y, self.measurement_shape, self.complex_measurements)
+        ``z + rho A^T (y - A z) / (1 + rho)`` for a tight operator, else by conjugate gradients.
 
-    def _check(self, what: str, t: Tensor, shape: tuple[int, ...], is_complex: bool) -> None:
-        if t.shape[1:] != shape or t.ndim != len(shape) + 1:
-            expected = ", ".join(str(n) for n in ("batch", *shape))
-            raise InputError(
-                f"The {self.kind} operator takes {what} of shape ({expected}), not {tuple(t.shape)}.",
-                "Build the operator for this size.",
-            )
-        dtypes = (torch.complex64, torch.complex128) if is_complex else (torch.float32, torch.float64)
-        if t.dtype not in dtypes:
-            names = " or ".join(str(d).removeprefix("torch.") for d in dtypes)
-            raise InputError(
-                f"The {self.kind} operator takes {what} in {names}, not {str(t.dtype).removeprefix('torch.')}.",
-                "Convert the tensor first.",
-            )
+        Args:
+            z: images (B, \\*image_shape).
+            y: measurements (B, \\*measurement_shape).
+            rho: weight of the measurements, >= 0.
+            max_iterations: of conjugate gradients.
+        """
+        pull = rho * self.AT(y - self.A(z))
+        if self.tight:
+            return z + pull / (1 + rho)
+        return z + conjugate_gradient(lambda d: d + rho * self.normal(d), pull, max_iterations=max_iterations).x
+
+    def spectrum(self) -> Spectrum | None:
+        """The singular value decomposition, where it is known in closed form."""
+        return None
+
+    @torch.no_grad()
+    def squared_norm(self, y: Tensor, iterations: int = 20) -> float:
+        """``|A|^2``: 1 for a tight operator, otherwise by power iteration on ``A^T A`` from ``A^T y`` (from below)."""
+        if self.padded().tight:
+            return 1.0
+        x = self.AT(y[:1])
+        for _ in range(iterations):
+            x = self.normal(x / x.norm().clamp_min(torch.finfo(x.real.dtype).tiny))
+        return float(x.norm()) or 1.0

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.base import LinearOperator, Spec
+from idmcli.numerics.linear_map import linear_map
+from idmcli.operators.base import LinearOperator, Spec, Spectrum
 from idmcli.operators.gaussian import orthonormal_rows
-from idmcli.operators.linear_map import linear_map
 from idmcli.operators.spec import (
     check_arrays,
     check_digest,
@@ -106,12 +106,40 @@ class CompressedSensing(LinearOperator):
     def padded_shape(self) -> tuple[int, int, int]:
         return self._padded_shape
 
+    @property
+    def mixing(self) -> bool:  # type: ignore[override]
+        return self.permutation is not None
+
     def padded(self) -> CompressedSensing:
         if self.tight:
             return self
-        spec = {**self.to_spec(), "image_shape": list(self.padded_shape)}
-        operator = self.from_spec(spec, self.arrays())
-        return operator.to(device=self.phi.device, dtype=self.phi.dtype)
+        if "_padded" not in self.__dict__:
+            padded = self._copy()
+            padded.image_shape, padded.tight = self.padded_shape, True
+            self.__dict__["_padded"] = padded  # beside the registered parts of a module: it holds the same tensors
+        return self.__dict__["_padded"]  # type: ignore[no-any-return]
+
+    def spectrum(self) -> Spectrum | None:
+        """``V^T`` = the permutation and the whole orthonormal matrix, of which phi is the first rows; S = 1."""
+        if not self.tight:
+            return None
+        channels, vectors, q = self.measurement_shape
+        size = self.block**2
+        if self.seed is None:
+            basis = _complete(self.phi)
+        else:
+            basis = orthonormal_rows(size, self.seed, size).to(self.phi)
+
+        def to_basis(x: Tensor) -> Tensor:
+            coordinates = self._vectors(x) @ basis.to(x).T
+            return torch.cat([coordinates[..., :q].flatten(2), coordinates[..., q:].flatten(2)], 2)
+
+        def from_basis(c: Tensor) -> Tensor:
+            measured, others = c[..., : vectors * q], c[..., vectors * q :]
+            parts = [part.reshape(*c.shape[:2], vectors, -1) for part in (measured, others)]
+            return self._image(torch.cat(parts, 3) @ basis.to(c))
+
+        return Spectrum(self.phi.new_ones(channels, vectors * q), lambda y: y.flatten(2), to_basis, from_basis)
 
     def A(self, x: Tensor) -> Tensor:
         self.check_image(x)
@@ -210,6 +238,12 @@ def _invert(permutation: Tensor, count: int) -> Tensor:
     if bool((inverse < 0).any()):
         raise InputError("The permutation does not hold every pixel index once.", "Correct the array.")
     return inverse
+
+
+def _complete(rows: Tensor) -> Tensor:
+    """Orthonormal rows (q, n) with more of them, (n, n)."""
+    q = torch.linalg.qr(torch.cat([rows.T, torch.eye(rows.shape[1]).to(rows)], 1))[0].T
+    return torch.cat([rows, q[len(rows) :]])
 
 
 def _check_orthonormal(phi: Tensor, shape: tuple[int, int]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
-from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.base import LinearOperator, Spec, Spectrum
 from idmcli.operators.masks import PIXEL_MASKS, check_mask, make_mask
 from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest
 
@@ -47,6 +48,18 @@ class Inpainting(LinearOperator):
         _, height, width = self.image_shape
         zeros = y.new_zeros(*y.shape[:2], height * width)
         return zeros.index_copy(2, self.index, y).view(*y.shape[:2], height, width)
+
+    def spectrum(self) -> Spectrum:
+        """``V^T`` lists the kept pixels, then the lost ones; S = 1."""
+        channels, height, width = self.image_shape
+        order = torch.cat([self.index, (~self.mask).flatten().nonzero().flatten()])
+        back = order.argsort()
+        return Spectrum(
+            torch.ones(channels, len(self.index), device=order.device),
+            lambda y: y,
+            lambda x: x.flatten(2).index_select(2, order),
+            lambda c: c.index_select(2, back).view(-1, channels, height, width),
+        )
 
     def arrays(self) -> Mapping[str, Tensor]:
         return {"mask": self.mask} if self.description["type"] == "given" else {}

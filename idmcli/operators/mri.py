@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
+from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import LinearOperator, Spec
-from idmcli.operators.conjugate_gradient import Solution
 from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
 from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest, finite
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
+from idmcli.numerics.linear_map import linear_map
 from idmcli.operators.base import LinearOperator, Spec
 from idmcli.operators.joseph import back_project, project
-from idmcli.operators.linear_map import linear_map
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
 

@@ -1,1 +1,113 @@
-"""Solvers: functions from an operator and its measurements to images."""
+"""Solvers: from a problem y = A x + n to images. One file per method, whose name is the file's.
+
+Every other module of this folder defines ``SOLVER``. Its ``run`` reads like the method's equations, in one
+convention: images in [0, 1], noise levels in the same units, ``r = x + sigma n``.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from idmcli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from idmcli.operators import Operator, Problem
+
+Need = Literal["prior", "gradient", "network", "linear", "tight", "mixing", "spectrum"]
+Progress = Callable[[int, int], None]  # steps done, steps in all
+
+NEEDS: Mapping[Need, str] = {
+    "prior": "a prior",
+    "gradient": "a gradient through the prior",
+    "network": "a network trained end to end",
+    "linear": "a linear operator",
+    "tight": "an operator with A A^T = I",
+    "mixing": "an operator that mixes all pixels at random (cs with a global permutation)",
+    "spectrum": "an operator whose singular values are known",
+}
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A way to reconstruct.
+
+    Attributes:
+        name: what ``--method`` takes.
+        summary: one line for the user, with the source.
+        run: ``(problem, prior, options, generator, progress)`` to images (B, C, H, W), not clipped; the prior is None
+            for methods that need none, and the network for those that need one.
+        needs: what it cannot do without.
+        options: a dataclass; ``--set solver.NAME=VALUE`` reaches its fields.
+        samples: whether it draws from the posterior, so that runs with other generators differ.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Problem, Any, Any, Generator, Progress], Tensor]
+    needs: frozenset[Need] = frozenset({"linear"})
+    options: type = NoOptions
+    samples: bool = False
+
+    @property
+    def weights(self) -> Literal["prior", "network"] | None:
+        """The kind of weights it runs on."""
+        return "prior" if "prior" in self.needs else "network" if "network" in self.needs else None
+
+
+def names() -> list[str]:
+    """The names of all methods, without importing them."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find(name: str) -> Solver:
+    """The method of that name.
+
+    Raises:
+        ConfigError: there is none; the hint names the closest.
+    """
+    if name not in names():
+        close = get_close_matches(name, names(), n=1)
+        known = f"`idm methods` describes {', '.join(names())}"
+        raise ConfigError(f"--method {name!r} is unknown", f"did you mean {close[0]}?" if close else known)
+    solver: Solver = import_module(f"{__name__}.{name}").SOLVER
+    return solver
+
+
+def why_not(solver: Solver, operator: Operator) -> str:
+    """Why a method cannot reconstruct what an operator measured; empty if it can."""
+    has = _traits(operator)
+    missing = [NEEDS[need] for need in NEEDS if need in solver.needs and has.get(need) is False]
+    if not missing:
+        return ""
+    return f"method {solver.name} needs {' and '.join(missing)}, which this {operator.kind} operator is not"
+
+
+def suitable(operator: Operator) -> Sequence[str]:
+    """The names of the methods that can reconstruct what an operator measured."""
+    return [name for name in names() if not why_not(find(name), operator)]
+
+
+def _traits(operator: Operator) -> Mapping[Need, bool]:
+    from idmcli.operators import LinearOperator
+
+    if not isinstance(operator, LinearOperator):
+        return {"linear": False, "tight": False, "mixing": False, "spectrum": False}
+    padded = operator.padded()
+    return {
+        "linear": True,
+        "tight": padded.tight,
+        "mixing": padded.tight and padded.mixing,
+        "spectrum": padded.spectrum() is not None,
+    }

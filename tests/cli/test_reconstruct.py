@@ -15,7 +15,7 @@ import skimage.data
 import torch
 
 from idmcli.cli import main
-from idmcli.evaluation.metrics import psnr
+from idmcli.metrics import psnr
 from idmcli.io.images import read_image, write_image
 from idmcli.measuring import to_batch
 from idmcli.models.checkpoints import save_weights

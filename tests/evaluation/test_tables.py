@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from idmcli.evaluation.metrics import CONVENTIONS
+from idmcli.metrics import CONVENTIONS
 from idmcli.evaluation.tables import Score, summarise, to_csv, to_json, to_table
 
 SCORES = [

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.operators import MRI, CompressedSensing, LinearOperator, ParallelBeamCT
-from idmcli.solvers.problem import Problem
+from idmcli.operators.problem import Problem
 
 MASK = (torch.arange(20 * 24).reshape(20, 24) * 7 % 5 < 2).float()
 OPERATORS = [

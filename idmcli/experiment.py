@@ -1,0 +1,182 @@
+"""One experiment: a picture is measured, reconstructed and scored. Every command and every validation goes this way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from idmcli import tasks
+from idmcli.config import Config
+from idmcli.errors import InputError
+from idmcli.io.images import Image, luminance
+from idmcli.io.measurements import Measurements, Provenance
+from idmcli.library import Method
+from idmcli.metrics import psnr, ssim
+from idmcli.operators import Operator, Problem, add_noise
+from idmcli.seeds import item_seed
+from idmcli.tasks import Amount
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A measured image.
+
+    Attributes:
+        operator: what measured it.
+        y: measurements (1, \\*measurement_shape).
+        noise: standard deviation of their noise.
+        noise_seed: what it was drawn from; None without noise.
+        bits: 8 or 16, the depth of the picture that was measured.
+        truth: (1, C, H, W) in [0, 1], if it is known.
+    """
+
+    operator: Operator
+    y: Tensor
+    noise: float = 0.0
+    noise_seed: int | None = None
+    bits: int = 8
+    truth: Tensor | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of what a solver draws: it follows from what was measured, not from the name of a file."""
+        spec = json.dumps(self.operator.to_spec(), sort_keys=True)
+        return item_seed(self.noise_seed or 0, spec)
+
+    @property
+    def amount(self) -> Amount:
+        """How much was measured."""
+        return tasks.task_of(self.operator).amount(self.operator)
+
+
+class Reconstruction(NamedTuple):
+    """What a method made of a case.
+
+    Attributes:
+        x: (N, C, H, W) in [0, 1], one image for each sample.
+        seconds: wall-clock time.
+    """
+
+    x: Tensor
+    seconds: float
+
+
+class Quality(NamedTuple):
+    """How near an image is to the truth, by the conventions of :mod:`idmcli.metrics`."""
+
+    psnr: float
+    ssim: float
+
+
+def select_channels(image: Image, config: Config) -> Image:
+    """The picture as it is measured: itself, or its luminance with a note.
+
+    Luminance if ``task.channels`` is 1 or the task measures one channel.
+
+    Raises:
+        InputError: a grey picture where ``task.channels`` is 3.
+    """
+    wanted = config.task.channels
+    if tasks.find(config.task.kind).channels == (1,):
+        wanted = 1
+    if image.pixels.ndim == 2:
+        if wanted == 3:
+            raise InputError(f"{str(image.path)!r} is grey, and colour is asked for", "leave out --colour rgb")
+        return image
+    if wanted != 1:
+        return image
+    pixels = luminance(image.pixels).astype(np.float32)
+    return replace(image, pixels=pixels, notes=(*image.notes, "colours reduced to luminance"))
+
+
+def to_batch(image: Image) -> Tensor:
+    """The pixels as a batch of one, (1, C, H, W) with C = 1 or 3, float32 in [0, 1]."""
+    pixels = torch.from_numpy(image.pixels)
+    return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)).contiguous()[None]
+
+
+def simulate(image: Image, config: Config) -> Case:
+    """Measure a picture by [task] and [operator]: ``y = A x + n`` with the noise of ``operator.noise``.
+
+    Raises:
+        InputError: the operator cannot be built or does not fit the picture, or the picture is grey
+            where colour is asked for.
+    """
+    image = select_channels(image, config)
+    x, item, options = to_batch(image), image.path.name, config.operator
+    operator = tasks.find(config.task.kind).operator(options, (x.shape[1], x.shape[2], x.shape[3]), item)
+    y, noise_seed = operator.A(x), None
+    if options.noise:
+        noise_seed = item_seed(options.seed, f"{item}/noise")
+        y = add_noise(y, options.noise, noise_seed)
+    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x)
+
+
+def pack(case: Case, provenance: Provenance) -> Measurements:
+    """What a case measured, with all that a file has to hold."""
+    return Measurements(
+        y=case.y[0],
+        arrays=case.operator.arrays(),
+        spec=case.operator.to_spec(),
+        colour="grey" if case.operator.image_shape[0] == 1 else "rgb",
+        provenance=provenance,
+        bits=16 if case.bits == 16 else 8,
+        noise=case.noise,
+        noise_seed=case.noise_seed,
+    )
+
+
+def unpack(m: Measurements) -> Case:
+    """The case of a measurement file, whose truth is not known.
+
+    Raises:
+        InputError: the operator cannot be built here, or does not fit the measurements.
+    """
+    operator = tasks.build_operator(m.spec, m.arrays)
+    if tuple(m.y.shape) != tuple(operator.measurement_shape):
+        raise InputError(
+            f"the measurements have shape {tuple(m.y.shape)}, but their operator ({operator.kind}) gives "
+            f"{tuple(operator.measurement_shape)}",
+            "measure again, or correct the specification",
+        )
+    if m.colour == "rgb" and operator.image_shape[0] != 3:
+        raise InputError(f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels")
+    return Case(operator, m.y[None], m.noise, m.noise_seed, m.bits)
+
+
+def solve(
+    case: Case,
+    method: Method,
+    *,
+    samples: int = 1,
+    seed: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Reconstruction:
+    """Reconstruct a case; errors as :class:`~idmcli.library.Method`.
+
+    Args:
+        case: what was measured.
+        method: how to reconstruct it.
+        samples: how many to draw, with seeds that follow one another.
+        seed: of the first; :attr:`Case.seed` if None.
+        progress: called with steps done and steps in all, over all samples.
+    """
+    first, problem = case.seed if seed is None else seed, Problem(case.operator, case.y, case.noise)
+    start = time.perf_counter()
+    found = [
+        method(problem, seed=(first + n) % 2**32, progress=lambda done, of, n=n: progress(n * of + done, samples * of))
+        for n in range(samples)
+    ]
+    return Reconstruction(torch.cat(found).cpu(), time.perf_counter() - start)
+
+
+def score(x: Tensor, truth: Tensor) -> Quality:
+    """The quality of an image (1, C, H, W) in [0, 1]."""
+    return Quality(float(psnr(x, truth)), float(ssim(x, truth)))

@@ -1,0 +1,230 @@
+"""Methods ready to run: a solver, its options, and the weights it runs on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from idmcli import solvers, tasks
+from idmcli.config import SolverConfig, check_value
+from idmcli.errors import ConfigError, InputError, NumericalError
+from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, shipped_weights
+from idmcli.models.checkpoints import trained_for
+from idmcli.models.compiled import compile_blocks
+from idmcli.models.stable_diffusion import StableDiffusionUNet
+from idmcli.models.winograd import use_winograd
+from idmcli.operators import Operator, Problem
+from idmcli.priors import Prior, check_domain, load_prior
+from idmcli.priors.network import NetworkPrior
+from idmcli.solvers import Solver
+
+Precision = Literal["float32", "bf16"]
+Network = InvertibleDiffusion
+
+
+@dataclass(frozen=True)
+class Method:
+    """A solver with its options and weights, on a device.
+
+    Called with a problem whose images are in [0, 1] and a seed (for methods that sample), it returns
+    (B, C, H, W) in [0, 1]; of complex images the magnitude.
+
+    Raises (when called):
+        InputError: the method cannot handle the operator, or its prior the images.
+        NumericalError: the result is not finite.
+    """
+
+    solver: Solver
+    options: Any
+    weights: Prior | Network | None
+    device: torch.device
+    precision: Precision = "float32"
+
+    @property
+    def name(self) -> str:
+        return self.solver.name
+
+    def __call__(
+        self, problem: Problem, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Tensor:
+        operator = problem.operator
+        refusal = solvers.why_not(self.solver, operator)
+        if refusal:
+            others = ", ".join(solvers.suitable(operator))
+            raise InputError(refusal, f"these can: {others}")
+        if self.solver.weights == "prior":
+            check_domain(self.weights, operator.image_shape[0], complex_image=operator.complex_image)  # type: ignore[arg-type]
+        problem = Problem(operator.to(self.device), problem.y.to(self.device), problem.noise)
+        generator = Generator().manual_seed(seed)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            x = self.solver.run(problem, self.weights, self.options, generator, progress)
+        x = x.detach().abs() if x.is_complex() else x.detach()
+        if not bool(torch.isfinite(x).all()):
+            raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
+        return x.clamp(0, 1)
+
+
+class Library:
+    """The weights of one command: each file is read once and made ready for a device.
+
+    Args:
+        device: where to compute.
+        precision: of the networks; operators and solvers stay in float32.
+        tile: side in pixels of the windows that the full-size network's attention is limited to.
+        compile: pass the blocks of a network through torch.compile.
+
+    Raises:
+        ConfigError: torch.compile has no compiler to work with.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        *,
+        precision: Precision = "float32",
+        tile: int | None = None,
+        compile: bool = False,
+    ) -> None:
+        if compile and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+            raise ConfigError("--compile needs a C++ compiler", "install g++ or clang++, or leave out --compile")
+        self.device = device
+        self.precision: Precision = precision
+        self._tile = tile
+        self._compile = compile
+        self._loaded: dict[Path, Prior | Network] = {}
+
+    def load(self, path: Path) -> Prior | Network:
+        """The prior or the network of a weights file.
+
+        Raises:
+            ConfigError: the file is missing or damaged, or its network has no attention to tile.
+            NumericalError: a weight is not finite.
+        """
+        if path not in self._loaded:
+            self._loaded[path] = self._prepare(path)
+        return self._loaded[path]
+
+    def _prepare(self, path: Path) -> Prior | Network:
+        try:
+            found = load_prior(path) or load_weights(path)
+        except InputError as error:
+            raise ConfigError(error.message, error.hint) from error
+        model = found.network if isinstance(found, NetworkPrior) else found
+        unet = (model if isinstance(model, Denoiser) else model.denoiser).unet
+        if self._tile is not None:
+            if not isinstance(unet, StableDiffusionUNet):
+                raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
+            unet.attend_in_tiles(self._tile)
+        if self.device.type == "cpu" and self.precision == "float32":
+            use_winograd(unet)
+        if self._compile:
+            compile_blocks(unet)
+        model.to(self.device)
+        return found
+
+    def method(self, name: str | None, operator: Operator, weights: Path | None, settings: SolverConfig) -> Method:
+        """A method for what an operator measured.
+
+        Args:
+            name: of the method; None for the one that ``weights`` are made for, or else the best for the task.
+            operator: the operator, or one like it.
+            weights: a weights file instead of the shipped ones.
+            settings: options of the method.
+
+        Raises:
+            ConfigError: the method or an option of it is unknown, or the weights are missing, damaged, of the wrong
+                kind for it, or made for another task.
+            NumericalError: a weight is not finite.
+        """
+        model = None if weights is None else self.load(weights)
+        solver = solvers.find(name or settings.method or _default(model, operator))
+        options = read_options(solver, settings.options)
+        if solver.weights is None:
+            if model is not None:
+                raise ConfigError(
+                    f"--method {solver.name} takes no weights", "leave out --weights or choose another method"
+                )
+            return Method(solver, options, None, self.device, self.precision)
+        if model is None:
+            model = self.load(_shipped(solver, operator))
+        kind = kind_of(model)
+        if kind != solver.weights:
+            raise ConfigError(
+                f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(weights)!r} is {_A[kind]}",
+                "choose the method the weights were trained for",
+            )
+        if weights is not None and kind == "network":
+            check_trained_for(weights, operator)
+        return Method(solver, options, model, self.device, self.precision)
+
+
+_A = {"prior": "a prior", "network": "a network trained end to end"}
+
+
+def kind_of(weights: Prior | Network) -> Literal["prior", "network"]:
+    """What a weights file holds."""
+    return "network" if isinstance(weights, Network) else "prior"
+
+
+def check_trained_for(path: Path, operator: Operator) -> None:
+    """Raise ConfigError if a network was trained for another kind of measurement; what it does not say is not checked."""
+    trained = trained_for(path)
+    task = tasks.task_of(operator)
+    here = {"task": task.kind, **task.identity(operator)}
+    rows = [(key, trained[key], value) for key, value in here.items() if trained.get(key, value) != value]
+    if rows:
+        width = max(len(key) for key, _, _ in rows)
+        table = "\n".join(f"{key:<{width}}  weights: {there}, here: {value}" for key, there, value in rows)
+        raise ConfigError(
+            f"{str(path)!r} is made for other measurements:\n{table}",
+            f"train a network for these, or use --method {task.default_method(operator)}",
+        )
+
+
+def _default(model: Prior | Network | None, operator: Operator) -> str:
+    """The best method that takes these weights (README, "Which method")."""
+    best = tasks.task_of(operator).default_method(operator)
+    if model is None:
+        return best
+    if kind_of(model) == "network":
+        return "idm"
+    return best if solvers.find(best).weights == "prior" else "ddnm"
+
+
+def _shipped(solver: Solver, operator: Operator) -> Path:
+    """The weights that come with idm for a method and what it is to reconstruct."""
+    task = tasks.task_of(operator)
+    name = task.weights.get(solver.weights or "")
+    if name is None:
+        raise ConfigError(
+            f"no weights for --method {solver.name} on task {task.kind} come with idm",
+            f"train some with `idm train --preset {task.kind}` and name them with --weights, or use --method "
+            f"{task.default_method(operator)}",
+        )
+    return shipped_weights(name)
+
+
+def read_options(solver: Solver, values: Mapping[str, Any]) -> Any:
+    """The options of a method from the values of [solver].
+
+    Raises:
+        ConfigError: naming every value that the method has no option for, or that is out of range.
+    """
+    known = [field.name for field in fields(solver.options)]
+    problems, found = [], {}
+    for key, value in values.items():
+        if key not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            problems.append(f"method {solver.name} has no option solver.{key}; {has}")
+            continue
+        found[key], problem = check_value(solver.options, key, value)
+        problems += [f"solver.{problem}"] if problem else []
+    if problems:
+        raise ConfigError("\n".join(problems), "`idm methods` lists the options of each method")
+    return solver.options(**found)

@@ -1,0 +1,38 @@
+"""The divergence of a denoiser, by which message passing removes the denoiser's memory of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+MAX_DIVERGENCE = 0.9  # of a probe: a correction of 9
+
+
+@torch.no_grad()
+def divergence(
+    denoise: Callable[[Tensor, Tensor], Tensor], r: Tensor, sigma: Tensor, denoised: Tensor, *, seed: int = 0
+) -> Tensor:
+    """``tr(dd/dr) / N`` of each channel of each image, (B, C, 1, 1), from one Monte-Carlo probe.
+
+    A probe p of random signs gives ``p . (d(r + s p) - d(r)) / (s N)`` with s = sigma / 20 (Ramani, Blu &
+    Unser, 2008). It differs too much between images for a curve over sigma to serve: that costs 0.9 dB at 10 %.
+
+    Args:
+        denoise: d(r, sigma).
+        r: noisy images (B, C, H, W).
+        sigma: their noise levels, (B, 1 or C, 1, 1).
+        denoised: d(r, sigma).
+        seed: of the probe.
+    """
+    signs = torch.randint(0, 2, r.shape, generator=torch.Generator().manual_seed(seed))
+    probe = (2 * signs - 1).to(r)
+    step = sigma.clamp_min(1e-4) / 20
+    change = denoise(r + step * probe, sigma) - denoised
+    return (change * probe / step).mean((2, 3), keepdim=True).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
+
+
+def onsager(divergence: Tensor) -> Tensor:
+    """The weight ``c = div / (1 - div)`` of the correction ``x = d - c (r - d)``."""
+    return divergence / (1 - divergence)

@@ -1,0 +1,74 @@
+"""A measured image as solvers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from idmcli.operators.base import LinearOperator
+
+STEP_ITERATIONS = 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """y = A x + n: find x.
+
+    Attributes:
+        operator: A.
+        y: measurements (B, \\*measurement_shape) of images x in [0, 1].
+        noise: standard deviation of every measured number's noise, >= 0.
+        mean: a constant that was subtracted from x, see :meth:`centred`.
+        size: (H, W) of x before it was padded; that of the operator if None.
+    """
+
+    operator: LinearOperator
+    y: Tensor
+    noise: float = 0.0
+    mean: float = 0.0
+    size: tuple[int, int] | None = None
+
+    def centred(self, mean: float) -> Problem:
+        """The same problem for ``x - mean``, on the operator's padded domain, where ``A A^T = I`` if it ever is.
+
+        The constant carries most of an image's energy, and solvers turn what their start lacks into noise.
+        Padding pixels are zero before the subtraction. :meth:`image` leads back.
+        """
+        constant = torch.full((1, *self.operator.image_shape), mean, dtype=self.y.real.dtype, device=self.y.device)
+        if self.operator.complex_image:
+            constant = constant.to(self.y.dtype)
+        y = self.y - self.operator.A(constant)
+        return Problem(self.operator.padded(), y, self.noise, mean, self.operator.image_shape[1:])
+
+    def image(self, x: Tensor) -> Tensor:
+        """An estimate of x as the image that was measured, (B, C, H, W): cropped and with the constant; not clipped."""
+        height, width = self.size or self.operator.image_shape[1:]
+        return x[..., :height, :width] + self.mean
+
+    @cached_property
+    def pinv(self) -> Tensor:
+        """``A+ y``, (B, C, H, W)."""
+        return self.operator.pinv(self.y)
+
+    def project(self, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        """``u - gain A+ (A u - y)``: Eq. 2 with a step length."""
+        return u - gain * self._pinv_of(self.operator.A(u) - self.y)
+
+    def range_projection(self, u: Tensor) -> Tensor:
+        """``A+ A u``."""
+        return self._pinv_of(self.operator.A(u))
+
+    def _pinv_of(self, residual: Tensor) -> Tensor:
+        """A+, exactly if in closed form; steps of an iteration need no more than a few conjugate gradients."""
+        return self.operator.solve(residual, max_iterations=STEP_ITERATIONS).x
+
+    def residual_power(self, u: Tensor) -> Tensor:
+        """Mean squared residual ``|y - A u|^2 / M`` of each channel of each image, (B, C, 1, 1).
+
+        For operators that measure the channels separately, y being (B, C, ...).
+        """
+        residual = self.y - self.operator.A(u)
+        return residual.abs().square().flatten(2).mean(2)[..., None, None]

@@ -1,0 +1,25 @@
+"""Invertible diffusion models (Chen et al., TPAMI 2025)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from idmcli.models import InvertibleDiffusion as Network
+from idmcli.operators import Problem
+from idmcli.solvers import NoOptions, Progress, Solver
+
+
+@torch.no_grad()
+def idm(problem: Problem, network: Network, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
+    """The network's own T steps."""
+    x: Tensor = network(problem.y, problem.operator)
+    return x
+
+
+SOLVER = Solver(
+    "idm",
+    "invertible diffusion model, trained end to end (Chen et al., 2025)",
+    idm,
+    needs=frozenset({"network", "linear"}),
+)

@@ -1,0 +1,16 @@
+"""The pseudo-inverse."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+
+from idmcli.operators import Problem
+from idmcli.solvers import NoOptions, Progress, Solver
+
+
+def pinv(problem: Problem, prior: None, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
+    """``A+ y``, the least-squares image of minimum norm."""
+    return problem.pinv
+
+
+SOLVER = Solver("pinv", "the pseudo-inverse A+ y", pinv)

@@ -1,0 +1,103 @@
+"""What a task is: something to measure, with its options."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from idmcli.ranges import Noise, Seed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from idmcli.operators import Operator
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class OperatorOptions:
+    """[operator], what every task has; each task adds its own."""
+
+    seed: Seed = 0  # of everything random in the measurement
+    noise: Noise = 0.0  # standard deviation added to y, for images in 0 .. 1
+
+
+Options = TypeVar("Options", bound=OperatorOptions)
+
+
+class Amount(NamedTuple):
+    """How much was measured.
+
+    Attributes:
+        ratio: the fraction that the task counts by (pixels, k-space points, ...).
+        text: the same for people, "20.2 % of k-space" for example.
+    """
+
+    ratio: float
+    text: str
+
+
+class Task(ABC, Generic[Options]):
+    """A kind of measurement. Its module imports PyTorch inside functions only, so that options load without it.
+
+    Attributes:
+        kind: the name, as in ``task.kind``.
+        summary: one line for the user.
+        options: the dataclass behind [operator].
+        channels: how many channels it can measure.
+        weights: the shipped weights, by what needs them ("prior", "network").
+    """
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    options: type[Options]
+    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-tiny"}
+
+    @abstractmethod
+    def operator_type(self) -> type[Operator]:
+        """The class of its operators, by which specifications are read."""
+
+    @abstractmethod
+    def operator(self, options: Options, image_shape: Shape, item: str) -> Operator:
+        """The operator for an image.
+
+        Args:
+            options: of [operator].
+            image_shape: (C, H, W).
+            item: name of the image, from which, with the seed, comes what differs between images.
+
+        Raises:
+            InputError: it cannot be built, or does not fit the image.
+        """
+
+    @abstractmethod
+    def amount(self, operator: Any) -> Amount:
+        """How much an operator of this task measures."""
+
+    def default_method(self, operator: Any) -> str:
+        """The best method that runs out of the box, by measurement (README, "Which method")."""
+        return "tv"
+
+    def ratio(self, options: Options) -> float | None:
+        """The ratio that the options ask for; None where something else decides (views, a file, boxes, lines)."""
+        return None
+
+    def conflicts(self, options: Options) -> Sequence[tuple[tuple[str, ...], str]]:
+        """Keys of [operator] that are valid alone but not together: (keys, what is expected of them)."""
+        return ()
+
+    def vary(self, options: Options, rng: np.random.Generator) -> Options:
+        """The options of one training batch: what training varies is drawn, all else as given."""
+        return options
+
+    def validation(self, options: Options) -> Sequence[Options]:
+        """The options at which training is validated."""
+        return (options,)
+
+    def identity(self, operator: Any) -> Mapping[str, Any]:
+        """What, beside the task, a network trained end to end is bound to; JSON-able."""
+        return {}
