@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from idmcli.io.images import Image, luminance
 from idmcli.io.measurements import Measurements, Provenance
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import Operator, Problem, add_noise
+from idmcli.operators import LinearOperator, Operator, Problem, add_noise
 from idmcli.seeds import item_seed
 from idmcli.tasks import Amount
 
@@ -168,12 +168,14 @@ def solve(
         seed: of the first; :attr:`Case.seed` if None.
         progress: called with steps done and steps in all, over all samples.
     """
-    first, problem = case.seed if seed is None else seed, Problem(case.operator, case.y, case.noise)
+    first = case.seed if seed is None else seed
+    problem = Problem(cast(LinearOperator, case.operator), case.y, case.noise)  # a method refuses what it cannot do
+
+    def draw(n: int) -> Tensor:
+        return method(problem, seed=(first + n) % 2**32, progress=lambda k, of: progress(n * of + k, samples * of))
+
     start = time.perf_counter()
-    found = [
-        method(problem, seed=(first + n) % 2**32, progress=lambda done, of, n=n: progress(n * of + done, samples * of))
-        for n in range(samples)
-    ]
+    found = [draw(n) for n in range(samples)]
     return Reconstruction(torch.cat(found).cpu(), time.perf_counter() - start)
 
 

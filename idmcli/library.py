@@ -115,8 +115,8 @@ class Library:
             found = load_prior(path) or load_weights(path)
         except InputError as error:
             raise ConfigError(error.message, error.hint) from error
-        model = found.network if isinstance(found, NetworkPrior) else found
-        unet = (model if isinstance(model, Denoiser) else model.denoiser).unet
+        denoiser = found.network if isinstance(found, NetworkPrior) else found.denoiser
+        unet = denoiser.unet
         if self._tile is not None:
             if not isinstance(unet, StableDiffusionUNet):
                 raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
@@ -125,7 +125,7 @@ class Library:
             use_winograd(unet)
         if self._compile:
             compile_blocks(unet)
-        model.to(self.device)
+        (found.network if isinstance(found, NetworkPrior) else found).to(self.device)
         return found
 
     def method(self, name: str | None, operator: Operator, weights: Path | None, settings: SolverConfig) -> Method:

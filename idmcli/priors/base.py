@@ -17,18 +17,18 @@ class Domain:
     Attributes:
         channels: 1 (any number of channels is then denoised one by one) or 3 (colours together).
         mean: their mean value; solvers start from it.
-        value_range: the values of black and white.
-        complex: whether two channels are the real and the imaginary part of one complex image.
+        complex: whether the prior takes complex images, its channels being the real and the imaginary part.
     """
 
     channels: int = 1
     mean: float = 0.0
-    value_range: tuple[float, float] = (0.0, 1.0)
     complex: bool = False
 
 
 class Prior(Protocol):
     """An estimate of x from ``r = x + sigma n`` with white Gaussian n of unit variance.
+
+    Whatever values a network was trained on, a prior takes images in [0, 1] and noise levels in the same units.
 
     Attributes:
         name: of the weights, for messages.
@@ -36,16 +36,19 @@ class Prior(Protocol):
         noise_levels: the least and the largest sigma it was trained for.
     """
 
-    name: str
-    domain: Domain
-    noise_levels: tuple[float, float]
+    @property
+    def name(self) -> str: ...
+    @property
+    def domain(self) -> Domain: ...
+    @property
+    def noise_levels(self) -> tuple[float, float]: ...
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         """The denoised images, (B, C, H, W) like r; differentiable in r.
 
         Args:
-            r: noisy images in the units of :attr:`Domain.value_range`, of any size.
-            sigma: noise level of each image or channel, (B, 1 or C, 1, 1), in the same units.
+            r: noisy images of any size.
+            sigma: noise level of each image or channel, (B, 1 or C, 1, 1).
         """
         ...
 
