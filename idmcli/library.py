@@ -14,14 +14,13 @@ from torch import Generator, Tensor
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, shipped_weights
+from idmcli.models import InvertibleDiffusion, load_weights, shipped_weights
 from idmcli.models.checkpoints import trained_for
 from idmcli.models.compiled import compile_blocks
 from idmcli.models.stable_diffusion import StableDiffusionUNet
 from idmcli.models.winograd import use_winograd
 from idmcli.operators import Operator, Problem
 from idmcli.priors import Prior, check_domain, load_prior
-from idmcli.priors.network import NetworkPrior
 from idmcli.solvers import Solver
 
 Precision = Literal["float32", "bf16"]
@@ -112,20 +111,21 @@ class Library:
 
     def _prepare(self, path: Path) -> Prior | Network:
         try:
-            found = load_prior(path) or load_weights(path)
+            found = load_prior(path) or load_network(path)
         except InputError as error:
             raise ConfigError(error.message, error.hint) from error
-        denoiser = found.network if isinstance(found, NetworkPrior) else found.denoiser
-        unet = denoiser.unet
+        network = found if isinstance(found, Network) else found.network
         if self._tile is not None:
-            if not isinstance(unet, StableDiffusionUNet):
+            attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
+            if not attending:
                 raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
-            unet.attend_in_tiles(self._tile)
+            for unet in attending:
+                unet.attend_in_tiles(self._tile)
         if self.device.type == "cpu" and self.precision == "float32":
-            use_winograd(unet)
+            use_winograd(network)
         if self._compile:
-            compile_blocks(unet)
-        (found.network if isinstance(found, NetworkPrior) else found).to(self.device)
+            compile_blocks(network)
+        network.to(self.device)
         return found
 
     def method(self, name: str | None, operator: Operator, weights: Path | None, settings: SolverConfig) -> Method:
@@ -164,6 +164,13 @@ class Library:
         return Method(solver, options, model, self.device, self.precision)
 
 
+def load_network(path: Path) -> Network:
+    """The network of a weights file that holds no prior."""
+    model = load_weights(path)
+    assert isinstance(model, Network)
+    return model
+
+
 _A = {"prior": "a prior", "network": "a network trained end to end"}
 
 
@@ -173,7 +180,7 @@ def kind_of(weights: Prior | Network) -> Literal["prior", "network"]:
 
 
 def check_trained_for(path: Path, operator: Operator) -> None:
-    """Raise ConfigError if a network was trained for another kind of measurement; what it does not say is not checked."""
+    """Raise ConfigError if a network was trained for another kind of measurement, as far as its file says."""
     trained = trained_for(path)
     task = tasks.task_of(operator)
     here = {"task": task.kind, **task.identity(operator)}

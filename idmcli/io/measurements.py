@@ -18,7 +18,7 @@ from torch import Tensor
 from idmcli import __version__
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
-from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.base import Spec
 from idmcli.output import escape
 
 SCHEMA = 1
@@ -151,26 +151,6 @@ def is_measurement_file(path: str | Path) -> bool:
             return _KEY in (file.metadata() or {})
     except Exception:  # the many ways of not being a safetensors file
         return False
-
-
-def operator_of(m: Measurements) -> LinearOperator:
-    """The operator that measured, rebuilt from the file alone.
-
-    Raises:
-        InputError: the specification cannot be built here, or does not fit y.
-    """
-    from idmcli.operators import build
-
-    operator = build(m.spec, m.arrays)
-    if tuple(m.y.shape) != tuple(operator.measurement_shape):
-        raise InputError(
-            f"the measurements have shape {tuple(m.y.shape)}, but their operator ({operator.kind}) gives "
-            f"{tuple(operator.measurement_shape)}",
-            "measure again, or correct the specification",
-        )
-    if m.colour == "rgb" and operator.image_shape[0] != 3:
-        raise InputError(f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels")
-    return operator
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
