@@ -14,9 +14,9 @@ import argparse
 import torch
 from torch import Tensor
 
-from idmcli.evaluation.metrics import psnr
 from idmcli.io.images import find_images, luminance, read_image
 from idmcli.measuring import item_seed
+from idmcli.metrics import psnr
 from idmcli.models.checkpoints import load_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig

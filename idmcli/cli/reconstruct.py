@@ -110,12 +110,12 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.evaluation.metrics import psnr, ssim
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_images, read_image, write_image
     from idmcli.io.measurements import SUFFIX, is_measurement_file, load_measurements, operator_of
     from idmcli.io.panels import panel
     from idmcli.measuring import item_seed, require_ratio, select_channels, simulate, to_batch
+    from idmcli.metrics import psnr, ssim
     from idmcli.reconstruction import Library, load_reconstructor
 
     if ratio is not None:

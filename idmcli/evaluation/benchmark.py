@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from idmcli.config import Config
-from idmcli.evaluation.metrics import psnr, ssim
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
 from idmcli.io.images import Image
 from idmcli.measuring import ratio_of, select_channels, simulate, to_batch
+from idmcli.metrics import psnr, ssim
 from idmcli.operators import LinearOperator
 from idmcli.reconstruction import METHODS, Library, load_reconstructor
 

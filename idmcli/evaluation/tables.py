@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from idmcli.evaluation.metrics import CONVENTIONS
 from idmcli.evaluation.published import Colour, Figure, published, source
+from idmcli.metrics import CONVENTIONS
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from idmcli.evaluation.metrics import psnr
 from idmcli.measuring import build_operator, item_seed
+from idmcli.metrics import psnr
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.operators import LinearOperator, add_noise
 from idmcli.reversible.plan import Plan

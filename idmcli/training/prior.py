@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from idmcli.evaluation.metrics import psnr
+from idmcli.metrics import psnr
 from idmcli.models.denoiser import Denoiser
 from idmcli.training.data import CropPool
 

@@ -16,9 +16,9 @@ import torch
 from idmcli.cli import main
 from idmcli.config import load_config
 from idmcli.evaluation.benchmark import Benchmark
-from idmcli.evaluation.metrics import psnr, ssim
 from idmcli.io.images import luminance, read_image, write_image
 from idmcli.measuring import build_operator, item_seed
+from idmcli.metrics import psnr, ssim
 from idmcli.operators import add_noise
 from idmcli.reconstruction import Library, load_reconstructor
 

@@ -15,9 +15,9 @@ import skimage.data
 import torch
 
 from idmcli.cli import main
-from idmcli.evaluation.metrics import psnr
 from idmcli.io.images import read_image, write_image
 from idmcli.measuring import to_batch
+from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig

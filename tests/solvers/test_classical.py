@@ -8,7 +8,7 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from idmcli.evaluation.metrics import psnr
+from idmcli.metrics import psnr
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, add_noise
 from idmcli.solvers import classical
 

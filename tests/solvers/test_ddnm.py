@@ -9,7 +9,7 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from idmcli.evaluation.metrics import psnr
+from idmcli.metrics import psnr
 from idmcli.models.checkpoints import load_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.evaluation.metrics import psnr
+from idmcli.metrics import psnr
 from idmcli.models.checkpoints import load_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from idmcli.evaluation.metrics import psnr, ssim
+from idmcli.metrics import psnr, ssim
 
 
 @settings(max_examples=40, deadline=None)
