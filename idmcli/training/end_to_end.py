@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from idmcli.metrics import psnr
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.operators import LinearOperator, add_noise
 from idmcli.reversible.plan import Plan
-from idmcli.training.data import CropPool
+from idmcli.training.data import CropPool, generator
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -38,23 +38,24 @@ class EndToEndStage:
     device: torch.device
     plan: Plan | None = None
 
-    def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
-        """Loss of one batch, and its PSNR in dB."""
-        training, options = self.config.training, self.config.operator
-        rng = np.random.default_rng([training.seed, iteration])
-        x = self.crops.draw(training.batch, rng).to(self.device)
-        ratio = rng.uniform(options.ratio_min, options.ratio_max)
+    def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        """Loss of the crops with these numbers under the operator of an iteration, and their PSNR in dB."""
+        seed, options = self.config.training.seed, self.config.operator
+        x = self.crops.crops(seed, numbers).to(self.device)
+        ratio = generator(seed, "operator", iteration).uniform(options.ratio_min, options.ratio_max)
         operator = self._operator(x, ratio, f"iteration {iteration}")
-        return reconstruction_loss(model, x, operator, self.config, f"iteration {iteration}", self.plan)
+        items = [f"crop {number}" for number in numbers]
+        return reconstruction_loss(model, x, operator, self.config, items, self.plan)
 
     @torch.no_grad()
     def validate(self, model: InvertibleDiffusion) -> dict[str, float]:
         """PSNR in dB of the held-out crops, at the configured ratio or at 10, 30 and 50 %."""
         x = self.validation.centre().to(self.device)
+        items = [f"validation {number}" for number in range(len(x))]
         scores = {}
         for ratio in VALIDATION_RATIOS if self._draws_ratios() else (0.0,):
             operator = self._operator(x, ratio, "validation")
-            estimate = model.reconstruct(_measure(x, operator, self.config, "validation"), operator)
+            estimate = model.reconstruct(_measure(x, operator, self.config, items), operator)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
         return scores
 
@@ -70,17 +71,26 @@ class EndToEndStage:
 
 
 def reconstruction_loss(
-    model: InvertibleDiffusion, x: Tensor, operator: LinearOperator, config: Config, item: str, plan: Plan | None
+    model: InvertibleDiffusion,
+    x: Tensor,
+    operator: LinearOperator,
+    config: Config,
+    items: Sequence[str],
+    plan: Plan | None,
 ) -> tuple[Tensor, float]:
     """The loss of [training] on images x, (B, C, H, W), measured by ``operator``, and their PSNR in dB.
 
-    ``item`` names the batch; its noise depends on it.
+    ``items`` names the images; their noise depends on it.
     """
-    estimate = model(_measure(x, operator, config, item), operator, plan)
+    estimate = model(_measure(x, operator, config, items), operator, plan)
     error = estimate - x
     loss = error.abs().mean() if config.training.loss == "l1" else error.square().mean()
     return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
 
 
-def _measure(x: Tensor, operator: LinearOperator, config: Config, item: str) -> Tensor:
-    return add_noise(operator.A(x), config.operator.noise, item_seed(config.training.seed, item))
+def _measure(x: Tensor, operator: LinearOperator, config: Config, items: Sequence[str]) -> Tensor:
+    y, sigma = operator.A(x), config.operator.noise
+    if sigma == 0:
+        return y
+    seeds = [item_seed(config.training.seed, item) for item in items]
+    return torch.cat([add_noise(part, sigma, seed) for part, seed in zip(torch.split(y, 1), seeds, strict=True)])
