@@ -9,11 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from idmcli.config import Config, OperatorConfig, TaskConfig, load_config
-from idmcli.errors import ConfigError, InputError
-from idmcli.io.images import Image, luminance, write_image
-from idmcli.io.measurements import Provenance, load_measurements, operator_of, save_measurements
 from idmcli.measuring import (
     build_operator,
     coil_maps,
@@ -26,6 +21,11 @@ from idmcli.measuring import (
     simulate,
     to_batch,
 )
+
+from idmcli.config import Config, OperatorConfig, TaskConfig, load_config
+from idmcli.errors import ConfigError, InputError
+from idmcli.io.images import Image, luminance, write_image
+from idmcli.io.measurements import Provenance, load_measurements, operator_of, save_measurements
 from idmcli.operators import MRI, CompressedSensing, Inpainting, ParallelBeamCT
 
 PROVENANCE = Provenance("idm sense a.png", "a.png", "0" * 64)

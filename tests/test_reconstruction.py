@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from idmcli.reconstruction import CLASSICAL, METHODS, Library, Reconstructor, default_method, load_reconstructor
 from torch import Tensor
 
 from idmcli.errors import ConfigError, InputError, NumericalError
@@ -15,7 +16,6 @@ from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
-from idmcli.reconstruction import CLASSICAL, METHODS, Library, Reconstructor, default_method, load_reconstructor
 
 CPU = torch.device("cpu")
 MASK = (torch.arange(256).reshape(16, 16) * 7 % 5 < 3).float()

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from idmcli.measuring import build_operator, item_seed
+from idmcli.reconstruction import Library, load_reconstructor
 
 from idmcli.cli import main
 from idmcli.config import load_config
 from idmcli.evaluation.benchmark import Benchmark
-from idmcli.metrics import psnr, ssim
 from idmcli.io.images import luminance, read_image, write_image
-from idmcli.measuring import build_operator, item_seed
+from idmcli.metrics import psnr, ssim
 from idmcli.operators import add_noise
-from idmcli.reconstruction import Library, load_reconstructor
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]

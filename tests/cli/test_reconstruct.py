@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from idmcli.measuring import to_batch
+from idmcli.reconstruction import METHODS
 
 from idmcli.cli import main
-from idmcli.metrics import psnr
 from idmcli.io.images import read_image, write_image
-from idmcli.measuring import to_batch
+from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
-from idmcli.reconstruction import METHODS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]

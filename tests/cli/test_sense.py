@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from idmcli.measuring import to_batch
 
 from idmcli.cli import main
 from idmcli.io.images import read_image, write_image
 from idmcli.io.measurements import load_measurements, operator_of
-from idmcli.measuring import to_batch
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import skimage.data
 import torch
+from idmcli.solvers.classical import tikhonov
 from torch import Tensor
 
 from idmcli.errors import InputError
@@ -14,7 +15,6 @@ from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, add_noise
-from idmcli.solvers.classical import tikhonov
 from idmcli.solvers.vamp import vamp
 
 
