@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from idmcli.cli import main
-from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig, load_config
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
 from idmcli.errors import ResourceError
 from idmcli.io.images import write_image
 from idmcli.memory import budget
@@ -18,11 +18,12 @@ from idmcli.memory.budget import free_memory, memory_plan
 from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import named_plan
 from idmcli.reversible.planner import candidates
+from idmcli.tasks.cs import CompressedSensingOptions
 
 CPU = torch.device("cpu")
 CONFIG = Config(
     task=TaskConfig(channels=1),
-    operator=OperatorConfig(ratio=0.25, block=16),
+    operator=CompressedSensingOptions(ratio=0.25, block=16),
     model=ModelConfig(steps=4, channels=(8, 16), blocks=(1, 1)),
     training=TrainingConfig(stage="end-to-end", batch=2, patch=32, memory="auto"),
 )

@@ -12,19 +12,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig
+from idmcli import tasks
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
 from idmcli.errors import ConfigError
 from idmcli.memory.ghosts import GhostMode
 from idmcli.memory.step import ComputedStep, any_loss, operator_of
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
 from idmcli.reversible.plan import NAMED, named_plan
+from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training.step import Step
 
 Allocated = Callable[[Callable[[], object]], tuple[int, int]]
 SMALL = Config(
     task=TaskConfig(channels=1),
-    operator=OperatorConfig(ratio=0.25, block=16),
+    operator=CompressedSensingOptions(ratio=0.25, block=16),
     model=ModelConfig(steps=2, channels=(8, 16), blocks=(1, 1)),
     training=TrainingConfig(stage="end-to-end", batch=2, patch=32, optimizer="adam"),
 )
@@ -101,7 +103,7 @@ def test_every_task(kind: Any) -> None:
     config = replace(
         SMALL,
         task=TaskConfig(kind, 1),
-        operator=replace(SMALL.operator, views=1),
+        operator=tasks.find(kind).options(**({"views": 1} if kind == "ct" else {})),
         training=replace(SMALL.training, patch=8),
     )
     computed = ComputedStep(config)
@@ -159,7 +161,7 @@ def test_the_full_size_network() -> None:
     """About 7 s: T = 3 at the size of the paper; DESIGN's aim is for any T, and both levels do not grow with it."""
     config = replace(
         SMALL,
-        operator=OperatorConfig(ratio=0.5),
+        operator=CompressedSensingOptions(ratio=0.5),
         model=ModelConfig(size="full", steps=3),
         training=replace(SMALL.training, batch=4, patch=128),
     )

@@ -8,17 +8,18 @@ from itertools import pairwise
 import pytest
 import torch
 
-from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
 from idmcli.errors import ResourceError
 from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import NAMED, Plan, named_plan
 from idmcli.reversible.planner import candidates, choose_plan, describe, extra_passes
+from idmcli.tasks.cs import CompressedSensingOptions
 
 PLAIN, UNET, BOTH = (NAMED[name] for name in ("plain", "unet", "both"))
 CPU = torch.device("cpu")
 CONFIG = Config(
     task=TaskConfig(channels=1),
-    operator=OperatorConfig(ratio=0.25, block=16),
+    operator=CompressedSensingOptions(ratio=0.25, block=16),
     model=ModelConfig(steps=4, channels=(8, 16), blocks=(1, 1)),
     training=TrainingConfig(stage="end-to-end", batch=2, patch=32, memory="auto"),
 )

@@ -12,6 +12,7 @@ import torch
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
 from idmcli.errors import InputError
 from idmcli.io.images import write_image
+from idmcli.tasks.inpainting import InpaintingOptions
 from idmcli.training.build import build_stage, fingerprint, load_images
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.prior import PriorStage
@@ -96,5 +97,5 @@ def test_validation_crops_are_multiples_of_the_patch_and_never_empty() -> None:
 
 
 def test_masks_made_for_one_size_are_validated_at_that_size() -> None:
-    boxes = replace(END, task=TaskConfig(kind="inpainting"), operator=replace(END.operator, mask="boxes"))
+    boxes = replace(END, task=TaskConfig(kind="inpainting"), operator=InpaintingOptions(mask="boxes"))
     assert sides(boxes, 200, 300) == 16

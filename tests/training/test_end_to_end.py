@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig, load_config
+from idmcli import tasks
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
 from idmcli.memory.budget import memory_plan
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
@@ -19,6 +20,7 @@ from idmcli.operators import LinearOperator
 from idmcli.reversible import engine
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.plan import Plan
+from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training.build import build_stage
 from idmcli.training.data import CropPool
 from idmcli.training.end_to_end import EndToEndStage
@@ -30,7 +32,7 @@ from idmcli.training.world import World
 CPU = torch.device("cpu")
 CONFIG = Config(
     model=ModelConfig(steps=1, channels=(8,), blocks=(1,)),
-    operator=OperatorConfig(block=8),
+    operator=CompressedSensingOptions(block=8),
     training=TrainingConfig(stage="end-to-end", batch=2, patch=16),
 )
 
@@ -133,8 +135,9 @@ def test_validation_scores() -> None:
         ("ct", {"views": 5}),
     ],
 )
-def test_one_step_of_every_task(kind: Literal["cs", "inpainting", "mri", "ct"], options: dict[str, Any]) -> None:
-    config = replace(configured(**options), task=TaskConfig(kind=kind))
+def test_one_step_of_every_task(kind: str, options: dict[str, Any]) -> None:
+    defaults: dict[str, Any] = {"block": 8} if kind == "cs" else {}
+    config = replace(CONFIG, task=TaskConfig(kind=kind), operator=tasks.find(kind).options(**(defaults | options)))
     model = build_model(config)
     assert isinstance(model, InvertibleDiffusion)
     loss, score = stage(config).loss(model, 0, [0, 1])
