@@ -17,7 +17,7 @@ import typer
 
 from idmcli.cli.options import command_name, read_output_flags
 from idmcli.errors import IdmError, InputError, ResourceError
-from idmcli.output import Output, silence_stdout
+from idmcli.output import Output, silence
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 STOPS = (signal.SIGTERM, signal.SIGHUP)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        silence_stdout()
+        silence(sys.stdout)
     return 0 if error is None else error.exit_code
 
 

@@ -89,8 +89,13 @@ class RunFolder:
             "average": average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
-        with atomic_path(self.checkpoint) as path:
-            torch.save(state, path)
+        with atomic_path(self.checkpoint) as path, path.open("wb") as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # what the system said, a full disk for example
+                    raise error.__context__ from None
+                raise
 
     def restore(self, model: nn.Module, average: nn.Module, optimisers: Sequence[Optimizer]) -> int:
         """Load the training state into its owners; returns the number of iterations done.
