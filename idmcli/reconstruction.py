@@ -14,10 +14,10 @@ from torch import Tensor
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_weights
 from idmcli.models.compiled import compile_blocks
+from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.stable_diffusion import StableDiffusionUNet
-from idmcli.models.winograd import use_winograd
 from idmcli.operators.base import LinearOperator
 from idmcli.solvers import classical
 from idmcli.solvers.ddnm import ddnm
@@ -107,7 +107,7 @@ class Library:
     """The networks of one command: each weights file is read once and made ready for a device.
 
     Args:
-        device: where to compute. On a CPU, wide convolutions become Winograd's.
+        device: where to compute.
         precision: of the networks; operators and solvers stay in float32.
         tile: side in pixels of the windows that the full-size network's attention is limited to.
         compile: pass the blocks of a network through torch.compile.
@@ -153,8 +153,9 @@ class Library:
             if not isinstance(unet, StableDiffusionUNet):
                 raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
             unet.attend_in_tiles(self._tile)
-        if self.device.type == "cpu" and self.precision == "float32":
-            use_winograd(unet)
+        exact_on_cpu = self.device.type == "cpu" and self.precision == "float32"
+        if isinstance(unet, StableDiffusionUNet) and exact_on_cpu and onednn_pays():
+            use_onednn(unet)
         if self._compile:
             compile_blocks(unet)
         return model.to(self.device)
