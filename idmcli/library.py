@@ -17,8 +17,8 @@ from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models import InvertibleDiffusion, load_weights, shipped_weights
 from idmcli.models.checkpoints import trained_for
 from idmcli.models.compiled import compile_blocks
+from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.stable_diffusion import StableDiffusionUNet
-from idmcli.models.winograd import use_winograd
 from idmcli.operators import Operator, Problem
 from idmcli.priors import Prior, check_domain, load_prior
 from idmcli.solvers import Solver
@@ -115,14 +115,14 @@ class Library:
         except InputError as error:
             raise ConfigError(error.message, error.hint) from error
         network = found if isinstance(found, Network) else found.network
-        if self._tile is not None:
-            attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
-            if not attending:
-                raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
-            for unet in attending:
+        attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
+        if self._tile is not None and not attending:
+            raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
+        for unet in attending:
+            if self._tile is not None:
                 unet.attend_in_tiles(self._tile)
-        if self.device.type == "cpu" and self.precision == "float32":
-            use_winograd(network)
+            if self.device.type == "cpu" and self.precision == "float32" and onednn_pays():
+                use_onednn(unet)
         if self._compile:
             compile_blocks(network)
         network.to(self.device)
