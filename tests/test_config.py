@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import FrozenInstanceError, asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -244,7 +244,7 @@ def test_any_configuration_survives_toml(ratio: float, channels: list[int], name
         "d": ("operator.mask_file", name),
     }
     config = load_config(flags=flags).config
-    parsed = tomllib.loads(to_toml(config))
+    parsed = tomli.loads(to_toml(config))
     again = {
         f"{section}.{key}": (f"{section}.{key}", value) for section in parsed for key, value in parsed[section].items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import tomli
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from idmcli.config.presets import read_preset
@@ -115,8 +115,8 @@ def _read(file: Path) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}", 'values look like key = 1 or key = "text"') from error
     except (ValueError, RecursionError) as error:  # absurdly long integers, absurdly deep lists
         raise ConfigError(f"{source} holds a value that cannot be read", "check its numbers and lists") from error
@@ -154,7 +154,7 @@ def _from_overrides(overrides: Sequence[str], problems: list[str]) -> Iterator[S
 def _toml_value(text: str) -> Any:
     """``text`` as a TOML value, or as it stands where it is none."""
     try:
-        table = tomllib.loads(f"value = {text}")
+        table = tomli.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
     return table["value"] if list(table) == ["value"] else text

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+
+import tomli
 
 from idmcli.errors import ConfigError
 
@@ -25,7 +26,7 @@ class Preset:
     @property
     def task(self) -> str:
         """The task it sets: cs, inpainting, mri or ct."""
-        return str(tomllib.loads(self.text)["task"]["kind"])
+        return str(tomli.loads(self.text)["task"]["kind"])
 
 
 def preset_folder() -> Path:
