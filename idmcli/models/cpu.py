@@ -60,7 +60,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             here = sample, head
             queries, keys, values = q[here] * d**-0.5, k[here].contiguous(), v[here].T.contiguous()
             rows = max(1, SCORES // n)
-            for some, result in zip(queries.split(rows), out[here].split(rows), strict=True):
+            for some, result in zip(torch.split(queries, rows), torch.split(out[here], rows), strict=True):
                 scores = product(some, keys)
                 result.copy_(product(torch.softmax(scores, -1, out=scores), values))
     return out
@@ -85,7 +85,7 @@ def use_onednn(unet: StableDiffusionUNet) -> None:
 @torch.no_grad()
 def onednn_pays(size: int = 320, rows: int = 1024, rounds: int = 10) -> bool:
     """Whether :func:`product` is clearly faster here than PyTorch's linear layer: measured in some milliseconds."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     x, weight = torch.ones(rows, size), torch.ones(size, size)
     ways: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (product, F.linear)
