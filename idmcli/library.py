@@ -32,7 +32,7 @@ class Method:
     """A solver with its options and weights, on a device.
 
     Called with a problem whose images are in [0, 1] and a seed (for methods that sample), it returns
-    (B, C, H, W) in [0, 1]; of complex images the magnitude.
+    (B, C, H, W), real or complex, as the solver left it: not clipped.
 
     Raises (when called):
         InputError: the method cannot handle the operator, or its prior the images.
@@ -44,9 +44,11 @@ class Method:
     weights: Prior | Network | None
     device: torch.device
     precision: Precision = "float32"
+    weights_name: str = ""
 
     @property
     def name(self) -> str:
+        """Of the solver."""
         return self.solver.name
 
     def __call__(
@@ -62,11 +64,10 @@ class Method:
         problem = Problem(operator.to(self.device), problem.y.to(self.device), problem.noise)
         generator = Generator().manual_seed(seed)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            x = self.solver.run(problem, self.weights, self.options, generator, progress)
-        x = x.detach().abs() if x.is_complex() else x.detach()
+            x = self.solver.run(problem, self.weights, self.options, generator, progress).detach()
         if not bool(torch.isfinite(x).all()):
             raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
-        return x.clamp(0, 1)
+        return x
 
 
 class Library:
@@ -151,8 +152,8 @@ class Library:
                     f"--method {solver.name} takes no weights", "leave out --weights or choose another method"
                 )
             return Method(solver, options, None, self.device, self.precision)
-        if model is None:
-            model = self.load(_shipped(solver, operator))
+        path = weights or _shipped(solver, operator)
+        model = self.load(path)
         kind = kind_of(model)
         if kind != solver.weights:
             raise ConfigError(
@@ -161,7 +162,7 @@ class Library:
             )
         if weights is not None and kind == "network":
             check_trained_for(weights, operator)
-        return Method(solver, options, model, self.device, self.precision)
+        return Method(solver, options, model, self.device, self.precision, path.stem)
 
 
 def load_network(path: Path) -> Network:

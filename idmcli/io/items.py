@@ -32,6 +32,11 @@ class Item:
         return cls(Path(text))
 
     @property
+    def name(self) -> str:
+        """The file's name without its folder, with the number: ``stack.tif#3``."""
+        return self.path.name if self.number is None else f"{self.path.name}#{self.number}"
+
+    @property
     def stem(self) -> str:
         """The name of a file made of this item, without a suffix: ``stack_3``."""
         return self.path.stem if self.number is None else f"{self.path.stem}_{self.number}"
