@@ -151,16 +151,16 @@ class Library:
                     f"--method {solver.name} takes no weights", "leave out --weights or choose another method"
                 )
             return Method(solver, options, None, self.device, self.precision)
-        if model is None:
-            model = self.load(_shipped(solver, operator))
+        path = weights or _shipped(solver, operator)
+        model = self.load(path)
         kind = kind_of(model)
         if kind != solver.weights:
             raise ConfigError(
-                f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(weights)!r} is {_A[kind]}",
+                f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(path)!r} is {_A[kind]}",
                 "choose the method the weights were trained for",
             )
-        if weights is not None and kind == "network":
-            check_trained_for(weights, operator)
+        if kind == "network":
+            check_trained_for(path, operator)
         return Method(solver, options, model, self.device, self.precision)
 
 
