@@ -157,11 +157,11 @@ class Library:
         kind = kind_of(model)
         if kind != solver.weights:
             raise ConfigError(
-                f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(weights)!r} is {_A[kind]}",
+                f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(path)!r} is {_A[kind]}",
                 "choose the method the weights were trained for",
             )
-        if weights is not None and kind == "network":
-            check_trained_for(weights, operator)
+        if kind == "network":
+            check_trained_for(path, operator)
         return Method(solver, options, model, self.device, self.precision, path.stem)
 
 

@@ -71,7 +71,7 @@ class CompressedSensing(LinearOperator):
         self.image_shape = channels, height, width = check_image_shape(image_shape)
         self._ratio = check_fraction("sampling ratio", ratio)
         if isinstance(block, bool) or not isinstance(block, int) or not 1 <= block <= MAX_BLOCK:
-            raise InputError(f"The block size is {block!r}.", f"It must be an integer from 1 to {MAX_BLOCK}.")
+            raise InputError(f"the block size is {block!r}", f"it must be an integer from 1 to {MAX_BLOCK}")
         self.block = block
         self.seed = None if phi is not None else check_seed("seed of the matrix", seed)
         rows = math.ceil(self._ratio * block**2 - 1e-9)  # 0.07 * 100 is 7.000000000000001
@@ -93,10 +93,10 @@ class CompressedSensing(LinearOperator):
             self.permutation_seed = check_seed("seed of the permutation", given)
             permutation = _random_permutation(pixels, self.permutation_seed)
         elif permutation_seed is not None:
-            raise InputError("A permutation seed is given without a global permutation.", "Remove one of them.")
+            raise InputError("a permutation seed is given without a global permutation", "remove one of them")
         if isinstance(permutation, str):
             if permutation != "none":
-                raise InputError(f"The permutation is '{permutation}'.", "It must be 'global' or 'none'.")
+                raise InputError(f"the permutation is {permutation!r}", "it must be 'global' or 'none'")
             self.permutation = self.inverse_permutation = None
         else:
             self.register_buffer("permutation", permutation, persistent=False)
@@ -229,14 +229,14 @@ def _random_permutation(count: int, seed: int) -> Tensor:
 def _invert(permutation: Tensor, count: int) -> Tensor:
     if permutation.dtype != torch.int64 or permutation.shape != (count,):
         raise InputError(
-            f"The permutation has shape {tuple(permutation.shape)} and type {permutation.dtype}.",
-            f"It must hold {count} int64 indices, one per pixel of the padded image.",
+            f"the permutation has shape {tuple(permutation.shape)} and type {permutation.dtype}",
+            f"it must hold {count} int64 indices, one per pixel of the padded image",
         )
     inverse = torch.full_like(permutation, -1)
     if bool(((permutation >= 0) & (permutation < count)).all()):
         inverse[permutation] = torch.arange(count, device=permutation.device)
     if bool((inverse < 0).any()):
-        raise InputError("The permutation does not hold every pixel index once.", "Correct the array.")
+        raise InputError("the permutation does not hold every pixel index once", "correct the array")
     return inverse
 
 
@@ -249,12 +249,12 @@ def _complete(rows: Tensor) -> Tensor:
 def _check_orthonormal(phi: Tensor, shape: tuple[int, int]) -> None:
     if tuple(phi.shape) != shape or phi.dtype not in (torch.float32, torch.float64):
         raise InputError(
-            f"The sampling matrix has shape {tuple(phi.shape)} and type {phi.dtype}.",
-            f"This ratio and block size need {shape} in float32 or float64.",
+            f"the sampling matrix has shape {tuple(phi.shape)} and type {phi.dtype}",
+            f"this ratio and block size need {shape} in float32 or float64",
         )
     gram = phi.double() @ phi.double().T
     error = float((gram - torch.eye(shape[0], dtype=gram.dtype, device=gram.device)).abs().max())
     if not error < 1e-5:
         raise InputError(
-            f"The rows of the sampling matrix are not orthonormal (error {error:.1e}).", "Orthonormalise them first."
+            f"the rows of the sampling matrix are not orthonormal (error {error:.1e})", "orthonormalise them first"
         )

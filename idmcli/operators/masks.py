@@ -54,12 +54,12 @@ def boxes(shape: Shape, *, boxes: Sequence[Sequence[int]]) -> Mask:
     mask = np.ones(shape, bool)
     for box in boxes:
         if not isinstance(box, list | tuple) or len(box) != 4 or any(type(n) is not int for n in box):
-            raise InputError(f"The box {box!r} is no box.", "Give four integers: top, left, height, width.")
+            raise InputError(f"the box {box!r} is no box", "give four integers: top, left, height, width")
         top, left, height, width = box
         if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
             raise InputError(
-                f"The box {box!r} (top, left, height, width) is not inside the {shape[0]} x {shape[1]} image.",
-                "Move or shrink it.",
+                f"the box {box!r} (top, left, height, width) is not inside the {shape[0]} x {shape[1]} image",
+                "move or shrink it",
             )
         mask[top : top + height, left : left + width] = False
     return mask
@@ -90,14 +90,14 @@ def _cartesian(
 ) -> Mask:
     width = shape[1]
     if not 1 <= acceleration <= width:
-        raise InputError(f"The acceleration is {acceleration!r}.", f"It must be from 1 to the {width} columns.")
+        raise InputError(f"the acceleration is {acceleration!r}", f"it must be from 1 to the {width} columns")
     if not 0 <= centre_fraction <= 1:
-        raise InputError(f"The centre fraction is {centre_fraction!r}.", "It must be from 0 to 1.")
+        raise InputError(f"the centre fraction is {centre_fraction!r}", "it must be from 0 to 1")
     total, centre = round(width / acceleration), round(width * centre_fraction)
     if centre > total:
         raise InputError(
-            f"The centre alone has {centre} of {width} columns, an acceleration of {acceleration:g} leaves {total}.",
-            "Lower the centre fraction or the acceleration.",
+            f"the centre alone has {centre} of {width} columns, an acceleration of {acceleration:g} leaves {total}",
+            "lower the centre fraction or the acceleration",
         )
     first = width // 2 - centre // 2
     columns = np.zeros(width, bool)
@@ -114,13 +114,13 @@ def radial(shape: Shape, *, lines: int | None = None, fraction: float | None = N
         fraction: in (0, 1], the smallest number of lines that keeps as much.
     """
     if (lines is None) == (fraction is None):
-        raise InputError("A radial mask has either 'lines' or 'fraction'.", "Give exactly one of them.")
+        raise InputError("a radial mask has either 'lines' or 'fraction'", "give exactly one of them")
     if fraction is not None:
         check_fraction("kept fraction", fraction)
         enough = 4 * max(shape)
         lines = 1 + bisect_left(range(1, enough), fraction, key=lambda n: _radial(shape, n).mean())
     if lines is None or isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
-        raise InputError(f"The number of lines is {lines!r}.", "It must be an integer >= 1.")
+        raise InputError(f"the number of lines is {lines!r}", "it must be an integer >= 1")
     return _radial(shape, lines)
 
 
@@ -162,20 +162,20 @@ def make_mask(description: Mapping[str, Any], shape: Shape, kinds: Mapping[str, 
     """The boolean (H, W) mask that a description names; InputError if it cannot be made."""
     name = description.get("type")
     if not isinstance(name, str) or name not in kinds:
-        raise InputError(f"The mask type is {name!r}.", f"Known types: {', '.join(sorted(kinds))}.")
+        raise InputError(f"the mask type is {name!r}", f"known types: {', '.join(sorted(kinds))}")
     kind = kinds[name]
-    check_keys(f"'{name}' mask", description, {"type": (str,), **kind.required}, kind.optional)
+    check_keys(f"{name!r} mask", description, {"type": (str,), **kind.required}, kind.optional)
     return torch.from_numpy(kind.make(shape, **{k: v for k, v in description.items() if k != "type"}))
 
 
 def check_mask(mask: Tensor, shape: Shape) -> Tensor:
     """The mask as booleans; InputError unless it is (H, W), holds only 0 and 1, and keeps something."""
     if tuple(mask.shape) != shape:
-        raise InputError(f"The mask has shape {tuple(mask.shape)}.", f"It must be {shape}, like the image.")
+        raise InputError(f"the mask has shape {tuple(mask.shape)}", f"it must be {shape}, like the image")
     if not bool(((mask == 0) | (mask == 1)).all()):
-        raise InputError("The mask holds values other than 0 and 1.", "Scale or threshold it first.")
+        raise InputError("the mask holds values other than 0 and 1", "scale or threshold it first")
     if not bool(mask.any()):
-        raise InputError("The mask is all zero: nothing is measured.", "Use a mask that keeps something (1 = kept).")
+        raise InputError("the mask is all zero: nothing is measured", "use a mask that keeps something (1 = kept)")
     return mask != 0
 
 

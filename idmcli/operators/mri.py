@@ -55,9 +55,9 @@ class MRI(LinearOperator):
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
         if channels != 1:
-            raise InputError(f"The image has {channels} channels.", "MRI measures one channel: use a grey image.")
+            raise InputError(f"the image has {channels} channels", "MRI measures one channel: use a grey image")
         if dc not in ("corner", "centre"):
-            raise InputError(f"The DC convention is {dc!r}.", "It must be 'corner' or 'centre'.")
+            raise InputError(f"the DC convention is {dc!r}", "it must be 'corner' or 'centre'")
         self.complex_image = complex_image
         self.description = {"type": "given"} if isinstance(mask, Tensor) else dict(mask)
         sampled = mask if isinstance(mask, Tensor) else make_mask(mask, (height, width), KSPACE_MASKS)
@@ -135,7 +135,7 @@ class MRI(LinearOperator):
         check_arrays(name, arrays, [*(["mask"] if given else []), *([] if coils is None else ["sensitivity"])])
         sensitivity = arrays.get("sensitivity")
         if sensitivity is not None and len(sensitivity) != coils:
-            raise InputError(f"The {name} has {coils} coils, the maps {len(sensitivity)}.", "Correct 'coils'.")
+            raise InputError(f"the {name} has {coils} coils, the maps {len(sensitivity)}", "correct 'coils'")
         operator = cls(
             check_image_shape(spec["image_shape"]),
             arrays["mask"] if given else spec["mask"],
@@ -154,7 +154,7 @@ def _negate_frequencies(mask: Tensor) -> Tensor:
 def _check_sensitivity(sensitivity: Tensor, shape: tuple[int, int]) -> None:
     if sensitivity.ndim != 3 or tuple(sensitivity.shape[1:]) != shape or not sensitivity.is_complex():
         raise InputError(
-            f"The sensitivity maps have shape {tuple(sensitivity.shape)} and type {sensitivity.dtype}.",
-            f"They must be complex, (coils, {shape[0]}, {shape[1]}).",
+            f"the sensitivity maps have shape {tuple(sensitivity.shape)} and type {sensitivity.dtype}",
+            f"they must be complex, (coils, {shape[0]}, {shape[1]})",
         )
     finite("sensitivity", sensitivity)

@@ -24,7 +24,7 @@ def add_noise(y: Tensor, sigma: float, seed: int) -> Tensor:
         InputError: sigma is negative or not finite, or the seed is out of range.
     """
     if not (math.isfinite(sigma) and sigma >= 0):
-        raise InputError(f"The noise level is {sigma!r}.", "It must be a number >= 0.")
+        raise InputError(f"the noise level is {sigma!r}", "it must be a number >= 0")
     generator = np.random.Generator(np.random.PCG64(check_seed("noise seed", seed)))
     parts = torch.view_as_real(y) if y.is_complex() else y
     noise = torch.from_numpy(generator.standard_normal(tuple(parts.shape))).to(parts)

@@ -27,15 +27,15 @@ def check_keys(
     for key in values:
         if key not in known:
             close = get_close_matches(str(key), known, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Known keys: {', '.join(sorted(known))}."
-            raise InputError(f"The {name} has an unknown key '{key}'.", hint)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+            raise InputError(f"the {name} has an unknown key {key!r}", hint)
     for key in required:
         if key not in values:
-            raise InputError(f"The {name} has no key '{key}'.", f"Required keys: {', '.join(sorted(required))}.")
+            raise InputError(f"the {name} has no key {key!r}", f"required keys: {', '.join(sorted(required))}")
     for key, value in values.items():
         if not any(_is(value, t) for t in known[key]):
             names = " or ".join("null" if t is None else t.__name__ for t in known[key])
-            raise InputError(f"The key '{key}' of the {name} is {value!r}.", f"It must be of type {names}.")
+            raise InputError(f"the key {key!r} of the {name} is {value!r}", f"it must be of type {names}")
 
 
 def _is(value: object, wanted: type | None) -> bool:
@@ -48,9 +48,9 @@ def check_arrays(name: str, arrays: Mapping[str, Tensor], expected: Iterable[str
     """Raise InputError unless ``arrays`` holds exactly the ``expected`` names."""
     wanted = set(expected)
     for key in wanted - set(arrays):
-        raise InputError(f"The {name} needs the array '{key}'.", "It is stored with the measurements.")
+        raise InputError(f"the {name} needs the array {key!r}", "it is stored with the measurements")
     for key in set(arrays) - wanted:
-        raise InputError(f"The {name} has no use for the array '{key}'.", "Remove it, or correct the specification.")
+        raise InputError(f"the {name} has no use for the array {key!r}", "remove it, or correct the specification")
 
 
 def check_image_shape(shape: Iterable[Any]) -> tuple[int, int, int]:
@@ -58,7 +58,7 @@ def check_image_shape(shape: Iterable[Any]) -> tuple[int, int, int]:
     sizes = tuple(shape)
     if len(sizes) != 3 or not all(_is(n, int) and n >= 1 for n in sizes):
         raise InputError(
-            f"The image shape is {list(sizes)}.", "It must be three integers >= 1: channels, height, width."
+            f"the image shape is {list(sizes)}", "it must be three integers >= 1: channels, height, width"
         )
     return sizes
 
@@ -66,14 +66,14 @@ def check_image_shape(shape: Iterable[Any]) -> tuple[int, int, int]:
 def check_seed(name: str, seed: Any) -> int:
     """A seed in [0, 2^32)."""
     if not _is(seed, int) or not 0 <= seed < 2**32:
-        raise InputError(f"The {name} is {seed!r}.", "It must be an integer from 0 to 4294967295.")
+        raise InputError(f"the {name} is {seed!r}", "it must be an integer from 0 to 4294967295")
     return int(seed)
 
 
 def check_fraction(name: str, value: Any) -> float:
     """A number in (0, 1]."""
     if not _is(value, float) or not 0 < value <= 1 or not math.isfinite(value):
-        raise InputError(f"The {name} is {value!r}.", "It must be greater than 0 and at most 1.")
+        raise InputError(f"the {name} is {value!r}", "it must be greater than 0 and at most 1")
     return float(value)
 
 
@@ -87,12 +87,12 @@ def check_digest(name: str, t: Tensor, expected: str | None) -> None:
     """Raise InputError unless the tensor has the sha256 recorded in a specification (None: none recorded)."""
     if expected is not None and (found := digest(t)) != expected:
         raise InputError(
-            f"The {name} is not the one of the specification (sha256 {found[:12]}..., recorded {expected[:12]}...).",
-            f"If a seed made it, this machine or numpy generates another {name}: store it with the measurements.",
+            f"the {name} is not the one of the specification (sha256 {found[:12]}..., recorded {expected[:12]}...)",
+            f"if a seed made it, this machine or numpy generates another {name}: store it with the measurements",
         )
 
 
 def finite(name: str, t: Tensor) -> None:
     """Raise InputError for NaN or infinity."""
     if not bool(torch.isfinite(t).all()):
-        raise InputError(f"The {name} holds NaN or infinity.", "Correct the array.")
+        raise InputError(f"the {name} holds NaN or infinity", "correct the array")

@@ -46,14 +46,14 @@ class ParallelBeamCT(LinearOperator):
         self.image_shape = channels, height, width = check_image_shape(image_shape)
         degrees = [180 * k / angles for k in range(angles)] if isinstance(angles, int) else list(angles)
         if isinstance(angles, bool) or not degrees:
-            raise InputError(f"The views are {angles!r}.", "Give their number, at least one, or their angles.")
+            raise InputError(f"the views are {angles!r}", "give their number, at least one, or their angles")
         if not all(isinstance(a, int | float) and math.isfinite(a) for a in degrees):
-            raise InputError("An angle is not a finite number.", "Give the angles in degrees.")
+            raise InputError("an angle is not a finite number", "give the angles in degrees")
         self.angles = angles if isinstance(angles, int) else [float(a) for a in angles]
         if detectors is None:
             detectors = math.ceil(math.sqrt(2) * max(height, width))
         if isinstance(detectors, bool) or not isinstance(detectors, int) or detectors < 1:
-            raise InputError(f"The number of detectors is {detectors!r}.", "It must be an integer >= 1.")
+            raise InputError(f"the number of detectors is {detectors!r}", "it must be an integer >= 1")
         self.directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
         self.measurement_shape = (channels, len(degrees), detectors)
 
@@ -106,7 +106,7 @@ class ParallelBeamCT(LinearOperator):
 def ramp_filter(y: Tensor, window: str) -> Tensor:
     """Convolve the last axis with the band-limited ramp (Kak & Slaney, 1988, Eq. 3.61), windowed."""
     if window not in ("ramp", "hann"):
-        raise InputError(f"The filter window is {window!r}.", "It must be 'ramp' or 'hann'.")
+        raise InputError(f"the filter window is {window!r}", "it must be 'ramp' or 'hann'")
     detectors = y.shape[-1]
     size = max(64, 2 ** math.ceil(math.log2(2 * detectors)))
     n = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64).round()

@@ -87,8 +87,7 @@ def find(name: str) -> Solver:
 
 def why_not(solver: Solver, operator: Operator) -> str:
     """Why a method cannot reconstruct what an operator measured; empty if it can."""
-    has = _traits(operator)
-    missing = [NEEDS[need] for need in NEEDS if need in solver.needs and has.get(need) is False]
+    missing = [NEEDS[need] for need in NEEDS if need in solver.needs and not _serves(operator, need)]
     if not missing:
         return ""
     return f"method {solver.name} needs {' and '.join(missing)}, which this {operator.kind} operator is not"
@@ -99,15 +98,21 @@ def suitable(operator: Operator) -> Sequence[str]:
     return [name for name in names() if not why_not(find(name), operator)]
 
 
-def _traits(operator: Operator) -> Mapping[Need, bool]:
+def _serves(operator: Operator, need: Need) -> bool:
+    """Whether an operator meets a need; those of a prior or a network are no matter of the operator's."""
     from idmcli.operators import LinearOperator
 
+    if need in ("prior", "gradient", "network"):
+        return True
     if not isinstance(operator, LinearOperator):
-        return {"linear": False, "tight": False, "mixing": False, "spectrum": False}
+        return False
     padded = operator.padded()
-    return {
-        "linear": True,
-        "tight": padded.tight,
-        "mixing": padded.tight and padded.mixing,
-        "spectrum": padded.spectrum() is not None,
-    }
+    match need:
+        case "tight":
+            return padded.tight
+        case "mixing":
+            return padded.tight and padded.mixing
+        case "spectrum":
+            return padded.spectrum() is not None
+        case _:
+            return True

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli.operators import conjugate_gradient
+from idmcli.numerics.conjugate_gradient import conjugate_gradient
 
 
 def system(dtype: torch.dtype, rank: int = 6) -> tuple[Tensor, Tensor]:

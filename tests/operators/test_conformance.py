@@ -3,85 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from idmcli import tasks
 from idmcli.errors import InputError
-from idmcli.operators import (
-    MRI,
-    OPERATORS,
-    CompressedSensing,
-    Inpainting,
-    LinearOperator,
-    ParallelBeamCT,
-    build,
-    conjugate_gradient,
-)
+from idmcli.numerics.conjugate_gradient import conjugate_gradient
+from idmcli.operators import LinearOperator
+from idmcli.tasks import build_operator
+from tests.small import OPERATORS, dense, flat, random
 
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def asymmetric_mask(height: int, width: int) -> Tensor:
-    return torch.rand(height, width, generator=generator(1)) < 0.4
-
-
-def coil_maps(coils: int, height: int, width: int) -> Tensor:
-    return torch.randn(coils, height, width, dtype=torch.complex128, generator=generator(2))
-
-
-def given_cs() -> CompressedSensing:
-    phi, _ = torch.linalg.qr(torch.randn(16, 5, dtype=torch.float64, generator=generator(3)))
-    permutation = torch.randperm(12 * 8, generator=generator(4))
-    return CompressedSensing((1, 11, 7), 5 / 16, block=4, phi=phi.T.contiguous(), permutation=permutation)
-
-
-CASES: dict[str, Callable[[], LinearOperator]] = {
-    "cs-global": lambda: CompressedSensing((1, 16, 24), 0.3, block=8, seed=1),
-    "cs-blocks-colour": lambda: CompressedSensing((3, 16, 8), 0.5, block=4, permutation="none"),
-    "cs-global-padded": lambda: CompressedSensing((1, 13, 9), 0.3, block=4, seed=2, permutation_seed=5),
-    "cs-blocks-padded": lambda: CompressedSensing((1, 9, 14), 0.25, block=4, permutation="none"),
-    "cs-full-ratio": lambda: CompressedSensing((1, 8, 8), 1.0, block=8),
-    "cs-given": given_cs,
-    "inpainting-random": lambda: Inpainting((3, 9, 7), {"type": "random", "ratio": 0.4, "seed": 3}),
-    "inpainting-boxes": lambda: Inpainting((1, 8, 11), {"type": "boxes", "boxes": [[1, 2, 3, 4], [0, 0, 2, 2]]}),
-    "inpainting-given": lambda: Inpainting((1, 6, 5), asymmetric_mask(6, 5)),
-    "mri-radial": lambda: MRI((1, 16, 12), {"type": "radial", "lines": 5}),
-    "mri-radial-odd": lambda: MRI((1, 15, 11), {"type": "radial", "fraction": 0.3}),
-    "mri-asymmetric-odd": lambda: MRI((1, 9, 7), asymmetric_mask(9, 7)),
-    "mri-asymmetric-even": lambda: MRI((1, 8, 10), asymmetric_mask(8, 10), dc="centre"),
-    "mri-equispaced": lambda: MRI((1, 10, 16), {"type": "equispaced", "acceleration": 4, "centre_fraction": 0.1}),
-    "mri-complex": lambda: MRI((1, 9, 8), {"type": "random", "acceleration": 2, "seed": 1}, complex_image=True),
-    "mri-coils": lambda: MRI((1, 9, 8), asymmetric_mask(9, 8), sensitivity=coil_maps(3, 9, 8)),
-    "mri-coils-complex": lambda: MRI(
-        (1, 6, 8), {"type": "radial", "lines": 4}, sensitivity=coil_maps(4, 6, 8), complex_image=True
-    ),
-    "ct": lambda: ParallelBeamCT((1, 9, 12), 5),
-    "ct-angles-colour": lambda: ParallelBeamCT((3, 8, 7), [0, 45.0, 90, 100.5, -30, 0], detectors=6),
-}
 DTYPES = {torch.float32: 1e-5, torch.float64: 1e-11}
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=OPERATORS)
 def operator(request: pytest.FixtureRequest) -> LinearOperator:
-    return CASES[request.param]()
-
-
-def random(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=generator(seed))
+    return OPERATORS[request.param]
 
 
 def images(op: LinearOperator, dtype: torch.dtype = torch.float64, batch: int = 2, seed: int = 10) -> Tensor:
-    return random((batch, *op.image_shape), dtype.to_complex() if op.complex_image else dtype, seed)
+    return random(batch, *op.image_shape, dtype=dtype.to_complex() if op.complex_image else dtype, seed=seed)
 
 
 def measurements(op: LinearOperator, dtype: torch.dtype = torch.float64, batch: int = 2, seed: int = 20) -> Tensor:
-    return random((batch, *op.measurement_shape), dtype.to_complex() if op.complex_measurements else dtype, seed)
+    dtype = dtype.to_complex() if op.complex_measurements else dtype
+    return random(batch, *op.measurement_shape, dtype=dtype, seed=seed)
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
@@ -100,8 +49,7 @@ def exact_pinv(op: LinearOperator, y: Tensor) -> Tensor:
 
 
 def test_every_kind_has_cases() -> None:
-    assert {make().kind for make in CASES.values()} == set(OPERATORS)
-    assert all(cls.kind == kind for kind, cls in OPERATORS.items())
+    assert {operator.kind for operator in OPERATORS.values()} == set(tasks.kinds())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -184,9 +132,85 @@ def test_padded_operator_measures_the_padded_image(operator: LinearOperator) -> 
     assert operator.pad(x).shape[1:] == operator.padded_shape
 
 
+def test_the_padded_operator_is_made_once(operator: LinearOperator) -> None:
+    assert operator.padded() is operator.padded()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7, 20.0])
+def test_prox_against_dense_algebra(operator: LinearOperator, weight: float) -> None:
+    """The minimiser of |x - z|^2 + rho |A x - y|^2 solves (I + rho A^T A) x = z + rho A^T y."""
+    z, y, a = images(operator, batch=1), measurements(operator, batch=1), dense(operator)
+    rho = weight / float(torch.linalg.matrix_norm(a, 2)) ** 2
+    expected = torch.linalg.solve(torch.eye(a.shape[1]) + rho * a.T @ a, flat(z)[0] + rho * a.T @ flat(y)[0])
+    found = flat(operator.prox(z, y, rho, max_iterations=100))[0]
+    pull = rho * a.T @ (flat(y)[0] - a @ flat(z)[0])  # conjugate gradients stop at 1e-5 of it
+    assert (found - expected).norm() <= (1e-11 if operator.tight else 2e-5) * pull.norm()
+
+
+def test_prox_goes_from_the_image_to_its_projection(operator: LinearOperator) -> None:
+    z = images(operator)
+    y = operator.A(images(operator, seed=13))
+    assert torch.equal(operator.prox(z, y, 0.0), z)
+    if operator.tight:
+        assert relative(operator.prox(z, y, 1e9), operator.project(z, y)) < 1e-8
+
+
+def test_the_squared_norm_is_the_largest_singular_value_squared(operator: LinearOperator) -> None:
+    largest = float(torch.linalg.matrix_norm(dense(operator), 2)) ** 2
+    found = operator.squared_norm(operator.A(images(operator).abs().to(images(operator).dtype)))
+    if operator.padded().tight:
+        assert found == 1.0 and largest <= 1 + 1e-9  # of the padded operator
+    else:
+        assert 0.93 * largest < found <= largest * (1 + 1e-6)
+
+
+def test_the_squared_norm_of_nothing_measured(operator: LinearOperator) -> None:
+    assert operator.squared_norm(torch.zeros_like(measurements(operator))) == 1.0
+
+
+def test_spectrum_against_a_dense_decomposition(operator: LinearOperator) -> None:
+    """A = U S V^T with orthogonal U and V."""
+    operator = operator.padded()
+    spectrum = operator.spectrum()
+    assert (spectrum is not None) == (operator.kind in ("cs", "inpainting"))
+    if spectrum is None:
+        return
+    x, y = images(operator), measurements(operator)
+    coordinates, measured = spectrum.to_basis(x), spectrum.values.shape[1]
+    torch.testing.assert_close(spectrum.from_basis(coordinates), x)
+    torch.testing.assert_close(coordinates.square().sum(), x.square().sum())
+    torch.testing.assert_close(spectrum.to_range(y).square().sum(), y.square().sum())
+    torch.testing.assert_close(spectrum.to_range(operator.A(x)), spectrum.values * coordinates[..., :measured])
+    expected = torch.linalg.svdvals(dense(operator))
+    torch.testing.assert_close(spectrum.values.flatten().sort(descending=True)[0].to(expected), expected)
+
+
+def test_mixing_spreads_the_error_over_the_image(operator: LinearOperator) -> None:
+    """``A^T A x / gamma - x`` is as strong where x is dark; only permutations of all pixels promise that."""
+    operator = operator.padded()
+    assert operator.mixing == (operator.kind == "cs" and operator.to_spec()["permutation"] != "none")
+    if operator.mixing and operator.ratio < 1:
+        x = torch.zeros_like(images(operator, batch=50))
+        half = x.shape[2] // 2
+        x[:, :, :half] = random(*x[:, :, :half].shape)
+        error = (operator.normal(x) / operator.ratio - x).square()
+        bright, dark = error[:, :, :half].mean(), error[:, :, half:].mean()
+        assert 0.5 < dark / bright < 1.1  # the bright half adds its own pixels' part to the white one
+
+
+def test_a_copy_elsewhere_leaves_the_operator_alone(operator: LinearOperator) -> None:
+    x = images(operator)
+    before, padded = operator.A(x), operator.padded()
+    moved = operator.to("meta")
+    assert type(moved) is type(operator) and moved is not operator
+    assert all(buffer.is_meta for op in (moved, moved.padded()) for buffer in op.buffers())
+    assert not any(buffer.is_meta for op in (operator, padded) for buffer in op.buffers())
+    assert operator.padded() is padded and torch.equal(operator.A(x), before)
+
+
 def test_spec_rebuilds_bit_for_bit(operator: LinearOperator) -> None:
     spec = json.loads(json.dumps(operator.to_spec()))
-    again = build(spec, operator.arrays())
+    again = build_operator(spec, operator.arrays())
     assert type(again) is type(operator)
     assert again.to_spec() == operator.to_spec()
     assert (again.image_shape, again.measurement_shape) == (operator.image_shape, operator.measurement_shape)
@@ -199,33 +223,33 @@ def test_spec_rebuilds_bit_for_bit(operator: LinearOperator) -> None:
 def test_checksums_are_optional_but_checked(operator: LinearOperator) -> None:
     spec = operator.to_spec()
     keys = [k for k in spec if k.endswith("_sha256") and spec[k]]
-    bare = build({k: v for k, v in spec.items() if k not in keys}, operator.arrays())
+    bare = build_operator({k: v for k, v in spec.items() if k not in keys}, operator.arrays())
     assert bare.to_spec() == spec
     for key in keys:
         with pytest.raises(InputError, match="is not the one of the specification"):
-            build({**spec, key: "0" * 64}, operator.arrays())
+            build_operator({**spec, key: "0" * 64}, operator.arrays())
 
 
 def test_bad_specs_name_the_key(operator: LinearOperator) -> None:
     spec, arrays = operator.to_spec(), operator.arrays()
     with pytest.raises(InputError, match="unknown key 'imageshape'") as caught:
-        build({**spec, "imageshape": 1}, arrays)
+        build_operator({**spec, "imageshape": 1}, arrays)
     assert "image_shape" in caught.value.hint
     with pytest.raises(InputError, match="no key 'image_shape'"):
-        build({k: v for k, v in spec.items() if k != "image_shape"}, arrays)
+        build_operator({k: v for k, v in spec.items() if k != "image_shape"}, arrays)
     for bad in ([1, 8], [1, 8, 0], [1, 8, True], [1, 8.5, 8]):
         with pytest.raises(InputError, match="image shape"):
-            build({**spec, "image_shape": bad}, arrays)
+            build_operator({**spec, "image_shape": bad}, arrays)
     with pytest.raises(InputError, match="'image_shape'"):
-        build({**spec, "image_shape": "1x8x8"}, arrays)
+        build_operator({**spec, "image_shape": "1x8x8"}, arrays)
     with pytest.raises(InputError, match="no use for the array 'other'"):
-        build(spec, {**arrays, "other": torch.zeros(1)})
+        build_operator(spec, {**arrays, "other": torch.zeros(1)})
     for name in arrays:
         with pytest.raises(InputError, match=f"needs the array '{name}'"):
-            build(spec, {k: v for k, v in arrays.items() if k != name})
+            build_operator(spec, {k: v for k, v in arrays.items() if k != name})
     for kind in ("fan", None, 3, ["cs"]):
         with pytest.raises(InputError, match="operator kind"):
-            build({**spec, "kind": kind}, arrays)
+            build_operator({**spec, "kind": kind}, arrays)
 
 
 def test_autograd_is_the_adjoint(operator: LinearOperator) -> None:
@@ -281,7 +305,7 @@ def test_operator_is_not_a_weight(operator: LinearOperator) -> None:
     assert not operator.state_dict()
     assert not list(operator.parameters())
     x = images(operator)
-    doubled = build(operator.to_spec(), operator.arrays()).double()
+    doubled = build_operator(operator.to_spec(), operator.arrays()).double()
     assert torch.equal(doubled.A(x), operator.A(x))
 
 

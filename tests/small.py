@@ -1,0 +1,181 @@
+"""What the tests share: small operators of every kind, a photograph, priors that are formulas, and a way to run solvers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pytest
+import skimage.data
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import pad
+
+from idmcli import solvers
+from idmcli.models import shipped_weights
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, Problem
+from idmcli.priors import Domain, Prior, load_prior
+from idmcli.solvers import Solver
+
+
+def generator(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def asymmetric_mask(height: int, width: int) -> Tensor:
+    return torch.rand(height, width, generator=generator(1)) < 0.4
+
+
+def random_maps(coils: int, height: int, width: int) -> Tensor:
+    return torch.randn(coils, height, width, dtype=torch.complex128, generator=generator(2))
+
+
+def given_cs() -> CompressedSensing:
+    phi, _ = torch.linalg.qr(torch.randn(16, 5, dtype=torch.float64, generator=generator(3)))
+    permutation = torch.randperm(12 * 8, generator=generator(4))
+    return CompressedSensing((1, 11, 7), 5 / 16, block=4, phi=phi.T.contiguous(), permutation=permutation)
+
+
+LINES = {"type": "equispaced", "acceleration": 4, "centre_fraction": 0.1}
+OPERATORS: dict[str, LinearOperator] = {
+    "cs-global": CompressedSensing((1, 16, 24), 0.3, block=8, seed=1),
+    "cs-blocks-colour": CompressedSensing((3, 16, 8), 0.5, block=4, permutation="none"),
+    "cs-global-padded": CompressedSensing((1, 13, 9), 0.3, block=4, seed=2, permutation_seed=5),
+    "cs-blocks-padded": CompressedSensing((1, 9, 14), 0.25, block=4, permutation="none"),
+    "cs-full-ratio": CompressedSensing((1, 8, 8), 1.0, block=8),
+    "cs-given": given_cs(),
+    "inpainting-random": Inpainting((3, 9, 7), {"type": "random", "ratio": 0.4, "seed": 3}),
+    "inpainting-boxes": Inpainting((1, 8, 11), {"type": "boxes", "boxes": [[1, 2, 3, 4], [0, 0, 2, 2]]}),
+    "inpainting-given": Inpainting((1, 6, 5), asymmetric_mask(6, 5)),
+    "mri-radial": MRI((1, 16, 12), {"type": "radial", "lines": 5}),
+    "mri-radial-odd": MRI((1, 15, 11), {"type": "radial", "fraction": 0.3}),
+    "mri-asymmetric-odd": MRI((1, 9, 7), asymmetric_mask(9, 7)),
+    "mri-asymmetric-even": MRI((1, 8, 10), asymmetric_mask(8, 10), dc="centre"),
+    "mri-equispaced": MRI((1, 10, 16), LINES),
+    "mri-complex": MRI((1, 9, 8), {"type": "random", "acceleration": 2, "seed": 1}, complex_image=True),
+    "mri-coils": MRI((1, 9, 8), asymmetric_mask(9, 8), sensitivity=random_maps(3, 9, 8)),
+    "mri-coils-complex": MRI(
+        (1, 6, 8), {"type": "radial", "lines": 4}, sensitivity=random_maps(4, 6, 8), complex_image=True
+    ),
+    "ct": ParallelBeamCT((1, 9, 12), 5),
+    "ct-angles-colour": ParallelBeamCT((3, 8, 7), [0, 45.0, 90, 100.5, -30, 0], detectors=6),
+}
+ONE_OF_EACH = ["cs-global", "cs-global-padded", "inpainting-boxes", "mri-radial", "mri-equispaced", "mri-coils", "ct"]
+REAL = {name: operator for name, operator in OPERATORS.items() if not operator.complex_image}
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    """Run a test for the operators of these names, or for all."""
+    chosen = names or tuple(OPERATORS)
+    return pytest.mark.parametrize("operator", [OPERATORS[name] for name in chosen], ids=chosen)
+
+
+def camera(side: int = 64, step: int = 1) -> Tensor:
+    """(1, 1, side, side) pixels of a photograph, every ``step``-th of its rows and columns."""
+    pixels = skimage.data.camera()[128 : 128 + side * step : step, 128 : 128 + side * step : step]
+    return torch.from_numpy(pixels / 255).float()[None, None]
+
+
+def picture(operator: LinearOperator, batch: int = 1) -> Tensor:
+    """A batch of different photographs for an operator, in double precision."""
+    channels, height, width = operator.image_shape
+    pixels = skimage.data.camera() / 255
+    views = [pixels[100 + 20 * n : 100 + 20 * n + 4 * height : 4, 150 : 150 + 4 * width : 4] for n in range(batch)]
+    x = torch.stack([torch.from_numpy(view.copy()) for view in views])[:, None]
+    x = torch.cat([x * (1 - 0.2 * channel) for channel in range(channels)], 1)
+    return torch.polar(x, 2 * x) if operator.complex_image else x
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, dtype=dtype, generator=generator(seed))
+
+
+def dense(operator: LinearOperator) -> Tensor:
+    """A as a real matrix (measured numbers, image values); a complex number counts as two."""
+    shape = operator.image_shape
+    basis = torch.eye(shape[0] * shape[1] * shape[2], dtype=torch.float64).view(-1, *shape)
+    if operator.complex_image:
+        basis = torch.stack([basis + 0j, 1j * basis], 1).flatten(0, 1)
+    return flat(operator.A(basis)).T
+
+
+def flat(batch: Tensor) -> Tensor:
+    """(B, ...) to real numbers (B, N)."""
+    return (torch.view_as_real(batch) if batch.is_complex() else batch).flatten(1)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The best denoiser of white images ``x = mean + sqrt(power) n``."""
+
+    power: float
+    name: str = "gaussian"
+    domain: Domain = Domain(mean=0.45)
+    noise_levels: tuple[float, float] = (0.0, 10.0)
+
+    def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
+        return self.domain.mean + self.power / (self.power + sigma**2) * (r - self.domain.mean)
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Knows the image."""
+
+    truth: Tensor
+    name: str = "oracle"
+    domain: Domain = Domain(mean=0.45)
+    noise_levels: tuple[float, float] = (0.0, 10.0)
+
+    def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
+        down, right = (size - own for size, own in zip(r.shape[2:], self.truth.shape[2:], strict=True))
+        return pad(self.truth - self.domain.mean, (0, right, 0, down)) + self.domain.mean + 0 * r
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Another prior, noting for each call the noise there is in r and the level that it is told."""
+
+    prior: Prior
+    truth: Tensor
+    seen: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.prior.name
+
+    @property
+    def domain(self) -> Domain:
+        return self.prior.domain
+
+    @property
+    def noise_levels(self) -> tuple[float, float]:
+        return self.prior.noise_levels
+
+    def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
+        self.seen.append((float((r - self.truth).std()), float(sigma.mean())))
+        return self.prior(r, sigma)
+
+
+@cache
+def shipped_prior() -> Prior:
+    """The prior that comes with idm."""
+    prior = load_prior(shipped_weights("prior-tiny"))
+    assert prior is not None
+    return prior
+
+
+def run(
+    solver: str | Solver,
+    operator: LinearOperator,
+    y: Tensor,
+    prior: Any = None,
+    *,
+    noise: float = 0.0,
+    seed: int = 0,
+    **options: Any,
+) -> Tensor:
+    """What a solver makes of measurements, not clipped."""
+    solver = solvers.find(solver) if isinstance(solver, str) else solver
+    problem = Problem(operator, y, noise)
+    return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)
