@@ -200,6 +200,9 @@ def test_unknown_preset(name: str, hint: str) -> None:
         ("ratio = 0.3\n", "ratio stands outside any section; did you mean operator.ratio?"),
         ("task = 3\n", "task = 3: expected a section, [task]"),
         ("[training]\nratio = 0.3\n", "unknown key training.ratio; did you mean operator.ratio?"),
+        ("[task]\nkind = " + "[" * 40 + "]" * 40, "cannot be read"),
+        ("[task]\n" + ".".join("a" * 100_000) + " = 1", "cannot be read"),
+        ("[" + ".".join("a" * 100_000) + "]", "cannot be read"),
         ("[task]\nkind = " + "[" * 5000 + "]" * 5000, "cannot be read"),
         ("[training]\nseed = " + "9" * 5000, "cannot be read"),
         ("[operator.ratio]\na = 1\n", "operator.ratio = {a = 1}: expected a valid number"),
@@ -209,6 +212,13 @@ def test_unknown_preset(name: str, hint: str) -> None:
 )
 def test_bad_files(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in problems(file=write(tmp_path, text))
+
+
+def test_no_more_problems_than_anybody_reads(tmp_path: Path) -> None:
+    message = problems(file=write(tmp_path, "[task]\n" + "\n".join(f"a{i} = 1" for i in range(50_000))))
+    first, *lines = message.split("\n")
+    assert first == "50 or more problems in the configuration:"
+    assert len(lines) == 50
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
