@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from idmcli.io.measurements import (
     operator_of,
     save_measurements,
 )
+from idmcli.io.scale import Scale
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, build
 
 PROVENANCE = Provenance("idm sense é.png", "é.png", "0" * 64)
@@ -207,7 +209,7 @@ def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match="is not a measurement file"):
         load_measurements(tmp_path / "a.png")
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         load_measurements(tmp_path / "missing.safetensors")
     with pytest.raises(InputError, match="is a folder"):
         load_measurements(tmp_path)
@@ -230,10 +232,11 @@ def stored(path: Path) -> dict[str, Any]:
 
 def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
     """A file with changed metadata and a checksum that fits them."""
-    from idmcli.io.measurements import _canonical, _digest
+    from idmcli.io.measurements import _digest
+    from idmcli.io.records import to_line
 
     content = {key: value for key, value in (json.loads(stored(path)["record"]) | changes).items() if value != "absent"}
-    text = _canonical(content)
+    text = to_line(content)
     path.write_bytes(
         save(tensors, {"idm_measurements": json.dumps({"sha256": _digest(text, tensors), "record": text})})
     )
@@ -262,6 +265,54 @@ def test_wrong_metadata_are_named(tmp_path: Path, changes: dict[str, Any], words
     forge(path, {"y": torch.zeros(2)}, **changes)
     with pytest.raises(InputError, match=words):
         load_measurements(path)
+
+
+def test_value_range_and_unit_are_the_scale(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    assert "unit" not in json.loads(stored(path)["record"])  # as in files written before there were units
+    assert load_measurements(path).scale == Scale()
+    save_measurements(path, small(value_range=(-1024.0, 3072.0), unit="HU"))
+    loaded = load_measurements(path)
+    assert loaded.scale == Scale(-1024, 3072, "HU")
+    save_measurements(tmp_path / "again.safetensors", loaded)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    with pytest.raises(ValueError, match="no interval"):
+        save_measurements(path, small(value_range=(1.0, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"value_range": [1, 0]}, "scale from 1 to 0 is no interval"),
+        ({"unit": "\x1b[31m"}, "at most 32 printable characters"),
+        ({"spec": {"a": [[]] * 3, "deep": json.loads("[" * 40 + "]" * 40)}}, "nested more than 32 deep"),
+        ({"spec": {"image_shape": [1, 12000, 12000]}}, "12000 x 12000 pixels, more than the limit of 64000000"),
+        ({"spec": {"image_shape": [1, 8000, 8000]}}, "claims an image of 64000000 values, but holds only 2 measure"),
+        ({"spec": {"image_shape": [10**9, 1, 1]}}, "claims an image of 1000000000 values"),
+    ],
+)
+def test_claims_that_cannot_be_true(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    forge(path, {"y": torch.zeros(2)}, **changes)
+    with pytest.raises(InputError, match=words) as caught:
+        load_measurements(path)
+    assert caught.value.message.isprintable()
+
+
+def test_the_limit_of_pixels_is_the_callers(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    assert load_measurements(path, max_pixels=6).y.shape == (2, 3)
+    with pytest.raises(InputError, match="2 x 3 pixels, more than the limit of 5"):
+        load_measurements(path, max_pixels=5)
+
+
+def test_no_waiting_for_a_fifo(folder: Path) -> None:
+    os.mkfifo("m.safetensors")
+    with pytest.raises(InputError, match="is not a regular file"):
+        load_measurements("m.safetensors")
 
 
 def test_a_file_without_y(tmp_path: Path) -> None:
