@@ -19,9 +19,10 @@ from idmcli.metrics import psnr
 from idmcli.models.checkpoints import load_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
-from idmcli.operators import CompressedSensing, LinearOperator
+from idmcli.operators import CompressedSensing, LinearOperator, Problem
+from idmcli.priors import load_prior
 from idmcli.seeds import item_seed
-from idmcli.solvers.vamp import vamp
+from idmcli.solvers.vamp import VampOptions, vamp
 
 RATIOS = (0.1, 0.3, 0.5)
 

@@ -20,16 +20,17 @@ from safetensors import safe_open
 from safetensors.torch import save, save_file
 
 from idmcli.errors import InputError, ResourceError
+from idmcli.experiment import unpack
 from idmcli.io.measurements import (
     Measurements,
     Provenance,
     is_measurement_file,
     load_measurements,
-    operator_of,
     save_measurements,
 )
 from idmcli.io.scale import Scale
-from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, build
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
+from idmcli.tasks import build_operator
 
 PROVENANCE = Provenance("idm sense é.png", "é.png", "0" * 64)
 MASK = torch.from_numpy(np.random.default_rng(0).random((17, 15)) < 0.4)
@@ -89,7 +90,7 @@ def test_a_real_operator_is_rebuilt_from_the_file_alone(tmp_path: Path, name: st
     loaded = load_measurements(tmp_path / "m.safetensors")
     assert_same(loaded, m)
     assert is_measurement_file(tmp_path / "m.safetensors")
-    again = operator_of(loaded)
+    again = unpack(loaded).operator
     assert torch.equal(again.AT(loaded.y[None]), operator.AT(m.y[None]))
     assert again.image_shape == operator.image_shape
 
@@ -99,12 +100,12 @@ def test_another_process_reads_the_same(tmp_path: Path) -> None:
     m = measure(operators()["cs"])
     save_measurements(path, m)
     code = (
-        "import sys; from idmcli.io.measurements import *\n"
-        "m = load_measurements(sys.argv[1]); x = operator_of(m).pinv(m.y[None])\n"
+        "import sys; from idmcli.io.measurements import *; from idmcli.experiment import unpack\n"
+        "m = load_measurements(sys.argv[1]); x = unpack(m).operator.pinv(m.y[None])\n"
         "print(x.numpy().tobytes().hex())"
     )
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == build(m.spec).pinv(m.y[None]).numpy().tobytes().hex()
+    assert run.stdout.strip() == build_operator(m.spec).pinv(m.y[None]).numpy().tobytes().hex()
 
 
 dtypes = st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64])
@@ -351,11 +352,11 @@ def test_an_operator_that_does_not_fit() -> None:
     operator = operators()["cs"]
     m = measure(operator)
     with pytest.raises(InputError, match=r"have shape \(2, 3\), but their operator \(cs\) gives"):
-        operator_of(dataclasses.replace(m, y=torch.zeros(2, 3)))
+        unpack(dataclasses.replace(m, y=torch.zeros(2, 3)))
     with pytest.raises(InputError, match="kind"):
-        operator_of(small())
+        unpack(small())
     with pytest.raises(InputError, match="RGB, but the image has 1"):
-        operator_of(dataclasses.replace(m, colour="rgb"))
+        unpack(dataclasses.replace(m, colour="rgb"))
 
 
 def test_provenance_of_a_file(tmp_path: Path) -> None:
