@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
@@ -166,6 +167,8 @@ def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Meas
 
 def is_measurement_file(path: str | Path) -> bool:
     """Whether the content, not the name, is that of a measurement file; False for anything else."""
+    if not os.path.isfile(path):
+        return False
     try:
         with safe_open(path, framework="pt") as file:
             return _KEY in (file.metadata() or {})
