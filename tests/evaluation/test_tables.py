@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from idmcli.metrics import CONVENTIONS
 from idmcli.evaluation.tables import Score, summarise, to_csv, to_json, to_table
+from idmcli.metrics import CONVENTIONS
 
 SCORES = [
     Score("Set11", "vamp", 0.3, "b.png", 36.0, 0.95, 2.0),
