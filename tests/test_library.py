@@ -21,8 +21,8 @@ from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
-from idmcli.priors import load_prior
-from tests.small import OPERATORS, REAL, each, picture
+from idmcli.priors import formats, load_prior
+from tests.small import OPERATORS, REAL, Gaussian, each, picture
 
 CPU = torch.device("cpu")
 CS, BLOCKS = (
@@ -192,6 +192,20 @@ def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch
     assert found[0] is found[1] is found[2] and found[3] is found[4]
     assert [kind_of(found[0]), kind_of(found[3])] == ["prior", "network"]  # type: ignore[arg-type]
     assert read == ["prior-tiny", "cs-tiny"]
+
+
+def test_a_prior_of_any_format_serves_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "white.power"
+    path.write_text("0.09")
+    power = formats.Format("power", lambda p: p.suffix == ".power", lambda p: Gaussian(float(p.read_text()), p.stem))
+    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, power])
+    library = Library(CPU)
+    assert library.load(path) == Gaussian(0.09, "white")
+    for name in ("vamp", "ddnm", "diffpir"):
+        found = library.method(name, CS, path, SolverConfig(options=SHORT[name]))(problem(CS))
+        assert (CS.A(found) - problem(CS).y).abs().max() < 0.5 * problem(CS).y.abs().max()
+    with pytest.raises(ConfigError, match="--tile is for attention"):
+        Library(CPU, tile=64).load(path)
 
 
 def test_an_operator_is_not_changed_by_being_used() -> None:

@@ -57,9 +57,7 @@ def check_image_shape(shape: Iterable[Any]) -> tuple[int, int, int]:
     """(C, H, W) as integers >= 1."""
     sizes = tuple(shape)
     if len(sizes) != 3 or not all(_is(n, int) and n >= 1 for n in sizes):
-        raise InputError(
-            f"the image shape is {list(sizes)}", "it must be three integers >= 1: channels, height, width"
-        )
+        raise InputError(f"the image shape is {list(sizes)}", "it must be three integers >= 1: channels, height, width")
     return sizes
 
 
