@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -333,12 +334,18 @@ def test_gradients_are_clipped(clip: float, tmp_path: Path) -> None:
     assert max(norms) == pytest.approx(1e-3, rel=0.01) if clip else max(norms) > 1.01
 
 
-def test_bf16_keeps_weights_and_loss_in_float32(tmp_path: Path) -> None:
+def test_bf16_keeps_weights_loss_and_both_ends_in_float32(tmp_path: Path) -> None:
     network = model()
-    kinds = set()
-    network.unet.conv_in.register_forward_hook(lambda module, inputs, output: kinds.add(output.dtype))
+    kinds: dict[str, torch.dtype] = {}
+
+    def watch(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        kinds[name] = output.dtype
+
+    for name in ("conv_in", "middle.modules_.0.conv1", "conv_out"):
+        network.unet.get_submodule(name).register_forward_hook(partial(watch, name))
     _, last = train(network, prior_stage(), replace(CONFIG, precision="bf16"), run_in(tmp_path), silent)
-    assert torch.bfloat16 in kinds and last is not None and last.loss > 0
+    assert kinds == {"conv_in": torch.float32, "middle.modules_.0.conv1": torch.bfloat16, "conv_out": torch.float32}
+    assert last is not None and last.loss > 0
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
