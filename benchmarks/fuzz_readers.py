@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import resource
 import signal
 import struct
@@ -75,7 +76,7 @@ def outcome(reader: Reader, content: bytes, folder: Path) -> str:
     path = folder / f"input{reader.suffix}"
     path.write_bytes(content)
     try:
-        with warnings.catch_warnings(record=True) as leaked, limits():
+        with warnings.catch_warnings(record=True) as leaked, logged() as remarks, limits():
             warnings.simplefilter("always")
             reader.read(path)
         result = "read"
@@ -87,9 +88,25 @@ def outcome(reader: Reader, content: bytes, folder: Path) -> str:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise BrokenError(f"{type(error).__name__}: {error}") from error
-    if leaked:
-        raise BrokenError(f"a warning: {leaked[0].message}")
+    for text in [str(warning.message) for warning in leaked] + remarks:
+        raise BrokenError(f"a warning: {text}")
     return result
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """What a library logs without anybody to listen, which would be printed."""
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            remarks.append(record.getMessage())
+
+    remarks: list[str] = []
+    before, logging.lastResort = logging.lastResort, Collector(logging.WARNING)
+    try:
+        yield remarks
+    finally:
+        logging.lastResort = before
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from idmcli.io.formats.base import (
 )
 from idmcli.io.formats.plain import decode_page
 
-# Its remarks on odd files would otherwise reach the user's terminal through logging's last resort.
+# As in plain.py.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
