@@ -21,7 +21,7 @@ from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.files import require_file
 from idmcli.io.formats.base import MAX_PIXELS
-from idmcli.io.records import from_text, to_line
+from idmcli.io.records import check_depth, from_text, to_line
 from idmcli.io.scale import Scale
 from idmcli.operators.base import Spec
 from idmcli.output import escape
@@ -104,6 +104,7 @@ def save_measurements(path: str | Path, m: Measurements) -> None:
 
     Raises:
         InputError: y is not finite, or the suffix is not ``.safetensors``.
+        ValueError: the record is not one that :func:`load_measurements` takes.
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
@@ -117,6 +118,7 @@ def save_measurements(path: str | Path, m: Measurements) -> None:
         del record["unit"]  # as in files written before there were units
     text = to_line({"schema": SCHEMA, **record})
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
+    check_depth(record)
     metadata = json.dumps({"sha256": _digest(text, tensors), "record": text})
     write_bytes(path, save(tensors, {_KEY: metadata}))
 
