@@ -153,8 +153,8 @@ def _from_toml(text: str, source: str, problems: list[str]) -> Iterator[Setting]
         elif section in SECTIONS:
             problems.append(f"{source}: {section} = {_show(content)}: expected a section, [{section}]")
         else:
-            known = [f"{name}.{key}" for name, kind in SECTIONS.items() for key in _keys(kind)]
-            home = [key for key in sorted(known) if key.endswith(f".{section}")]
+            kinds = [*SECTIONS.items(), *(("operator", tasks.find(kind).options) for kind in tasks.kinds())]
+            home = {f"{name}.{section}" for name, kind in kinds if section in _keys(kind)}
             problems.append(f"{source}: {section} stands outside any section{_closest(section, home)}")
 
 
