@@ -1,11 +1,12 @@
 """Time of a reconstruction with the full-size network against the released code's way of running it.
 
-    python benchmarks/inference.py --side 128
+    python benchmarks/inference.py --sides 64,128,256
 
 The weights are random: time does not depend on them. The reference runs diffusers' blocks as they are, in float32
 and contiguous format, with every coupling written as ``(1 - v) F(x) + v h``. All ways run in turn, in one
-process, and the medians are compared; ``error`` is the largest difference from the reference, relative to its
-largest value.
+process, and the medians are compared: of the time that passed, and of the time that the CPU spent on it, which with
+one thread says more on a machine that does other things. ``error`` is the largest difference from the reference,
+relative to its largest value.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import torch
 from torch import Tensor
 
 from idmcli.models.compiled import compile_blocks
+from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
-from idmcli.models.stable_diffusion import StableDiffusionConfig
-from idmcli.models.winograd import use_winograd
+from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
 from idmcli.operators import CompressedSensing
 from idmcli.reversible.coupling import Coupling
+
+RELEASED = "as released"
 
 
 class AsReleased(Coupling):
@@ -46,11 +49,11 @@ def as_released(model: InvertibleDiffusion) -> InvertibleDiffusion:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--sides", default="64,128,256")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--T", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--ways", default="channels-last,winograd")
+    parser.add_argument("--ways", default="channels-last,onednn")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     torch.manual_seed(0)
@@ -60,37 +63,47 @@ def main() -> None:
         if "to_features" in name:
             torch.nn.init.normal_(parameter, std=0.02)
     model.to(device)
-    shape = (1, arguments.side, arguments.side)
-    operator = CompressedSensing(shape, 0.1).to(device)
-    y = operator.A(torch.rand(1, *shape, device=device))
-
-    ways = {"as released": as_released(model)}
+    ways = {RELEASED: as_released(model)}
     for name in arguments.ways.split(","):
         ways[name] = copy.deepcopy(model)
-        if "winograd" in name:
-            use_winograd(ways[name])
+        if "onednn" in name:
+            unet = ways[name].denoiser.unet
+            assert isinstance(unet, StableDiffusionUNet)
+            use_onednn(unet)
         if "compile" in name:
             compile_blocks(ways[name])
-    seconds: dict[str, list[float]] = {}
+    print(f"T = {arguments.T}, {device}, {torch.get_num_threads()} CPU threads; oneDNN pays here: {onednn_pays()}")
+    print(f"{'way':20s} {'side':>5s} {'ms':>9s} {'faster':>7s} {'CPU ms':>9s} {'faster':>7s} {'error':>9s}")
+    for side in map(int, arguments.sides.split(",")):
+        compare(ways, side, arguments.rounds, device)
+
+
+@torch.no_grad()
+def compare(ways: dict[str, InvertibleDiffusion], side: int, rounds: int, device: torch.device) -> None:
+    operator = CompressedSensing((1, side, side), 0.1).to(device)
+    y = operator.A(torch.rand(1, 1, side, side, device=device))
+    seconds: dict[str, list[tuple[float, float]]] = {}
     results: dict[str, Tensor] = {}
-    for round_ in range(arguments.rounds + 1):  # the first warms up
+    for round_ in range(rounds + 1):  # the first warms up
         for name, way in ways.items():
-            for precision in ["float32"] if name == "as released" or device.type == "cpu" else ["float32", "bf16"]:
-                start = time.perf_counter()
+            for precision in ["float32"] if name == RELEASED or device.type == "cpu" else ["float32", "bf16"]:
+                start, used = time.perf_counter(), time.process_time()
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                     results[f"{name} {precision}"] = way(y, operator)
                 if device.type == "cuda":
                     torch.cuda.synchronize()
+                taken = time.perf_counter() - start, time.process_time() - used
                 if round_:
-                    seconds.setdefault(f"{name} {precision}", []).append(time.perf_counter() - start)
-    reference = results["as released float32"]
-    base = statistics.median(seconds["as released float32"])
-    print(f"T = {arguments.T}, {arguments.side}x{arguments.side}, {device}, {torch.get_num_threads()} CPU threads")
-    print(f"{'way':24s} {'ms':>9s} {'faster':>7s} {'error':>9s}")
+                    seconds.setdefault(f"{name} {precision}", []).append(taken)
+    medians = {
+        name: [statistics.median(column) for column in zip(*all_, strict=True)] for name, all_ in seconds.items()
+    }
+    reference, base = results[f"{RELEASED} float32"], medians[f"{RELEASED} float32"]
     for name, x in results.items():
-        median = statistics.median(seconds[name])
+        wall, cpu = medians[name]
         error = float((x - reference).abs().max() / reference.abs().max())
-        print(f"{name:24s} {1000 * median:9.1f} {base / median:6.2f}x {error:9.1e}")
+        faster = f"{base[0] / wall:6.2f}x {1000 * cpu:9.1f} {base[1] / cpu:6.2f}x"
+        print(f"{name:20s} {side:5d} {1000 * wall:9.1f} {faster} {error:9.1e}", flush=True)
 
 
 if __name__ == "__main__":

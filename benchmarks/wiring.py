@@ -14,14 +14,15 @@ import argparse
 import torch
 from torch import Tensor
 
-from idmcli.metrics import psnr
 from idmcli.io.images import find_images, luminance, read_image
-from idmcli.measuring import item_seed
+from idmcli.metrics import psnr
 from idmcli.models.checkpoints import load_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
-from idmcli.operators import CompressedSensing, LinearOperator
-from idmcli.solvers.vamp import vamp
+from idmcli.operators import CompressedSensing, LinearOperator, Problem
+from idmcli.priors import load_prior
+from idmcli.seeds import item_seed
+from idmcli.solvers.vamp import VampOptions, vamp
 
 RATIOS = (0.1, 0.3, 0.5)
 
@@ -66,7 +67,14 @@ def main() -> None:
         )
 
     with torch.no_grad():
-        report(f"vamp, {arguments.steps} steps", lambda a, y: vamp(prior, a, y, iterations=arguments.steps))
+        denoiser = load_prior(shipped_weights("prior-tiny"))
+        assert denoiser is not None
+
+        def unwired(operator: LinearOperator, y: Tensor) -> Tensor:
+            options, generator = VampOptions(arguments.steps), torch.Generator()
+            return vamp(Problem(operator, y), denoiser, options, generator, lambda done, total: None)
+
+        report(f"vamp, {arguments.steps} steps", unwired)
         for v in (0.05, 0.1, 0.25, 0.5):
             model = wired(prior, arguments.steps, v)
             report(f"wired, v = {v}", lambda a, y, m=model: m.reconstruct(y, a))

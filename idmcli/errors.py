@@ -2,7 +2,7 @@
 
 The core raises these; only :func:`idmcli.cli.main` prints them. Codes: 0 ok, 1 a requested check
 failed, 2 usage, configuration or input, 3 numerical failure, 4 out of resources, 70 internal error,
-130 / 143 stopped by Ctrl-C / SIGTERM.
+129 / 130 / 143 stopped by SIGHUP / Ctrl-C / SIGTERM.
 """
 
 from __future__ import annotations

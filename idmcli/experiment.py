@@ -17,6 +17,7 @@ from idmcli.config import Config
 from idmcli.errors import InputError
 from idmcli.io.images import Image, luminance
 from idmcli.io.measurements import Measurements, Provenance
+from idmcli.io.scale import Scale
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
 from idmcli.operators import LinearOperator, Operator, Problem, add_noise
@@ -35,6 +36,7 @@ class Case:
         noise_seed: what it was drawn from; None without noise.
         bits: 8 or 16, the depth of the picture that was measured.
         truth: (1, C, H, W) in [0, 1], if it is known.
+        scale: what 0 and 1 stand for.
     """
 
     operator: Operator
@@ -43,6 +45,7 @@ class Case:
     noise_seed: int | None = None
     bits: int = 8
     truth: Tensor | None = None
+    scale: Scale = Scale()
 
     @property
     def seed(self) -> int:
@@ -60,12 +63,17 @@ class Reconstruction(NamedTuple):
     """What a method made of a case.
 
     Attributes:
-        x: (N, C, H, W) in [0, 1], one image for each sample.
+        raw: (N, C, H, W), one image for each sample, real or complex, not clipped.
         seconds: wall-clock time.
     """
 
-    x: Tensor
+    raw: Tensor
     seconds: float
+
+    @property
+    def x(self) -> Tensor:
+        """The images as pictures: magnitudes of complex ones, in [0, 1]."""
+        return (self.raw.abs() if self.raw.is_complex() else self.raw).clamp(0, 1)
 
 
 class Quality(NamedTuple):
@@ -110,13 +118,13 @@ def simulate(image: Image, config: Config) -> Case:
             where colour is asked for.
     """
     image = select_channels(image, config)
-    x, item, options = to_batch(image), image.path.name, config.operator
+    x, item, options = to_batch(image), image.item.name, config.operator
     operator = tasks.find(config.task.kind).operator(options, (x.shape[1], x.shape[2], x.shape[3]), item)
     y, noise_seed = operator.A(x), None
     if options.noise:
         noise_seed = item_seed(options.seed, f"{item}/noise")
         y = add_noise(y, options.noise, noise_seed)
-    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x)
+    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale)
 
 
 def pack(case: Case, provenance: Provenance) -> Measurements:
@@ -127,6 +135,8 @@ def pack(case: Case, provenance: Provenance) -> Measurements:
         spec=case.operator.to_spec(),
         colour="grey" if case.operator.image_shape[0] == 1 else "rgb",
         provenance=provenance,
+        value_range=(case.scale.low, case.scale.high),
+        unit=case.scale.unit,
         bits=16 if case.bits == 16 else 8,
         noise=case.noise,
         noise_seed=case.noise_seed,
@@ -148,7 +158,7 @@ def unpack(m: Measurements) -> Case:
         )
     if m.colour == "rgb" and operator.image_shape[0] != 3:
         raise InputError(f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels")
-    return Case(operator, m.y[None], m.noise, m.noise_seed, m.bits)
+    return Case(operator, m.y[None], m.noise, m.noise_seed, m.bits, scale=m.scale)
 
 
 def solve(

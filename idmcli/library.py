@@ -14,14 +14,13 @@ from torch import Generator, Tensor
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, shipped_weights
+from idmcli.models import InvertibleDiffusion, load_weights, shipped_weights
 from idmcli.models.checkpoints import trained_for
 from idmcli.models.compiled import compile_blocks
+from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.stable_diffusion import StableDiffusionUNet
-from idmcli.models.winograd import use_winograd
 from idmcli.operators import Operator, Problem
 from idmcli.priors import Prior, check_domain, load_prior
-from idmcli.priors.network import NetworkPrior
 from idmcli.solvers import Solver
 
 Precision = Literal["float32", "bf16"]
@@ -33,7 +32,7 @@ class Method:
     """A solver with its options and weights, on a device.
 
     Called with a problem whose images are in [0, 1] and a seed (for methods that sample), it returns
-    (B, C, H, W) in [0, 1]; of complex images the magnitude.
+    (B, C, H, W), real or complex, as the solver left it: not clipped.
 
     Raises (when called):
         InputError: the method cannot handle the operator, or its prior the images.
@@ -45,9 +44,11 @@ class Method:
     weights: Prior | Network | None
     device: torch.device
     precision: Precision = "float32"
+    weights_name: str = ""
 
     @property
     def name(self) -> str:
+        """Of the solver."""
         return self.solver.name
 
     def __call__(
@@ -63,11 +64,10 @@ class Method:
         problem = Problem(operator.to(self.device), problem.y.to(self.device), problem.noise)
         generator = Generator().manual_seed(seed)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            x = self.solver.run(problem, self.weights, self.options, generator, progress)
-        x = x.detach().abs() if x.is_complex() else x.detach()
+            x = self.solver.run(problem, self.weights, self.options, generator, progress).detach()
         if not bool(torch.isfinite(x).all()):
             raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
-        return x.clamp(0, 1)
+        return x
 
 
 class Library:
@@ -112,20 +112,21 @@ class Library:
 
     def _prepare(self, path: Path) -> Prior | Network:
         try:
-            found = load_prior(path) or load_weights(path)
+            found = load_prior(path) or load_network(path)
         except InputError as error:
             raise ConfigError(error.message, error.hint) from error
-        denoiser = found.network if isinstance(found, NetworkPrior) else found.denoiser
-        unet = denoiser.unet
-        if self._tile is not None:
-            if not isinstance(unet, StableDiffusionUNet):
-                raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
-            unet.attend_in_tiles(self._tile)
-        if self.device.type == "cpu" and self.precision == "float32":
-            use_winograd(unet)
+        network = found if isinstance(found, Network) else found.network
+        attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
+        if self._tile is not None and not attending:
+            raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
+        for unet in attending:
+            if self._tile is not None:
+                unet.attend_in_tiles(self._tile)
+            if self.device.type == "cpu" and self.precision == "float32" and onednn_pays():
+                use_onednn(unet)
         if self._compile:
-            compile_blocks(unet)
-        (found.network if isinstance(found, NetworkPrior) else found).to(self.device)
+            compile_blocks(network)
+        network.to(self.device)
         return found
 
     def method(self, name: str | None, operator: Operator, weights: Path | None, settings: SolverConfig) -> Method:
@@ -161,7 +162,14 @@ class Library:
             )
         if kind == "network":
             check_trained_for(path, operator)
-        return Method(solver, options, model, self.device, self.precision)
+        return Method(solver, options, model, self.device, self.precision, path.stem)
+
+
+def load_network(path: Path) -> Network:
+    """The network of a weights file that holds no prior."""
+    model = load_weights(path)
+    assert isinstance(model, Network)
+    return model
 
 
 _A = {"prior": "a prior", "network": "a network trained end to end"}
@@ -173,7 +181,7 @@ def kind_of(weights: Prior | Network) -> Literal["prior", "network"]:
 
 
 def check_trained_for(path: Path, operator: Operator) -> None:
-    """Raise ConfigError if a network was trained for another kind of measurement; what it does not say is not checked."""
+    """Raise ConfigError if a network was trained for another kind of measurement, as far as its file says."""
     trained = trained_for(path)
     task = tasks.task_of(operator)
     here = {"task": task.kind, **task.identity(operator)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from idmcli.errors import IdmError
 
@@ -111,7 +112,7 @@ class Output:
     def status(self, message: str) -> None:
         """Tell what is going on."""
         if not (self.quiet or self.json):
-            print(escape(message, keep="\n"), file=sys.stderr, flush=True)
+            _tell(escape(message, keep="\n"))
 
     @contextmanager
     def progress(self, total: int | None, what: str) -> Iterator[Progress]:
@@ -146,7 +147,7 @@ class Output:
     def _say(self, label: str, message: str, color: str) -> None:
         first, *rest = escape(message, keep="\n").split("\n")
         head = f"\x1b[{color}m{label}:\x1b[0m" if self.color and sys.stderr.isatty() else f"{label}:"
-        print("\n".join([f"{head} {first}", *(f"  {line}" for line in rest)]), file=sys.stderr, flush=True)
+        _tell("\n".join([f"{head} {first}", *(f"  {line}" for line in rest)]))
 
 
 class Progress:
@@ -197,14 +198,44 @@ class LineProgress(Progress):
         if time.monotonic() - self._last >= self._interval:
             self._last = time.monotonic()
             of = "" if self.total is None else f"/{self.total}"
-            print(f"{self._what} {self.done}{of} {escape(note)}".rstrip(), file=sys.stderr, flush=True)
+            _tell(f"{self._what} {self.done}{of} {escape(note)}".rstrip())
 
 
-def silence_stdout() -> None:
-    """Send whatever stdout still gets, the interpreter's last flush included, nowhere."""
+class Lenient(io.TextIOBase):
+    """A stream whose reader may go: from then on what is written goes nowhere, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            silence(self._stream)
+        return len(text)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+def silence(stream: TextIO) -> None:
+    """Send whatever a stream still gets, the interpreter's last flush included, nowhere."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, stream.fileno())
     os.close(null)
+
+
+def _tell(text: str) -> None:
+    """Write a line to stderr, for whoever still reads it."""
+    Lenient(sys.stderr).write(f"{text}\n")
 
 
 def _write(text: str) -> None:
@@ -212,7 +243,7 @@ def _write(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        silence_stdout()
+        silence(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise SystemExit(0) from None
         raise
@@ -228,7 +259,7 @@ def _bar(color: bool) -> RichProgress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(file=sys.stderr, no_color=not color),
+        console=Console(file=cast(TextIO, Lenient(sys.stderr)), no_color=not color),
         redirect_stdout=sys.stdout.isatty(),  # both on one terminal: print above the bar, not into it
     )
 

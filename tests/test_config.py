@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -211,6 +211,9 @@ def test_unknown_preset(name: str, hint: str) -> None:
         ("views = 9\n", "views stands outside any section; did you mean operator.views?"),
         ("task = 3\n", "task = 3: expected a section, [task]"),
         ("[training]\nratio = 0.3\n", "unknown key training.ratio; did you mean operator.ratio?"),
+        ("[task]\nkind = " + "[" * 40 + "]" * 40, "cannot be read"),
+        ("[task]\n" + ".".join("a" * 100_000) + " = 1", "cannot be read"),
+        ("[" + ".".join("a" * 100_000) + "]", "cannot be read"),
         ("[task]\nkind = " + "[" * 5000 + "]" * 5000, "cannot be read"),
         ("[training]\nseed = " + "9" * 5000, "cannot be read"),
         ("[operator.ratio]\na = 1\n", "operator.ratio = {a = 1}: expected a valid number"),
@@ -220,6 +223,13 @@ def test_unknown_preset(name: str, hint: str) -> None:
 )
 def test_bad_files(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in problems(file=write(tmp_path, text))
+
+
+def test_no_more_problems_than_anybody_reads(tmp_path: Path) -> None:
+    message = problems(file=write(tmp_path, "[task]\n" + "\n".join(f"a{i} = 1" for i in range(50_000))))
+    first, *lines = message.split("\n")
+    assert first == "50 or more problems in the configuration:"
+    assert len(lines) == 50
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
@@ -299,7 +309,7 @@ def test_any_configuration_survives_toml(ratio: float, channels: list[int], name
         "d": ("solver.note", name),
     }
     config = load_config(flags=flags).config
-    parsed = tomllib.loads(to_toml(config))
+    parsed = tomli.loads(to_toml(config))
     again = {
         f"{section}.{key}": (f"{section}.{key}", value) for section in parsed for key, value in parsed[section].items()
     }

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+import tomli
 
 from idmcli import __version__
 
@@ -67,7 +67,7 @@ def test_presets_are_found_when_installed(wheel: zipfile.ZipFile, tmp_path: Path
 def test_constraints_pin_every_direct_requirement() -> None:
     """A fresh environment is the tested one; nothing pulls in a GPU runtime or torchvision."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] not in "#")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {requirement.partition(">=")[0] for requirement in wanted if "python_version" not in requirement}
     assert "torch" in names and names <= set(pins)

@@ -17,9 +17,10 @@ import typer
 
 from idmcli.cli.options import command_name, read_output_flags
 from idmcli.errors import IdmError, InputError, ResourceError
-from idmcli.output import Output, silence_stdout
+from idmcli.output import Output, silence
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+STOPS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(IdmError):
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     output, debug = read_output_flags(arguments)
-    with _sigterm_as_exit():
+    with _signals_as_exit():
         error = _run(arguments, output, debug)
     if error is not None:
         output.error(error)
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        silence_stdout()
+        silence(sys.stdout)
     return 0 if error is None else error.exit_code
 
 
@@ -90,8 +91,8 @@ def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError 
             return InputError(failure.format_message().rstrip("."), f"`{help_command}` lists what is possible")
         case KeyboardInterrupt() | typer.Abort():
             return Stopped("interrupted", 130)
-        case SystemExit(code=143):
-            return Stopped("stopped by SIGTERM", 143)
+        case SystemExit(code=129 | 143 as code):
+            return Stopped(f"stopped by {signal.Signals(code - 128).name}", code)
     if _out_of_memory(failure):
         return ResourceError("out of memory", "use a smaller batch or image, or another --device")
     if isinstance(failure, OSError) and failure.errno in FULL_DISK:
@@ -111,17 +112,22 @@ def _out_of_memory(failure: BaseException) -> bool:
 
 
 @contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM unwinds the stack like Ctrl-C does, so that temporary files are removed."""
+def _signals_as_exit() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind the stack like Ctrl-C does, so that temporary files are removed.
+
+    One that is ignored, as nohup and cron have it, stays ignored.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(143)
+        raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

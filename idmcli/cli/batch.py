@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from idmcli.errors import ConfigError, IdmError, InputError, NumericalError
 from idmcli.output import Output, Progress
 
+if TYPE_CHECKING:
+    from idmcli.io.items import Item
+
 
 def output_paths(
-    inputs: Sequence[Path], folder: Path, endings: Sequence[str], *, overwrite: bool
-) -> dict[Path, list[Path]]:
-    """Each input to ``folder/<its name without suffix><ending>``, one for each ending.
+    inputs: Sequence[Item], folder: Path, endings: Sequence[str], *, overwrite: bool
+) -> dict[Item, list[Path]]:
+    """Each input to ``folder/<its stem><ending>``, one for each ending.
 
     Raises:
         InputError: two inputs give one output, an output is an input, or as :func:`refuse_existing`.
     """
-    outputs: dict[Path, Path] = {}
-    for path in inputs:
+    outputs: dict[Path, Item] = {}
+    for item in inputs:
         for ending in endings:
-            output = folder / (path.stem + ending)
+            output = folder / (item.stem + ending)
             if output in outputs:
                 raise InputError(
-                    f"{str(outputs[output])!r} and {str(path)!r} would both be written to {str(output)!r}",
+                    f"{str(outputs[output])!r} and {str(item)!r} would both be written to {str(output)!r}",
                     "rename one of them, or give them to two calls with another --out each",
                 )
-            outputs[output] = path
-    own = {path.resolve() for path in inputs}
-    for output, path in outputs.items():
+            outputs[output] = item
+    own = {item.path.resolve() for item in inputs}
+    for output, item in outputs.items():
         if output.resolve() in own:
-            raise InputError(f"{str(path)!r}: the output {str(output)!r} is an input", "choose another --out")
+            raise InputError(f"{str(item)!r}: the output {str(output)!r} is an input", "choose another --out")
     refuse_existing(outputs, overwrite=overwrite)
-    return {path: [folder / (path.stem + ending) for ending in endings] for path in inputs}
+    return {item: [folder / (item.stem + ending) for ending in endings] for item in inputs}
 
 
 def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
@@ -44,7 +48,7 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def for_each(
-    inputs: Sequence[Path], work: Callable[[Path, Progress], None], output: Output, what: str
+    inputs: Sequence[Item], work: Callable[[Item, Progress], None], output: Output, what: str
 ) -> IdmError | None:
     """Do ``work`` for every input; a bad one is reported and does not stop the others.
 
@@ -57,19 +61,19 @@ def for_each(
     """
     failures: list[IdmError] = []
     with output.progress(len(inputs), what) as progress:
-        for path in inputs:
+        for item in inputs:
             try:
-                work(path, progress)
+                work(item, progress)
             except ConfigError:
                 raise
             except (InputError, NumericalError) as error:
-                if str(path) not in error.message:
-                    error = type(error)(f"{str(path)!r}: {error.message}", error.hint)
+                if str(item.path) not in error.message:
+                    error = type(error)(f"{str(item)!r}: {error.message}", error.hint)
                 if len(inputs) == 1:
                     raise error from None
-                output.failure({"input": path}, error)
+                output.failure({"input": str(item)}, error)
                 failures.append(error)
-            progress.advance(note=path.name)
+            progress.advance(note=item.name)
     if not failures:
         return None
     worst = max(failures, key=lambda error: error.exit_code)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import device as Device
 
     from idmcli.config import Config
-    from idmcli.evaluation.memory_report import Row
+    from idmcli.memory.report import Row
 
 # Of the network that the paper trains, where no configuration is named.
 REFERENCE = {"model.size": "full", "training.batch": 4, "training.patch": 128, "training.precision": "float32"}
@@ -112,13 +112,15 @@ def benchmark_memory(
     loaded = load_config(preset, config, settings or (), os.environ, given)
     if print_config:
         return show_config(output, loaded)
-    from idmcli.evaluation.memory_plot import check_plot, plot_memory
-    from idmcli.evaluation.memory_tables import title
+    from idmcli.memory.plot import check_plot, plot_memory
+    from idmcli.memory.tables import title
+    from idmcli.training.precision import settle
 
     if plot is not None:
         check_plot(plot)
         refuse_existing([plot], overwrite=overwrite)
-    settled, where = loaded.config, choose_device(device)
+    where = choose_device(device)
+    settled = settle(loaded.config, where)
     about = title(preset or str(config), settled, varying="T" if values else "batch" if fit else "")
     output.inputs(title=about, config=asdict(settled), device=str(where))
     if fit is not None:
@@ -157,8 +159,8 @@ def parse_sweep(text: str | None) -> list[int]:
 
 def _plans(config: Config, budget: int | None, device: Device, about: str, output: Output) -> list[Row]:
     """One row for each plan; measured too if there is a GPU."""
-    from idmcli.evaluation.memory_report import measured, rows
-    from idmcli.evaluation.memory_tables import COMPUTED, MEASURED, PAPER_SAVING, row_table
+    from idmcli.memory.report import measured, rows
+    from idmcli.memory.tables import COMPUTED, MEASURED, PAPER_SAVING, row_table
     from idmcli.reversible.plan import NAMED
     from idmcli.reversible.planner import describe
 
@@ -178,8 +180,8 @@ def _plans(config: Config, budget: int | None, device: Device, about: str, outpu
 
 def _sweep(config: Config, values: Sequence[int], about: str, output: Output) -> dict[int, list[Row]]:
     """The peak of each plan at each T, computed."""
-    from idmcli.evaluation.memory_report import slopes, sweep
-    from idmcli.evaluation.memory_tables import COMPUTED, sweep_table
+    from idmcli.memory.report import slopes, sweep
+    from idmcli.memory.tables import COMPUTED, sweep_table
     from idmcli.reversible.plan import NAMED
 
     with output.progress(len(NAMED) * len(values), "computing plans") as progress:
@@ -193,8 +195,8 @@ def _sweep(config: Config, values: Sequence[int], about: str, output: Output) ->
 
 def _fit(config: Config, budget: int, about: str, output: Output) -> None:
     """The largest batch of each plan, computed."""
-    from idmcli.evaluation.memory_report import LARGEST_BATCH, fit
-    from idmcli.evaluation.memory_tables import COMPUTED, fit_table
+    from idmcli.memory.report import LARGEST_BATCH, fit
+    from idmcli.memory.tables import COMPUTED, fit_table
     from idmcli.reversible.plan import NAMED
     from idmcli.sizes import format_size
 

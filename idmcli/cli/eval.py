@@ -125,12 +125,12 @@ def evaluate(
     from idmcli.evaluation.benchmark import Benchmark
     from idmcli.evaluation.tables import summarise
     from idmcli.io.atomic import ensure_writable
-    from idmcli.io.images import MAX_PIXELS, find_images, read_image
+    from idmcli.io.images import MAX_PIXELS, find_items, read_image
     from idmcli.library import Library
 
     if not data.is_dir():
         raise InputError(f"--data {str(data)!r} is not a folder", "name a folder of pictures")
-    pictures = find_images([data])
+    pictures = find_items([data])
     measured = _ratios(loaded.config, ratio)
     each = [load_config(*source, flags | {"--ratio": ("operator.ratio", value)}).config for value in measured]
     configs = [replace(c, task=replace(c.task, channels=c.task.channels or 1)) for c in each]
@@ -144,8 +144,8 @@ def evaluate(
     scores: list[Score] = []
     error = for_each(
         pictures,
-        lambda path, progress: scores.extend(
-            benchmark.scores(read_image(path, max_pixels=max_pixels or MAX_PIXELS), progress.note)
+        lambda item, progress: scores.extend(
+            benchmark.scores(read_image(item, max_pixels=max_pixels or MAX_PIXELS), progress.note)
         ),
         output,
         "evaluating",

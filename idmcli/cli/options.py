@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import device as Device
 
     from idmcli.config import Loaded
+    from idmcli.io.scale import Scale
 
 
 def _preset_names() -> list[str]:
@@ -124,6 +125,16 @@ MethodOption = Annotated[
         help=f"{', '.join(solver_names())}; the best for the task if not given. `idm methods` describes them.",
         autocompletion=complete_methods,
         rich_help_panel="Reconstruction",
+    ),
+]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="LOW,HIGH[,UNIT]",
+        help="What black and white stand for, -1024,3072,HU for example; maps a floating-point TIFF to 0..1, and is "
+        "kept with measurements and results. Not given: what the file says, or 0,1.",
+        rich_help_panel="Measurement",
     ),
 ]
 SamplesOption = Annotated[
@@ -269,6 +280,25 @@ def size_of(flag: str, text: str | None) -> int | None:
         raise InputError(
             f"{flag} {text!r} is not {error}", "units are B, KB, MB, GB, TB, KiB, MiB, GiB and TiB"
         ) from None
+
+
+def scale_of(text: str | None) -> Scale | None:
+    """The scale that --scale gives, or None.
+
+    Raises:
+        InputError: it is none.
+    """
+    from idmcli.io.scale import Scale
+
+    if text is None:
+        return None
+    low, _, rest = text.partition(",")
+    high, _, unit = rest.partition(",")
+    try:
+        return Scale(float(low), float(high), unit.strip())
+    except ValueError as error:
+        reason = "" if "could not" in str(error) else f": {error}"
+        raise InputError(f"--scale {text!r} is no scale{reason}", "write LOW,HIGH or LOW,HIGH,UNIT") from None
 
 
 def choose_device(name: str, threads: int | None = None) -> Device:

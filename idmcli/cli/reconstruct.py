@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from idmcli import __version__
 from idmcli.cli.batch import for_each, output_paths
 from idmcli.cli.options import (
     ColourOption,
@@ -24,6 +26,7 @@ from idmcli.cli.options import (
     PrintConfigOption,
     RatioOption,
     SamplesOption,
+    ScaleOption,
     SeedOption,
     SetOption,
     ThreadsOption,
@@ -33,6 +36,7 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
+    scale_of,
     show_config,
 )
 from idmcli.errors import ConfigError, InputError
@@ -42,9 +46,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from idmcli.experiment import Case
+    from idmcli.io.items import Item
 
 
-STD_GAIN = 5  # standard deviations are small: what a picture of them is multiplied with
+STD_GAIN = 5  # standard deviations are small: white is a fifth of the scale
 
 
 @output_flags
@@ -64,10 +69,20 @@ def reconstruct(
     ratio: RatioOption = None,
     noise: NoiseOption = None,
     colour: ColourOption = None,
+    scale: ScaleOption = None,
     seed: SeedOption = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
     ] = Path("reconstructions"),
+    format: Annotated[
+        Literal["png", "tif", "npz"],
+        typer.Option(
+            "--format",
+            help="Of the results: png clips to black and white, tif holds 32-bit values in their scale, npz complex "
+            "ones as well.",
+            rich_help_panel="Files",
+        ),
+    ] = "png",
     overwrite: OverwriteOption = False,
     compare: Annotated[
         bool,
@@ -101,89 +116,116 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.experiment import score, select_channels, simulate, solve, unpack
+    from idmcli.experiment import Reconstruction, score, select_channels, simulate, solve, unpack
+    from idmcli.io.arrays import write_array
     from idmcli.io.atomic import ensure_writable
-    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_images, read_image, write_image
-    from idmcli.io.measurements import SUFFIX, is_measurement_file, load_measurements
+    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image, write_image
+    from idmcli.io.measurements import SUFFIX, Provenance, is_measurement_file, load_measurements
     from idmcli.io.panels import panel
+    from idmcli.io.scale import Scale
     from idmcli.library import Library
 
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    sources = find_images(named, suffixes=IMAGE_SUFFIXES | {SUFFIX})
-    endings = [".png", *(["_compare.png"] if compare else []), *(["_mean.png", "_std.png"] if samples > 1 else [])]
-    files = output_paths(sources, out, endings, overwrite=overwrite)
+    sources, scaled = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}), scale_of(scale)
+    ending = f".{format}"
+    extras = [*(["_compare.png"] if compare else []), *([f"_mean{ending}", "_std.png"] if samples > 1 else [])]
+    files = output_paths(sources, out, [ending, *extras], overwrite=overwrite)
     ensure_writable(out)
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
 
-    def case_of(path: Path) -> Case:
-        if path.suffix == SUFFIX or is_measurement_file(path):
+    def case_of(item: Item) -> tuple[Case, Provenance]:
+        if item.path.suffix == SUFFIX or is_measurement_file(item.path):
             given = [name for name, (_, value) in measuring.items() if value is not None and name != "--seed"]
+            given += ["--scale"] if scale is not None else []
             if given:
                 raise InputError(
                     f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
                 )
-            return unpack(load_measurements(path))
-        image = select_channels(read_image(path, max_pixels=max_pixels or MAX_PIXELS), loaded.config)
+            m = load_measurements(item.path, max_pixels=max_pixels or MAX_PIXELS)
+            return unpack(m), m.provenance
+        image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
+        image = select_channels(image, loaded.config)
         for note in image.notes:
-            output.warning(f"{str(path)!r}: {note}")
-        return simulate(image, loaded.config)
+            output.warning(f"{str(item)!r}: {note}")
+        return simulate(image, loaded.config), Provenance.of_file("", item.path)
 
-    def work(path: Path, progress: Progress) -> None:
-        case, written = case_of(path), dict(zip(endings, files[path], strict=True))
-        reconstruct = library.method(None, case.operator, weights, loaded.config.solver)
-        if samples > 1 and not reconstruct.solver.samples:
-            raise ConfigError(f"--samples {samples}: method {reconstruct.name} does not sample", "leave out --samples")
+    def work(item: Item, progress: Progress) -> None:
+        (case, origin), written = case_of(item), dict(zip([ending, *extras], files[item], strict=True))
+        method = library.method(None, case.operator, weights, loaded.config.solver)
+        if samples > 1 and not method.solver.samples:
+            raise ConfigError(f"--samples {samples}: method {method.name} does not sample", "leave out --samples")
+        first = case.seed if loaded.config.solver.seed is None else loaded.config.solver.seed
         found = solve(
             case,
-            reconstruct,
+            method,
             samples=samples,
-            seed=loaded.config.solver.seed,
-            progress=lambda done, total: progress.note(f"{path.name}: {reconstruct.name} {done}/{total}"),
+            seed=first,
+            progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}"),
         )
+        provenance = {
+            "version": __version__,
+            "source": origin.source,
+            "source_sha256": origin.source_sha256,
+            "spec": case.operator.to_spec(),
+            "noise": case.noise,
+            "method": method.name,
+            "options": asdict(method.options),
+            "weights": method.weights_name,
+            "seed": first if method.solver.samples else None,
+        }
+
+        def save(path: Path, x: Tensor) -> None:
+            if format == "npz":
+                write_array(path, pixels(x), scale=case.scale, provenance=provenance)
+            else:
+                bits = 32 if format == "tif" else case.bits
+                write_image(path, pixels(x), bits, scale=case.scale, provenance=provenance)
+
         x = found.x[:1]
-        write_image(written[".png"], pixels(x), case.bits)
+        save(written[ending], x if format == "png" else found.raw[:1])
         record: dict[str, Any] = {
-            "input": path,
-            "output": written[".png"],
-            "method": reconstruct.name,
+            "input": str(item),
+            "output": written[ending],
+            "method": method.name,
             "kind": case.operator.kind,
             "ratio": case.amount.ratio,
             "seconds": found.seconds,
         }
-        text = f"{path} -> {written['.png']}: {case.operator.kind}, {case.amount.text}"
+        text = f"{item} -> {written[ending]}: {case.operator.kind}, {case.amount.text}"
         if case.operator.padded_shape != case.operator.image_shape:
             record["padded_shape"] = case.operator.padded_shape
             text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
-        text += f", method {reconstruct.name}"
+        text += f", method {method.name}"
         if case.truth is not None:
             record |= score(x, case.truth)._asdict()
             text += f", PSNR {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}"
         if samples > 1:
-            mean, spread = found.x.mean(0, keepdim=True), found.x.std(0, keepdim=True)
-            write_image(written["_mean.png"], pixels(mean), case.bits)
-            write_image(written["_std.png"], pixels((STD_GAIN * spread).clamp(0, 1)), 16)
-            record |= {"samples": samples, "mean": written["_mean.png"], "std": written["_std.png"]}
-            text += f"; mean of {samples} samples in {written['_mean.png']}"
+            mean, spread = found.raw.mean(0, keepdim=True), found.x.std(0, keepdim=True)
+            save(written[f"_mean{ending}"], mean)
+            white = Scale(0, (case.scale.high - case.scale.low) / STD_GAIN, case.scale.unit)
+            write_image(written["_std.png"], pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white)
+            record |= {"samples": samples, "mean": written[f"_mean{ending}"], "std": written["_std.png"]}
+            text += f"; mean of {samples} samples in {record['mean']}"
             if case.truth is not None:
-                record["mean_psnr"] = score(mean, case.truth).psnr
+                record["mean_psnr"] = score(Reconstruction(mean, 0.0).x, case.truth).psnr
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += f", standard deviation x {STD_GAIN} in {written['_std.png']}"
+            text += f", standard deviation in {record['std']} (white: {white.high:g} {white.unit}".rstrip() + ")"
         if compare:
             rough = solve(case, library.method("pinv", case.operator, None, SolverConfig())).x
-            views = [("A+ y", pixels(rough)), (reconstruct.name, pixels(x))]
+            views = [("A+ y", pixels(rough)), (method.name, pixels(x))]
             if case.truth is not None:
                 error = (5 * (x - case.truth).abs()).clamp(0, 1)
-                views = [("truth", pixels(case.truth)), *views, ("error x 5", pixels(error))]
+                views = [("truth", pixels(case.truth.clamp(0, 1))), *views, ("error x 5", pixels(error))]
             write_image(written["_compare.png"], panel(views))
             record["panel"] = written["_compare.png"]
             text += f", panel {written['_compare.png']}"
         output.result(record, text)
 
-    error = for_each(list(files), work, output, "reconstructing")
+    error = for_each(sources, work, output, "reconstructing")
     if error is not None:
         raise error
 
 
 def pixels(x: Tensor) -> Any:
-    """(1, C, H, W) in [0, 1] to (H, W) or (H, W, 3)."""
+    """(1, C, H, W) to (H, W) or (H, W, 3)."""
     return x[0, 0].numpy() if x.shape[1] == 1 else x[0].permute(1, 2, 0).numpy()

@@ -19,11 +19,13 @@ from idmcli.cli.options import (
     PresetOption,
     PrintConfigOption,
     RatioOption,
+    ScaleOption,
     SeedOption,
     SetOption,
     measuring_flags,
     output_flags,
     output_of,
+    scale_of,
     show_config,
 )
 from idmcli.output import Progress, escape
@@ -31,6 +33,7 @@ from idmcli.output import Progress, escape
 if TYPE_CHECKING:
     from idmcli.config import Loaded
     from idmcli.experiment import Case
+    from idmcli.io.items import Item
 
 
 @output_flags
@@ -44,6 +47,7 @@ def sense(
     ratio: RatioOption = None,
     noise: NoiseOption = None,
     colour: ColourOption = None,
+    scale: ScaleOption = None,
     seed: SeedOption = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for the files.", rich_help_panel="Files")
@@ -67,20 +71,22 @@ def sense(
 
     from idmcli.experiment import pack, select_channels, simulate
     from idmcli.io.atomic import ensure_writable
-    from idmcli.io.images import MAX_PIXELS, find_images, read_image
+    from idmcli.io.images import MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Provenance, save_measurements
 
-    files = output_paths(find_images(images), out, [SUFFIX], overwrite=overwrite)
+    scaled = scale_of(scale)
+    files = output_paths(find_items(images), out, [SUFFIX], overwrite=overwrite)
     ensure_writable(out)
 
-    def work(path: Path, progress: Progress) -> None:
-        image = select_channels(read_image(path, max_pixels=max_pixels or MAX_PIXELS), loaded.config)
-        provenance = Provenance.of_file(_command(path, loaded), path)
+    def work(item: Item, progress: Progress) -> None:
+        image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
+        image = select_channels(image, loaded.config)
+        provenance = Provenance.of_file(_command(item, loaded, scale), item.path)
         case = simulate(image, loaded.config)
-        save_measurements(files[path][0], pack(case, provenance))
+        save_measurements(files[item][0], pack(case, provenance))
         for note in image.notes:
-            output.warning(f"{str(path)!r}: {note}")
-        record = _record(path, files[path][0], case)
+            output.warning(f"{str(item)!r}: {note}")
+        record = _record(item, files[item][0], case)
         output.result(record, _line(record, case.amount.text))
 
     error = for_each(list(files), work, output, "sensing")
@@ -88,7 +94,7 @@ def sense(
         raise error
 
 
-def _command(path: Path, loaded: Loaded) -> str:
+def _command(item: Item, loaded: Loaded, scale: str | None) -> str:
     """A command line that gives the same measurements, whatever else was measured with them."""
     from idmcli.config import value_of
     from idmcli.config.render import inline
@@ -98,13 +104,13 @@ def _command(path: Path, loaded: Loaded) -> str:
         for key, source in loaded.sources.items()
         if source != "default" and key.startswith(("task.", "operator."))
     ]
-    return escape(shlex.join(["idm", "sense", path.name, *settings]))
+    return escape(shlex.join(["idm", "sense", item.name, *settings, *([f"--scale={scale}"] if scale else [])]))
 
 
-def _record(path: Path, file: Path, case: Case) -> dict[str, Any]:
+def _record(item: Item, file: Path, case: Case) -> dict[str, Any]:
     operator = case.operator
     return {
-        "input": path,
+        "input": str(item),
         "output": file,
         "kind": operator.kind,
         "image_shape": operator.image_shape,

@@ -17,8 +17,10 @@ from idmcli.config.presets import read_preset
 from idmcli.config.render import inline, sections_of
 from idmcli.config.schema import Config, SolverConfig, conflicts
 from idmcli.errors import ConfigError
+from idmcli.io.records import check_depth
 
 MAX_BYTES = 1_000_000
+MAX_PROBLEMS = 50  # named in one message
 SECTIONS: dict[str, type] = {name: kind for name, kind in get_type_hints(Config).items()}
 SOLVER_KEYS = ("method", "seed")  # of [solver], beside the options of the method
 
@@ -62,7 +64,7 @@ def load_config(
         flags: flag name to (key, value), e.g. ``{"--ratio": ("operator.ratio", 0.3)}``; None is "not given".
 
     Raises:
-        ConfigError: naming source, key, what was found and what is expected, for all problems together.
+        ConfigError: naming source, key, what was found and what is expected, for all problems together (at most 50).
     """
     settings: list[Setting] = []
     problems: list[str] = []
@@ -78,6 +80,8 @@ def load_config(
     sections = _sections(settings)
     sources = {f"{section}.{key}": "default" for section, kind in sections.items() for key in _keys(kind)}
     for setting in settings:
+        if len(problems) >= MAX_PROBLEMS:
+            break
         problem = _unknown(setting, sections) or _check(setting, values, sections)
         if problem:
             problems.append(f"{setting.source}: {problem}")
@@ -89,9 +93,10 @@ def load_config(
             found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
             problems.append(f"{found}: {expected}")
     if problems:
-        several = f"{len(problems)} problems in the configuration:\n" if len(problems) > 1 else ""
+        count = f"{MAX_PROBLEMS} or more" if len(problems) >= MAX_PROBLEMS else str(len(problems))
+        several = f"{count} problems in the configuration:\n" if len(problems) > 1 else ""
         hint = "`idm presets show NAME` prints a complete example; --print-config shows where each value comes from"
-        raise ConfigError(several + "\n".join(problems), hint)
+        raise ConfigError(several + "\n".join(problems[:MAX_PROBLEMS]), hint)
     return Loaded(config, sources)
 
 
@@ -130,10 +135,12 @@ def _read(file: Path) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomli.loads(text)
+        content = tomli.loads(text)
+        check_depth(content)
+        return content
     except tomli.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}", 'values look like key = 1 or key = "text"') from error
-    except (ValueError, RecursionError) as error:  # absurdly long integers, absurdly deep lists
+    except (ValueError, RecursionError) as error:  # absurdly long integers, absurdly deep lists and keys
         raise ConfigError(f"{source} holds a value that cannot be read", "check its numbers and lists") from error
 
 
@@ -171,6 +178,7 @@ def _toml_value(text: str) -> Any:
     """``text`` as a TOML value, or as it stands where it is none."""
     try:
         table = tomli.loads(f"value = {text}")
+        check_depth(table)
     except (ValueError, RecursionError):
         return text
     return table["value"] if list(table) == ["value"] else text

@@ -74,7 +74,7 @@ class TrainingConfig:
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
     memory: Memory = "unet"  # end-to-end: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
-    precision: Literal["float32", "bf16"] = "float32"  # bf16: autocast, operators stay in float32
+    precision: Literal["float32", "bf16", "auto"] = "float32"  # bf16: autocast; auto: bf16 where the device has it
     seed: Seed = 0
     checkpoint_every: Count = 1000  # iterations
     log_every: Count = 50

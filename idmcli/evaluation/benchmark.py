@@ -55,11 +55,11 @@ class Benchmark:
                 method = self.library.method(name, case.operator, weights, config.solver)
 
                 def note(done: int, total: int, name: str = method.name) -> None:
-                    report(f"{image.path.name}: {name} {done}/{total}")
+                    report(f"{image.item.name}: {name} {done}/{total}")
 
-                x, seconds = solve(case, method, seed=config.solver.seed, progress=note)
-                quality = score(x, case.truth)
-                found.append(Score(self.dataset, method.name, ratio, image.path.name, *quality, seconds))
+                made = solve(case, method, seed=config.solver.seed, progress=note)
+                quality = score(made.x, case.truth)
+                found.append(Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds))
         return found
 
     def published_colour(self) -> Colour | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idmcli.errors import InputError, NumericalError
-from idmcli.io import png
-from idmcli.io.atomic import atomic_path, write_bytes
-from idmcli.io.decoders import decode
+from idmcli.io.files import require_file
+from idmcli.io.formats import MAX_PIXELS, PICTURES, Picture, PictureFormat, head_of
+from idmcli.io.items import Item
+from idmcli.io.records import from_text, to_line
+from idmcli.io.scale import Scale
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
-MAX_PIXELS = 64_000_000
-_WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "Image",
+    "find_images",
+    "find_items",
+    "luminance",
+    "read_image",
+    "read_provenance",
+    "write_image",
+]
+
+IMAGE_SUFFIXES = frozenset(suffix for format in PICTURES for suffix in format.suffixes)
+_DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
+_MAX_COMMENT = 60_000  # characters; a JPEG holds 64 KiB
+_MARK = "idm"  # the key that tells a comment of idm's from any other
+
+
+@dataclass(frozen=True)
+class _Comment:
+    """What idm writes beside the pixels."""
+
+    provenance: dict[str, Any]
+    scale: Scale | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,73 +53,105 @@ class Image:
         bits: 8 or 16 per sample; 16 also for a floating-point file.
         path: where it came from.
         notes: one sentence per conversion that took place; empty if the file was read as it stands.
+        scale: what 0 and 1 stand for.
+        number: the page or frame, from 1; None of a file with one picture.
     """
 
     pixels: NDArray[np.float32]
     bits: int
     path: Path
     notes: tuple[str, ...]
+    scale: Scale = Scale()
+    number: int | None = None
+
+    @property
+    def item(self) -> Item:
+        """The file and the page in it."""
+        return Item(self.path, self.number)
 
 
-def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, or a float TIFF in [0, 1].
+def read_image(path: str | Path | Item, *, scale: Scale | None = None, max_pixels: int = MAX_PIXELS) -> Image:
+    """Read an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, or a float TIFF.
 
-    The content decides the format, not the name. Converted with a note: palettes, fewer than 8
-    bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a preview beside the
-    picture in a JPEG.
+    The content decides the format, not the name. ``FILE#N`` is page or frame N of a TIFF or GIF. Converted with a
+    note: palettes, fewer than 8 bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a
+    preview beside the picture in a JPEG.
+
+    Args:
+        path: the file, or one item of it.
+        scale: what 0 and 1 stand for, where the file does not say (results of idm do). The values of a float
+            TIFF are mapped by it, and those outside of it kept: such pixels lie outside [0, 1], with a note.
+            Without a scale they must lie in [0, 1].
+        max_pixels: of a larger picture nothing but the header is read.
 
     Raises:
         InputError: the file is missing, a folder, unreadable, empty, not such a picture, truncated
-            or damaged; has more than ``max_pixels`` pixels (told from the header), several pages,
-            a transparent pixel, CMYK or other colours, other sample types; or is not finite or
+            or damaged; has more than ``max_pixels`` pixels (told from the header), several pages and none is
+            named, a transparent pixel, CMYK or other colours, other sample types; or is not finite or
             out of range.
     """
-    path = Path(path)
-    try:
-        samples, notes = decode(path, max_pixels)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    return Image(_to_unit(samples, path), 8 if samples.dtype == np.uint8 else 16, path, notes)
+    item = path if isinstance(path, Item) else Item.parse(path)
+    format = _format_of(item.path)
+    picture = format.read(item, max_pixels=max_pixels)
+    recorded = scale or _parse_comment(format.read_comment(item.path)).scale
+    pixels, notes = _to_pixels(picture, recorded, repr(str(item)))
+    bits = 8 if picture.samples.dtype == np.uint8 else 16
+    return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number)
 
 
-def write_image(path: str | Path, pixels: NDArray[Any], bits: int = 8) -> None:
-    """Write grey (H, W) or RGB (H, W, 3) pixels, clipped to [0, 1] and rounded, atomically.
+def write_image(
+    path: str | Path,
+    pixels: NDArray[Any],
+    bits: int = 8,
+    *,
+    scale: Scale | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write grey (H, W) or RGB (H, W, 3) pixels atomically; of complex ones, the magnitude.
 
-    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8.
+    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded.
+    TIFF with 32 bits is floating point: the values in their scale, neither clipped nor rounded.
+
+    Args:
+        path: the file.
+        pixels: 0 is black, 1 is white.
+        bits: per sample.
+        scale: what 0 and 1 stand for; stored beside the pixels, and always with 32 bits.
+        provenance: how the picture was made, JSON-able; stored beside the pixels for :func:`read_provenance`.
+            With neither, nothing is. No date belongs in it: the same command gives the same bytes.
 
     Raises:
-        InputError: another suffix, or 16 bits in a JPEG.
+        InputError: another suffix, bits that the format does not have, or a provenance of more than 60 kB.
         NumericalError: a pixel is not finite.
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
-    kind = _WRITERS.get(path.suffix.lower())
-    if kind is None:
+    format = next((format for format in PICTURES if format.bits and path.suffix.lower() in format.suffixes), None)
+    if format is None:
         raise InputError(f"cannot write {str(path)!r}: unknown image suffix", "use .png, .tif or .jpg")
-    if bits not in (8, 16) or (bits == 16 and kind == "JPEG"):
-        raise InputError(f"cannot write {str(path)!r} with {bits} bits", "use 8 bits, or 16 bits with .png or .tif")
+    format.check_bits(path, bits)
     if pixels.ndim != 2 and pixels.shape[2:] != (3,):
         raise ValueError(f"expected (H, W) or (H, W, 3) pixels, got shape {pixels.shape}")
     if not np.isfinite(pixels).all():
         raise NumericalError(f"{str(path)!r} is not written: the picture holds values that are not finite")
-    top = 2**bits - 1
-    samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * top).astype(np.uint8 if bits == 8 else np.uint16)
-    if kind == "TIFF":
-        import tifffile
-
-        photometric = "minisblack" if samples.ndim == 2 else "rgb"
-        with atomic_path(path) as temporary:
-            tifffile.imwrite(temporary, samples, photometric=photometric, metadata=None, compression="zlib")
-    elif bits == 16:
-        write_bytes(path, png.encode16(samples))
+    if np.iscomplexobj(pixels):
+        pixels = np.abs(pixels)
+    if bits == 32:
+        scale = scale or Scale()
+        samples = scale.invert(pixels.astype(np.float64)).astype(np.float32)
     else:
-        from PIL import Image as Pillow
+        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1)).astype(_DTYPES[bits])
+    format.write(path, Picture(samples, comment=_comment_line(scale, provenance)))
 
-        options: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-        with atomic_path(path) as temporary:
-            Pillow.fromarray(samples).save(temporary, format=kind, **options)
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """What :func:`write_image` stored beside the pixels; empty for any other picture.
+
+    Raises:
+        InputError: the file is missing, unreadable, no picture or damaged.
+    """
+    path = Path(path)
+    return _parse_comment(_format_of(path).read_comment(path)).provenance
 
 
 def luminance(rgb: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -115,47 +170,97 @@ def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAG
     Raises:
         InputError: naming all paths that are missing or give no file.
     """
-    found: dict[Path, Path] = {}
+    return list(dict.fromkeys(item.path for item in find_items(paths, suffixes=suffixes)))
+
+
+def find_items(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Item]:
+    """Like :func:`find_images`, where ``FILE#N`` also names one page or frame of a file."""
+    found: dict[Item, Item] = {}
     failed: list[str] = []
     for given in map(str, paths):
         try:
-            files, problem = _files_of(given, suffixes)
+            items, problem = _items_of(given, suffixes)
         except OSError as error:
-            files, problem = [], f"{given!r} cannot be read: {error.strerror}"
-        if not files:
+            items, problem = [], f"{given!r} cannot be read: {error.strerror}"
+        if not items:
             failed.append(problem)
-        for file in files:
-            found.setdefault(file.resolve(), file)
+        for item in items:
+            found.setdefault(replace(item, path=item.path.resolve()), item)
     if failed:
         raise InputError("; ".join(failed))
     return list(found.values())
 
 
-def _files_of(given: str, suffixes: Collection[str]) -> tuple[list[Path], str]:
-    """The files one path names, and what to say if there are none."""
+def _items_of(given: str, suffixes: Collection[str]) -> tuple[list[Item], str]:
+    """The items that one path names, and what to say if there are none."""
     path = Path(given)
     if path.is_dir():
         files = [f for f in path.iterdir() if f.suffix.lower() in suffixes and f.name[0] != "." and f.is_file()]
-        return sorted(files), f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
+        return [
+            Item(file) for file in sorted(files)
+        ], f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
     if path.exists():
-        return [path], ""
+        try:
+            require_file(path)
+        except InputError as error:
+            return [], error.message
+        return [Item(path)], ""
+    if (item := Item.parse(given)).number and item.path.is_file():
+        return [item], ""
     if glob.has_magic(given):
-        return sorted(f for f in map(Path, glob.glob(given)) if f.is_file()), f"{given!r} matches no file"
+        files = sorted(f for f in map(Path, glob.glob(given)) if f.is_file())
+        return [Item(file) for file in files], f"{given!r} matches no file"
     return [], f"{given!r} does not exist"
 
 
-def _to_unit(samples: NDArray[Any], path: Path) -> NDArray[np.float32]:
-    """Integers divided by their largest value; floats checked to be finite and in [0, 1]."""
+def _format_of(path: Path) -> PictureFormat:
+    head = head_of(path)
+    format = next((format for format in PICTURES if format.begins(head)), None)
+    if format is None:
+        reason = "does not begin like a PNG, JPEG, TIFF, BMP or GIF file" if head else "the file is empty"
+        raise InputError(f"{str(path)!r} is not a readable image ({reason})")
+    return format
+
+
+def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Integers divided by their largest value; floats checked, and mapped by the scale if there is one."""
+    samples, notes = picture.samples, picture.notes
     if samples.dtype.kind == "u":
-        return np.ascontiguousarray(samples, np.float32) / np.float32(np.iinfo(samples.dtype).max)
+        return np.ascontiguousarray(samples, np.float32) / np.float32(np.iinfo(samples.dtype).max), notes
     finite = np.isfinite(samples)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise InputError(f"{str(path)!r} holds a value that is not finite, first at index {first}")
+        raise InputError(f"{name} holds a value that is not finite, first at index {first}")
     low, high = float(samples.min()), float(samples.max())
-    if low < 0 or high > 1:
+    if scale is None and (low < 0 or high > 1):
         raise InputError(
-            f"{str(path)!r} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
-            "rescale it to 0 to 1",
+            f"{name} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
+            "rescale it to 0 to 1, or say what 0 and 1 stand for",
         )
-    return np.ascontiguousarray(samples, np.float32)
+    if scale is not None:
+        samples = scale.apply(samples.astype(np.float64))
+        if low < scale.low or high > scale.high:
+            notes = (*notes, f"values from {low:g} to {high:g} reach beyond the scale {scale}")
+    return np.ascontiguousarray(samples, np.float32), notes
+
+
+def _comment_line(scale: Scale | None, provenance: Mapping[str, Any] | None) -> str:
+    if scale is None and provenance is None:
+        return ""
+    content = {_MARK: 1, "provenance": dict(provenance or {})}
+    line = to_line(content if scale is None else content | {"scale": scale.to_json()})
+    if len(line) > _MAX_COMMENT:
+        raise InputError(f"a provenance of {len(line)} characters does not fit into a picture", "shorten the command")
+    return line
+
+
+def _parse_comment(text: str) -> _Comment:
+    """What :func:`_comment_line` wrote; nothing for any other text."""
+    try:
+        content = from_text(text, max_length=_MAX_COMMENT) if text.startswith("{") else {}
+        if not isinstance(content, dict) or content.get(_MARK) != 1:
+            return _Comment({}, None)
+        scale = Scale.from_json(content["scale"]) if "scale" in content else None
+        return _Comment(dict(content["provenance"]), scale)
+    except (KeyError, TypeError, ValueError):
+        return _Comment({}, None)

@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,12 +19,18 @@ from torch import Tensor
 from idmcli import __version__
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
-from idmcli.operators.base import LinearOperator, Spec
+from idmcli.io.files import require_file
+from idmcli.io.formats.base import MAX_PIXELS
+from idmcli.io.records import check_depth, from_text, to_line
+from idmcli.io.scale import Scale
+from idmcli.operators.base import Spec
 from idmcli.output import escape
 
 SCHEMA = 1
 SUFFIX = ".safetensors"
 _KEY = "idm_measurements"  # the only metadata entry: with one, equal measurements give equal bytes
+_MAX_PROBLEMS = 5  # named in one message
+_MAX_UNDERSAMPLING = 16384  # image values per measurement; beyond it a specification is no earnest one
 _ARRAY = "operator."  # prefix of the operator's tensors
 
 
@@ -60,6 +67,7 @@ class _Record:
     colour: Literal["grey", "rgb"]
     provenance: Provenance
     value_range: tuple[float, float] = (0.0, 1.0)
+    unit: str = ""
     bits: Literal[8, 16] = 8
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     noise_seed: int | None = None
@@ -75,7 +83,8 @@ class Measurements(_Record):
         spec: ``operator.to_spec()``; its ``image_shape`` (C, H, W) is the one before any padding.
         colour: "grey", or "rgb" for C = 3 channels measured separately.
         provenance: how they were made.
-        value_range: the image values that black and white have.
+        value_range: the values, in ``unit``, that 0 and 1 stand for in the image; see :attr:`scale`.
+        unit: of these values; empty if they have none.
         bits: 8 or 16, the depth of the picture they were taken of, to write the result with.
         noise: standard deviation of the noise added to y.
         noise_seed: what it was drawn from; None without noise.
@@ -84,12 +93,18 @@ class Measurements(_Record):
     y: Tensor
     arrays: Mapping[str, Tensor]
 
+    @property
+    def scale(self) -> Scale:
+        """What 0 and 1 stand for in the image; ValueError if ``value_range`` is no interval."""
+        return Scale(*self.value_range, self.unit)
+
 
 def save_measurements(path: str | Path, m: Measurements) -> None:
     """Write a measurement file atomically; equal measurements give equal bytes.
 
     Raises:
         InputError: y is not finite, or the suffix is not ``.safetensors``.
+        ValueError: the record is not one that :func:`load_measurements` takes.
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
@@ -99,32 +114,35 @@ def save_measurements(path: str | Path, m: Measurements) -> None:
     tensors = {"y": m.y, **{_ARRAY + name: array for name, array in m.arrays.items()}}
     tensors = {name: _plain(tensor) for name, tensor in tensors.items()}
     record = {f.name: getattr(m, f.name) for f in fields(_Record)} | {"provenance": asdict(m.provenance)}
-    text = _canonical({"schema": SCHEMA, **record})
-    TypeAdapter(_Record).validate_json(_canonical(record))  # what cannot be loaded is not saved
+    if not m.scale.unit:
+        del record["unit"]  # as in files written before there were units
+    text = to_line({"schema": SCHEMA, **record})
+    TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
+    check_depth(record)
     metadata = json.dumps({"sha256": _digest(text, tensors), "record": text})
     write_bytes(path, save(tensors, {_KEY: metadata}))
 
 
-def load_measurements(path: str | Path) -> Measurements:
+def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measurements:
     """Read a measurement file, every bit of it checked against the checksum inside.
 
     Raises:
         InputError: the file is missing, unreadable, truncated or damaged; is no measurement file;
-            was written by a newer version; or its y is not finite.
+            was written by a newer version; its y is not finite; or the image it claims to be of has more than
+            ``max_pixels`` pixels, or far too many for the size of y.
     """
     path = Path(path)
     name = repr(str(path))
-    if path.is_dir():
-        raise InputError(f"{name} is a folder, not a measurement file")
+    require_file(path)
     metadata, tensors = _read(path)
     if _KEY not in metadata:
         raise InputError(
             f"{name} is a safetensors file but holds no measurements (weights, perhaps)", "make one with `idm sense`"
         )
     try:
-        outer = json.loads(metadata[_KEY])
+        outer = from_text(metadata[_KEY])
         text, sha256 = outer["record"], outer["sha256"]
-        content = json.loads(text)
+        content = from_text(text)
         schema = content.pop("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise InputError(
@@ -132,13 +150,17 @@ def load_measurements(path: str | Path) -> Measurements:
             )
         if sha256 != _digest(text, tensors):
             raise InputError(f"{name} is damaged: it does not match its checksum", "copy or measure it again")
-        record = TypeAdapter(_Record).validate_json(json.dumps(content))
+        record = TypeAdapter(_Record).validate_json(to_line(content))
+        Scale(*record.value_range, record.unit)
         y = tensors.pop("y")
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{name} has wrong metadata: {problems}", "make it with `idm sense`") from error
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MAX_PROBLEMS])
+        raise InputError(f"{name} has wrong metadata: {escape(problems)}", "make it with `idm sense`") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{name} is damaged: its metadata cannot be read", "copy or measure it again") from error
+        reason = f": {escape(str(error))}" if isinstance(error, ValueError) else ""
+        sentence = f"{name} is damaged: its metadata cannot be read{reason}"
+        raise InputError(sentence, "copy or measure it again") from error
+    _check_claim(name, record.spec, y.numel(), max_pixels)
     _check_finite(path, y)
     arrays = {key.removeprefix(_ARRAY): tensor for key, tensor in tensors.items()}
     return Measurements(y=y, arrays=arrays, **{f.name: getattr(record, f.name) for f in fields(_Record)})
@@ -151,26 +173,6 @@ def is_measurement_file(path: str | Path) -> bool:
             return _KEY in (file.metadata() or {})
     except Exception:  # the many ways of not being a safetensors file
         return False
-
-
-def operator_of(m: Measurements) -> LinearOperator:
-    """The operator that measured, rebuilt from the file alone.
-
-    Raises:
-        InputError: the specification cannot be built here, or does not fit y.
-    """
-    from idmcli.operators import build
-
-    operator = build(m.spec, m.arrays)
-    if tuple(m.y.shape) != tuple(operator.measurement_shape):
-        raise InputError(
-            f"the measurements have shape {tuple(m.y.shape)}, but their operator ({operator.kind}) gives "
-            f"{tuple(operator.measurement_shape)}",
-            "measure again, or correct the specification",
-        )
-    if m.colour == "rgb" and operator.image_shape[0] != 3:
-        raise InputError(f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels")
-    return operator
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -193,10 +195,6 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
 
 
-def _canonical(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
     """The sha256 of the metadata and of each tensor's name, type, shape and bytes."""
     sha = hashlib.sha256(text.encode())
@@ -204,6 +202,24 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
         sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
+
+
+def _check_claim(name: str, spec: Spec, measured: int, max_pixels: int) -> None:
+    """Refuse an image that no file of this size can be of, before anything is allocated for it."""
+    shape = spec.get("image_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
+        return  # the operator says what is wrong with it
+    if prod(shape[-2:]) > max_pixels:
+        size = " x ".join(map(str, shape[-2:]))
+        raise InputError(
+            f"{name} is of an image of {size} pixels, more than the limit of {max_pixels}",
+            "raise --max-pixels if you trust the file",
+        )
+    if prod(shape) > _MAX_UNDERSAMPLING * max(measured, 1):
+        raise InputError(
+            f"{name} claims an image of {prod(shape)} values, but holds only {measured} measurements",
+            "measure it again with `idm sense`",
+        )
 
 
 def _check_finite(path: Path, y: Tensor) -> None:

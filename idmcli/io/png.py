@@ -98,10 +98,11 @@ def encode16(samples: NDArray[np.uint16]) -> bytes:
     up = np.vstack([lines[:1], lines[1:] - lines[:-1]])  # filter type 2; uint8 wraps as the format wants
     raw = np.hstack([np.full((height, 1), 2, np.uint8), up]).tobytes()
     header = struct.pack(">IIBBBBB", width, height, 16, 0 if samples.ndim == 2 else 2, 0, 0, 0)
-    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(raw, 6)) + _chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 6)) + chunk(b"IEND", b"")
 
 
-def _chunk(name: bytes, body: bytes) -> bytes:
+def chunk(name: bytes, body: bytes) -> bytes:
+    """One chunk: its length, name, content and checksum."""
     return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
 
 

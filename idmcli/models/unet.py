@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -83,7 +85,7 @@ class InjectorUNet(nn.Module):
 
     def forward(self, x: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
         context = Context(injection)
-        x = self.conv_in(F.pixel_unshuffle(x, self.config.patch))
+        x = _precisely(self.conv_in, F.pixel_unshuffle(x, self.config.patch))
         skips: list[Tensor] = []
         for group, downsample in zip(self.down, self.downsample, strict=True):
             (x,) = group(x, context, memory)
@@ -92,4 +94,10 @@ class InjectorUNet(nn.Module):
         (x,) = self.middle(x, context, memory)
         for group, upsample in zip(reversed(self.up), reversed(self.upsample), strict=True):
             (x,) = group(upsample(x) + skips.pop(), context, memory)
-        return F.pixel_shuffle(self.conv_out(x), self.config.patch)
+        return F.pixel_shuffle(_precisely(self.conv_out, x), self.config.patch)
+
+
+def _precisely(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """Outside of autocast: an image in half precision is rounded by more than the lowest noise levels."""
+    with torch.autocast(x.device.type, enabled=False):
+        return cast(Tensor, layer(x.to(layer.weight.dtype)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from idmcli.errors import InputError
 
@@ -51,6 +51,13 @@ class Prior(Protocol):
             sigma: noise level of each image or channel, (B, 1 or C, 1, 1).
         """
         ...
+
+
+class NetworkPrior(Prior, Protocol):
+    """A prior over a network."""
+
+    @property
+    def network(self) -> nn.Module: ...
 
 
 def check_domain(prior: Prior, channels: int, *, complex_image: bool) -> None:

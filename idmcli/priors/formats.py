@@ -9,8 +9,8 @@ from typing import NamedTuple
 from idmcli.errors import InputError
 from idmcli.models import Denoiser, load_weights
 from idmcli.models.checkpoints import kind_in, training_of
-from idmcli.priors.base import Prior
-from idmcli.priors.network import NetworkPrior
+from idmcli.priors.base import NetworkPrior
+from idmcli.priors.network import DenoiserPrior
 
 UNSAID = (0.004, 1.5)  # noise levels of files of idm that do not name theirs
 
@@ -26,10 +26,10 @@ class Format(NamedTuple):
 
     name: str
     recognises: Callable[[Path], bool]
-    load: Callable[[Path], Prior]
+    load: Callable[[Path], NetworkPrior]
 
 
-def load_prior(path: Path) -> Prior | None:
+def load_prior(path: Path) -> NetworkPrior | None:
     """The prior in a weights file; None if no format recognises one.
 
     Raises:
@@ -39,13 +39,13 @@ def load_prior(path: Path) -> Prior | None:
     return next((format.load(path) for format in FORMATS if format.recognises(path)), None)
 
 
-def _load_idm(path: Path) -> NetworkPrior:
+def _load_idm(path: Path) -> DenoiserPrior:
     network = load_weights(path)
     if not isinstance(network, Denoiser):
         raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
     training = training_of(path).get("config", {}).get("training", {})
     levels = tuple(training.get(key, level) for key, level in zip(("sigma_min", "sigma_max"), UNSAID, strict=True))
-    return NetworkPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))
+    return DenoiserPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))
 
 
 FORMATS: Sequence[Format] = (Format("idm", lambda path: kind_in(path) == "prior", _load_idm),)

@@ -12,7 +12,7 @@ from idmcli.priors.base import Domain
 
 
 @dataclass(frozen=True)
-class NetworkPrior:
+class DenoiserPrior:
     """A :class:`~idmcli.models.denoiser.Denoiser`, which works on centred images, as a :class:`Prior`."""
 
     network: Denoiser
@@ -21,10 +21,10 @@ class NetworkPrior:
     noise_levels: tuple[float, float]
 
     @staticmethod
-    def of(network: Denoiser, name: str, noise_levels: tuple[float, float]) -> NetworkPrior:
+    def of(network: Denoiser, name: str, noise_levels: tuple[float, float]) -> DenoiserPrior:
         """The prior of a network, whose domain follows from its configuration."""
         domain = Domain(network.unet.config.image_channels, network.mean)
-        return NetworkPrior(network, name, domain, noise_levels)
+        return DenoiserPrior(network, name, domain, noise_levels)
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         denoised, _ = self.network(r - self.domain.mean, sigma)

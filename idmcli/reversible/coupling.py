@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.reversible.engine import Memory, reverse, run
+from idmcli.reversible.mix import mix
 
 V_MIN, V_MAX = 0.05, 0.95
 CHAIN = 6  # an inversion divides by v: at v = 0.5 six of them turn a rounding error into 64
@@ -30,7 +31,7 @@ class Coupling(nn.Module):
 
     def forward(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         # h comes first because the first operand gives the result its memory format: one for the whole group.
-        return torch.lerp(h, function(x).to(h.dtype), 1 - self.v), x
+        return mix(h, function(x).to(h.dtype), self.v), x
 
     def inverse(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         return h, (x - (1 - self.v) * function(h).to(x.dtype)) / self.v

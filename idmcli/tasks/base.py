@@ -94,6 +94,14 @@ class Task(ABC, Generic[Options]):
         """The options of one training batch: what training varies is drawn, all else as given."""
         return options
 
+    def largest(self, options: Options) -> Options:
+        """Those options that :meth:`vary` may draw with which most is measured: what memory has to suffice for."""
+        return options
+
+    def one_size(self, options: Options) -> bool:
+        """Whether the operator fits images of one size only (a mask from a file, boxes)."""
+        return False
+
     def validation(self, options: Options) -> Sequence[Options]:
         """The options at which training is validated."""
         return (options,)

@@ -82,6 +82,9 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
             return options
         return replace(options, ratio=rng.uniform(options.ratio_min, options.ratio_max))
 
+    def largest(self, options: CompressedSensingOptions) -> CompressedSensingOptions:
+        return options if options.ratio is not None else replace(options, ratio=options.ratio_max)
+
     def validation(self, options: CompressedSensingOptions) -> Sequence[CompressedSensingOptions]:
         if options.ratio is not None:
             return [options]

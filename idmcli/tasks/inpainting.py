@@ -63,6 +63,9 @@ class InpaintingTask(Task[InpaintingOptions]):
             return None
         return DEFAULT_RATIO if options.ratio is None else options.ratio
 
+    def one_size(self, options: InpaintingOptions) -> bool:
+        return options.mask in ("boxes", "file")
+
     def conflicts(self, options: InpaintingOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return mask_conflicts(options, OWNER, required={"boxes": "boxes", "file": "mask_file"})
 

@@ -89,6 +89,9 @@ class MRITask(Task[MRIOptions]):
             return None
         return DEFAULT_RATIO if options.ratio is None else options.ratio
 
+    def one_size(self, options: MRIOptions) -> bool:
+        return options.mask == "file"
+
     def conflicts(self, options: MRIOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return mask_conflicts(options, OWNER, required={"file": "mask_file"})
 

@@ -1,10 +1,10 @@
-"""Random crops of images held in memory."""
+"""Random crops of images held in memory, and the numbers that training draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Pixels = NDArray[np.float32]
+Purpose = Literal["crop", "noise", "operator"]
+
+
+def generator(seed: int, purpose: Purpose, number: int) -> np.random.Generator:
+    """Random numbers for one thing: they depend on these three alone, not on what was drawn before, or by whom."""
+    key = (get_args(Purpose).index(purpose), number)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 @dataclass(frozen=True)
 class CropPool:
-    """Draws square crops under the eight flips and rotations.
+    """Square crops under the eight flips and rotations.
 
-    A draw depends on the generator alone, so that a resumed run sees the same crops.
+    The crops of a run are numbered, and each depends on the run's seed and its number alone: it is the same in a
+    resumed run, and in whichever process draws it.
 
     Attributes:
         images: (C, H, W) arrays of values in [0, 1], each at least ``side`` x ``side``.
@@ -28,9 +36,9 @@ class CropPool:
     images: Sequence[Pixels]
     side: int
 
-    def draw(self, count: int, rng: np.random.Generator) -> Tensor:
-        """``count`` crops, (count, C, side, side), float32."""
-        return torch.from_numpy(np.stack([self._crop(rng) for _ in range(count)]))
+    def crops(self, seed: int, numbers: Sequence[int]) -> Tensor:
+        """The crops with these numbers, (len(numbers), C, side, side), float32."""
+        return torch.from_numpy(np.stack([self._crop(generator(seed, "crop", number)) for number in numbers]))
 
     def _crop(self, rng: np.random.Generator) -> NDArray[Any]:
         image = self.images[int(rng.integers(len(self.images)))]

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from idmcli.measuring import build_operator, item_seed
+from idmcli import tasks
+from idmcli.errors import ConfigError
 from idmcli.metrics import psnr
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.operators import LinearOperator, add_noise
 from idmcli.reversible.plan import Plan
-from idmcli.training.data import CropPool
+from idmcli.seeds import item_seed
+from idmcli.tasks import OperatorOptions, Shape
+from idmcli.training.data import CropPool, generator
 
 if TYPE_CHECKING:
     from idmcli.config import Config
-
-VALIDATION_RATIOS = (0.1, 0.3, 0.5)
 
 
 @dataclass(frozen=True)
 class EndToEndStage:
     """Reconstruction of crops from their measurements, with a fresh operator for every batch.
 
-    The operator follows [task] and [operator]; where a ratio is not set, each batch draws its own
-    from ``ratio_min .. ratio_max``, so that one network serves all ratios. The loss is the mean
+    The operator follows [task] and [operator]; what the task varies is drawn for each batch (cs: the ratio, where
+    none is set), so that one network serves all. The loss is the mean
     absolute (``l1``) or squared (``l2``) error of the image. ``plan`` says what each sampling step keeps for
     the backward pass; everything if None.
     """
@@ -38,49 +39,66 @@ class EndToEndStage:
     device: torch.device
     plan: Plan | None = None
 
-    def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
-        """Loss of one batch, and its PSNR in dB."""
-        training, options = self.config.training, self.config.operator
-        rng = np.random.default_rng([training.seed, iteration])
-        x = self.crops.draw(training.batch, rng).to(self.device)
-        ratio = rng.uniform(options.ratio_min, options.ratio_max)
-        operator = self._operator(x, ratio, f"iteration {iteration}")
-        return reconstruction_loss(model, x, operator, self.config, f"iteration {iteration}", self.plan)
+    def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        """Loss of the crops with these numbers under the operator of an iteration, and their PSNR in dB."""
+        seed, task = self.config.training.seed, tasks.find(self.config.task.kind)
+        x = self.crops.crops(seed, numbers).to(self.device)
+        options = task.vary(self.config.operator, generator(seed, "operator", iteration))
+        operator = self._operator(x, options, f"iteration {iteration}")
+        items = [f"crop {number}" for number in numbers]
+        return reconstruction_loss(model, x, operator, self.config, items, self.plan)
 
     @torch.no_grad()
     def validate(self, model: InvertibleDiffusion) -> dict[str, float]:
-        """PSNR in dB of the held-out crops, at the configured ratio or at 10, 30 and 50 %."""
-        x = self.validation.centre().to(self.device)
+        """PSNR in dB of the held-out crops, for each of the task's options of validation."""
+        x, task = self.validation.centre().to(self.device), tasks.find(self.config.task.kind)
+        items = [f"validation {number}" for number in range(len(x))]
         scores = {}
-        for ratio in VALIDATION_RATIOS if self._draws_ratios() else (0.0,):
-            operator = self._operator(x, ratio, "validation")
-            estimate = model.reconstruct(_measure(x, operator, self.config, "validation"), operator)
+        for options in task.validation(self.config.operator):
+            operator = self._operator(x, options, "validation")
+            estimate = model.reconstruct(_measure(x, operator, self.config, items), operator)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
         return scores
 
-    def _draws_ratios(self) -> bool:
-        return self.config.task.kind == "cs" and self.config.operator.ratio is None
+    def _operator(self, x: Tensor, options: OperatorOptions, item: str) -> LinearOperator:
+        return crop_operator(self.config, options, (x.shape[1], x.shape[2], x.shape[3]), item).to(self.device)
 
-    def _operator(self, x: Tensor, ratio: float, item: str) -> LinearOperator:
-        config = self.config
-        if self._draws_ratios():
-            config = replace(config, operator=replace(config.operator, ratio=ratio))
-        shape = (x.shape[1], x.shape[2], x.shape[3])
-        return build_operator(config, shape, item).to(self.device)
+
+def crop_operator(config: Config, options: OperatorOptions, shape: Shape, item: str) -> LinearOperator:
+    """The operator of the task of a configuration for images of this shape.
+
+    Raises:
+        ConfigError: it is not linear, which the sampler needs.
+    """
+    operator = tasks.find(config.task.kind).operator(options, shape, item)
+    if not isinstance(operator, LinearOperator):
+        raise ConfigError(
+            f"task {config.task.kind} is not linear, and the sampler is for linear operators", "choose another task"
+        )
+    return operator
 
 
 def reconstruction_loss(
-    model: InvertibleDiffusion, x: Tensor, operator: LinearOperator, config: Config, item: str, plan: Plan | None
+    model: InvertibleDiffusion,
+    x: Tensor,
+    operator: LinearOperator,
+    config: Config,
+    items: Sequence[str],
+    plan: Plan | None,
 ) -> tuple[Tensor, float]:
     """The loss of [training] on images x, (B, C, H, W), measured by ``operator``, and their PSNR in dB.
 
-    ``item`` names the batch; its noise depends on it.
+    ``items`` names the images; their noise depends on it.
     """
-    estimate = model(_measure(x, operator, config, item), operator, plan)
+    estimate = model(_measure(x, operator, config, items), operator, plan)
     error = estimate - x
     loss = error.abs().mean() if config.training.loss == "l1" else error.square().mean()
     return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
 
 
-def _measure(x: Tensor, operator: LinearOperator, config: Config, item: str) -> Tensor:
-    return add_noise(operator.A(x), config.operator.noise, item_seed(config.training.seed, item))
+def _measure(x: Tensor, operator: LinearOperator, config: Config, items: Sequence[str]) -> Tensor:
+    y, sigma = operator.A(x), config.operator.noise
+    if sigma == 0:
+        return y
+    seeds = [item_seed(config.training.seed, item) for item in items]
+    return torch.cat([add_noise(part, sigma, seed) for part, seed in zip(torch.split(y, 1), seeds, strict=True)])

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
-import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor
 
 from idmcli.errors import NumericalError
-from idmcli.training.optimisers import build_optimisers, learning_rate_factor
 from idmcli.training.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from idmcli.config import TrainingConfig
+from idmcli.training.step import Step
+from idmcli.training.world import World
 
 MAX_BAD_STEPS = 10
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stage(Protocol):
-    """What is trained: a loss per iteration, and a validation."""
+    """What is trained: a loss of crops in an iteration, and a validation."""
 
-    def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]: ...
+    def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]: ...
     def validate(self, model: Any) -> dict[str, float]: ...
-
-
-@runtime_checkable
-class Constrained(Protocol):
-    """A module whose parameters have a range, restored after every optimiser step."""
-
-    def constrain_(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -52,57 +41,39 @@ class Progress:
 
 
 def train(
-    model: nn.Module,
-    stage: Stage,
-    config: TrainingConfig,
-    run: RunFolder,
-    report: Callable[[Progress], None],
-    *,
-    resume: bool = False,
-) -> tuple[Any, Progress | None]:
-    """Train ``model`` in place; returns its exponential moving average and the last log line.
+    step: Step, stage: Stage, run: RunFolder, world: World, report: Callable[[Progress], None], *, start: int = 0
+) -> Progress | None:
+    """Train a network in place, up to ``training.iterations``; returns the last log line.
 
-    Every random choice depends on (seed, iteration) alone, and the checkpoint holds model, average,
-    optimisers and iteration: a resumed run continues exactly.
+    Every random choice depends on the seed and the number of an iteration or a crop alone, and the checkpoint holds
+    model, average, optimisers and iteration: a resumed run continues exactly.
 
     Args:
-        model: what to train, on its device.
+        step: the network with its optimisers, as :meth:`RunFolder.restore` left them or new.
         stage: the loss, see :class:`Stage`.
-        config: the [training] section.
-        run: where checkpoints and metrics go.
+        run: where checkpoints and metrics go; rows from after ``start`` are dropped.
+        world: the processes that train; the first alone writes.
         report: called every ``log_every`` iterations.
-        resume: continue from the run's checkpoint.
+        start: iterations done before.
 
     Raises:
         NumericalError: the loss stayed non-finite for 10 steps in a row; the last checkpoint is intact.
-        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once the step is finished and saved.
+        KeyboardInterrupt, SystemExit: after Ctrl-C, SIGTERM or SIGHUP, once the step is finished and saved.
     """
-    optimisers = build_optimisers(model, config)
-    base_rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    average = AveragedModel(model, multi_avg_fn=moving_average(config.ema))
-    start = run.restore(model, average, optimisers) if resume else 0
-    constraints = [module.constrain_ for module in model.modules() if isinstance(module, Constrained)]
+    config = step.config
     losses: list[float] = []
     scores: list[float] = []
     line, bad, since = None, 0, time.perf_counter()
-    device_type = next(model.parameters()).device.type
+    if world.writes:
+        run.drop_metrics_after(start)
 
     with _stop_requests() as requested:
         for iteration in range(start, config.iterations):
-            factor = learning_rate_factor(config, iteration)
-            for optimiser, rates in zip(optimisers, base_rates, strict=True):
-                for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                    group["lr"] = rate * factor
-            with torch.autocast(device_type, torch.bfloat16, enabled=config.precision == "bf16"):
-                loss, score = stage.loss(model, iteration)
+            rate = step.set_rates(iteration)
+            loss, score = step.forward(stage.loss, iteration, world.share(iteration, config.batch))
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip or math.inf)
-            if torch.isfinite(loss) and torch.isfinite(norm):
-                for optimiser in optimisers:
-                    optimiser.step()
-                for constrain in constraints:
-                    constrain()
-                average.update_parameters(model)
+            loss = loss.detach()
+            if step.update(loss):
                 losses.append(loss.item())
                 scores.append(score)
                 bad = 0
@@ -112,48 +83,31 @@ def train(
                     "lower training.learning_rate or set training.gradient_clip; "
                     f"{run.checkpoint} holds the last good state",
                 )
-            model.zero_grad(set_to_none=True)
 
             done = iteration + 1
             stop, last = requested(), done == config.iterations
-            if done % config.validate_every == 0 or last:
-                validation = stage.validate(average.module)
-            else:
-                validation = {}
+            validation = stage.validate(step.average.module) if done % config.validate_every == 0 or last else {}
             if losses and (done % config.log_every == 0 or validation):
                 now = time.perf_counter()
-                line = Progress(
-                    done,
-                    sum(losses) / len(losses),
-                    sum(scores) / len(scores),
-                    len(losses) * config.batch / (now - since),
-                    config.learning_rate * factor,
-                    validation,
-                )
-                run.log(line)
-                report(line)
+                speed = len(losses) * config.batch / (now - since)
+                line = Progress(done, sum(losses) / len(losses), sum(scores) / len(scores), speed, rate, validation)
+                if world.writes:
+                    run.log(line)
+                    report(line)
                 losses, scores, since = [], [], now
-            if done % config.checkpoint_every == 0 or last or stop:
-                run.save(model, average, optimisers, done)
+            if world.writes and (done % config.checkpoint_every == 0 or last or stop):
+                run.save(step.model, step.average, step.optimisers, done)
             if stop:
                 raise stop
-    return average.module, line
-
-
-def moving_average(decay: float) -> Callable[..., None]:
-    """``average += (1 - decay) (new - average)``, with a shorter memory over the first steps."""
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
-        weight = max(1 - decay, 9 / (10 + float(count)))
-        torch._foreach_lerp_(averages, currents, weight)
-
-    return update
+    return line
 
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], BaseException | None]]:
-    """Turn the first Ctrl-C or SIGTERM into a request that the loop reads; a second one acts at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request that the loop reads; a second one acts at once.
+
+    A signal that is ignored, as nohup and cron have it, stays ignored.
+    """
     request: list[BaseException] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -161,7 +115,8 @@ def _stop_requests() -> Iterator[Callable[[], BaseException | None]]:
             raise request[0]
         request.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield lambda: request[0] if request else None
     finally:

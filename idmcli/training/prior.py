@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from idmcli.metrics import psnr
 from idmcli.models.denoiser import Denoiser
-from idmcli.training.data import CropPool
+from idmcli.training.data import CropPool, generator
 
 VALIDATION_SIGMAS = (0.025, 0.1, 0.4)
 
@@ -25,24 +26,28 @@ class PriorStage:
 
     crops: CropPool
     validation: CropPool
-    batch: int
     sigma_min: float
     sigma_max: float
     loss_name: str
     seed: int
     device: torch.device
 
-    def loss(self, model: Denoiser, iteration: int) -> tuple[Tensor, float]:
-        """Loss of one batch, and the PSNR of its denoised crops in dB."""
-        rng = np.random.default_rng([self.seed, iteration])
-        x = self.crops.draw(self.batch, rng).to(self.device) - model.mean
-        level = rng.uniform(math.log(self.sigma_min), math.log(self.sigma_max), (self.batch, 1, 1, 1))
-        sigma = torch.from_numpy(np.exp(level)).to(x)
-        noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32)).to(x)
+    def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        """Loss of the crops with these numbers, and their PSNR in dB once denoised."""
+        x = self.crops.crops(self.seed, numbers).to(self.device) - model.mean
+        sigma, noise = (part.to(x) for part in self._noise(numbers, x.shape[1:]))
         estimate, e = model(x + sigma * noise, sigma)
         error = e - noise
         loss = error.abs().mean() if self.loss_name == "l1" else error.square().mean()
         return loss, float(psnr(estimate.detach(), x).mean())
+
+    def _noise(self, numbers: Sequence[int], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Noise levels (B, 1, 1, 1) and unit noise (B, *shape) of the crops with these numbers."""
+        low, high = math.log(self.sigma_min), math.log(self.sigma_max)
+        drawn = [generator(self.seed, "noise", number) for number in numbers]
+        levels = np.exp([rng.uniform(low, high) for rng in drawn])
+        noise = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in drawn])
+        return torch.from_numpy(levels)[:, None, None, None], torch.from_numpy(noise)
 
     @torch.no_grad()
     def validate(self, model: Denoiser) -> dict[str, float]:

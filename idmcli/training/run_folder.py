@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import json
+import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from idmcli.errors import InputError
-from idmcli.io.atomic import atomic_path
+from idmcli.io.atomic import atomic_path, write_text
 
 if TYPE_CHECKING:
     from idmcli.training.loop import Progress
@@ -28,8 +30,8 @@ COLUMNS = ("iteration", "loss", "psnr", "images_per_second", "learning_rate")
 class RunFolder:
     """Paths and files of one run.
 
-    ``config.toml`` is the merged configuration, ``metrics.csv`` one row per log line,
-    ``checkpoint.pt`` the whole training state (one file, replaced atomically), and
+    ``config.toml`` is the merged configuration, ``run.json`` what else the run was started from, ``metrics.csv``
+    one row per log line, ``checkpoint.pt`` the whole training state (one file, replaced atomically), and
     ``weights.safetensors`` the averaged, self-describing result.
     """
 
@@ -51,19 +53,34 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
 
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; the lock ends with it, however it ends.
 
+        What a process that was killed while it saved has left behind is removed.
+
         Raises:
-            InputError: another process trains in this folder.
+            InputError: another process trains in this folder, or its lock is no plain file.
         """
-        with (self.path / ".lock").open("w") as file:
+        lock = self.path / ".lock"
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise InputError(f"{str(lock)!r} cannot be used as a lock: {error.strerror}", "remove it") from error
+        try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"another process is training in {self.path}", "choose another --out") from None
+            for leftover in self.path.glob(".idm-*.tmp"):
+                leftover.unlink(missing_ok=True)
             yield
+        finally:
+            os.close(descriptor)
 
     def save(self, model: nn.Module, average: nn.Module, optimisers: Sequence[Optimizer], iteration: int) -> None:
         state = {
@@ -72,13 +89,16 @@ class RunFolder:
             "average": average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
-        with atomic_path(self.checkpoint) as path:
-            torch.save(state, path)
+        with atomic_path(self.checkpoint) as path, path.open("wb") as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # what the system said, a full disk for example
+                    raise error.__context__ from None
+                raise
 
     def restore(self, model: nn.Module, average: nn.Module, optimisers: Sequence[Optimizer]) -> int:
         """Load the training state into its owners; returns the number of iterations done.
-
-        Metrics rows from after the checkpoint (a run that was killed) are dropped.
 
         Raises:
             InputError: there is no checkpoint, it is damaged, or it belongs to another network.
@@ -91,15 +111,33 @@ class RunFolder:
             average.load_state_dict(state["average"])
             for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
-            iteration = int(state["iteration"])
+            return int(state["iteration"])
         except (RuntimeError, LookupError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(
                 f"{self.checkpoint} is damaged or does not fit this run: {reason}",
                 "resume with the configuration the run was started with",
             ) from error
-        self._drop_metrics_after(iteration)
-        return iteration
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Keep what a run was started from."""
+        write_text(self.record, json.dumps(record, indent=1) + "\n")
+
+    def read_record(self) -> dict[str, Any]:
+        """What :meth:`write_record` kept; nothing for a run that was started before there were records.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise InputError(f"{str(self.record)!r} is damaged", "remove it to resume without it")
+        return record
 
     def log(self, line: Progress) -> None:
         """Append one row to ``metrics.csv``; validation scores go into a JSON-like last column."""
@@ -120,7 +158,8 @@ class RunFolder:
                 ]
             )
 
-    def _drop_metrics_after(self, iteration: int) -> None:
+    def drop_metrics_after(self, iteration: int) -> None:
+        """Drop the rows of iterations that will be done again, or of another run."""
         if not self.metrics.exists():
             return
         rows = self.metrics.read_text().splitlines()
@@ -130,5 +169,6 @@ class RunFolder:
             for row, number in zip(rows[1:], numbers, strict=True)
             if number.isdecimal() and int(number) <= iteration
         ]
-        with atomic_path(self.metrics) as path:
-            path.write_text("\n".join([*rows[:1], *kept]) + "\n")
+        if not kept:
+            return self.metrics.unlink()
+        write_text(self.metrics, "\n".join([*rows[:1], *kept]) + "\n")

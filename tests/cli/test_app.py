@@ -208,6 +208,7 @@ FAILURES: list[tuple[BaseException, int, str]] = [
     (KeyboardInterrupt(), 130, "error: interrupted\n"),
     (EOFError(), 130, "\nerror: interrupted\n"),
     (SystemExit(143), 143, "error: stopped by SIGTERM\n"),
+    (SystemExit(129), 129, "error: stopped by SIGHUP\n"),
 ]
 
 
@@ -240,7 +241,10 @@ def test_debug_prints_the_traceback(broken: Callable[..., list[str]], capsys: Ca
     assert "Traceback" in err and err.index("Traceback") < err.index("error: internal error: ValueError: x")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+STOPS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+
+
+@pytest.mark.parametrize(("number", "code"), STOPS)
 def test_signals_unwind_the_stack(broken: Callable[..., list[str]], capsys: Capture, number: int, code: int) -> None:
     cleaned = []
 
@@ -251,10 +255,20 @@ def test_signals_unwind_the_stack(broken: Callable[..., list[str]], capsys: Capt
         finally:
             cleaned.append(True)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     assert cli.main(broken(work)) == code
     assert cleaned == [True]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("number", "code"), STOPS)
+def test_a_signal_that_is_ignored_stays_ignored(broken: Callable[..., list[str]], number: int, code: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)  # as nohup and cron have it
+    try:
+        assert cli.main(broken(lambda: os.kill(os.getpid(), number))) == 0
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_devices() -> None:

@@ -14,10 +14,10 @@ from idmcli.cli import main
 from idmcli.cli.benchmark_memory import parse_sweep
 from idmcli.config import Config, load_config
 from idmcli.errors import InputError
-from idmcli.evaluation.memory_report import largest
+from idmcli.memory.measured import measure_apart
+from idmcli.memory.report import largest
+from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import NAMED, named_plan
-from idmcli.training.step_measured import measure_apart
-from idmcli.training.step_memory import ComputedStep
 
 Capture = pytest.CaptureFixture[str]
 SETTINGS = ["model.channels=[8, 16]", "model.blocks=[1, 1]", "operator.block=16", "operator.ratio=0.25"]

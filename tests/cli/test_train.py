@@ -19,9 +19,10 @@ import torch
 
 from idmcli.cli import main
 from idmcli.io.images import write_image
-from idmcli.models.checkpoints import load_weights
+from idmcli.models.checkpoints import load_weights, training_of
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.training import precision
 from idmcli.training.run_folder import RunFolder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -102,6 +103,7 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
         "checkpoint.pt",
         "config.toml",
         "metrics.csv",
+        "run.json",
         "weights.safetensors",
     ]
 
@@ -228,11 +230,80 @@ def test_a_longer_run_after_a_finished_one(capsys: Capture) -> None:
     assert rows("run") == [1, 2, 3, 4]
 
 
-def test_resuming_with_another_network(capsys: Capture) -> None:
+def contents(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.channels=[8, 32]", "model.channels = [8, 32], but the run was started with [8, 16]"),
+        ("operator.noise=0.1", "operator.noise = 0.1, but the run was started with 0.0"),
+        ("operator.ratio=0.1", "operator.ratio = 0.1, but the run was started with not set"),
+        ("task.kind=mri", 'task.kind = "mri", but the run was started with "cs"'),
+        ("training.stage=end-to-end", 'training.stage = "end-to-end", but the run was started with "prior"'),
+        ("training.learning_rate=1.0", "training.learning_rate = 1.0, but the run was started with 0.001"),
+        ("training.iterations=1", "training.iterations = 1, but the run has done 2"),
+    ],
+)
+def test_what_would_be_another_run_is_refused(change: str, message: str, capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "run")
-    resume = ["--data", "photos", "--resume", "--out", "run", "--set", "model.channels=[8, 32]"]
-    assert "does not fit this run" in failed(capsys, *resume)
-    train(capsys, "--resume", "--out", "run")  # the run is as it was
+    before = contents("run")
+    assert f"error: {message}\n" in failed(capsys, "--data", "photos", "--resume", "--out", "run", "--set", change)
+    assert contents("run") == before
+    free = [f"training.{key}=1" for key in ("checkpoint_every", "log_every", "validate_every", "threads")]
+    train(capsys, "--resume", "--out", "run", *(part for key in free for part in ("--set", key)))
+
+
+def test_other_pictures_are_refused(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "run")
+    before = contents("run")
+    Path("photos/0.png").rename("photos/9.png")
+    err = failed(capsys, "--data", "photos", "--resume", "--out", "run")
+    assert "--data holds 3 pictures (names and sizes " in err and "the run was started with 3 pictures (names" in err
+    assert contents("run") == before
+    Path("photos/9.png").rename("photos/0.png")
+    train(capsys, "--resume", "--out", "run")
+    Path("photos/9.png").unlink(missing_ok=True)
+    Path("run/run.json").unlink()  # of a run that was started before there were records
+    train(capsys, "--resume", "--out", "run")
+
+
+def test_a_resumed_run_remembers_what_it_started_from(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "prior")
+    train(capsys, *settings(), "--out", "run", "--init", "prior/weights.safetensors")
+    train(capsys, "--resume", "--out", "run", "--set", "training.iterations=3")
+    assert training_of(Path("run/weights.safetensors"))["init"] == "weights.safetensors"
+
+
+def test_automatic_precision_is_settled_once(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    train(capsys, *settings(training__precision="auto"), "--out", "run")
+    assert 'precision = "bf16"' in Path("run/config.toml").read_text()
+    monkeypatch.setattr(precision, "has_bf16", lambda device: False)  # on another machine
+    train(capsys, "--resume", "--out", "run", "--set", "training.iterations=3")
+    assert training_of(Path("run/weights.safetensors"))["config"]["training"]["precision"] == "bf16"
+
+
+def test_several_processes_are_refused(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "training in 2 processes is not possible" in failed(capsys, "--data", "photos", *settings())
+    assert not Path("runs").exists()
+
+
+def test_training_outlives_its_terminal() -> None:
+    """Whoever reads stderr goes away, from a pipe and from a terminal: the run ends as ever."""
+    options = settings(training__iterations=6, training__validate_every=1)
+    for name, (reader, writer) in {"pipe": os.pipe(), "terminal": os.openpty()}.items():
+        command = [sys.executable, "-m", "idmcli", "train", "--data", "photos", *options, "--out", name]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm"}
+        with subprocess.Popen(command, env=environment, stderr=writer, stdout=subprocess.PIPE) as process:
+            os.close(writer)
+            assert os.read(reader, 1)
+            os.close(reader)
+            out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0 and out.startswith(f"{name}/weights.safetensors".encode())
+        assert rows(name) == list(range(1, 7))
 
 
 def test_a_damaged_checkpoint(capsys: Capture) -> None:
@@ -247,7 +318,7 @@ def test_two_processes_in_one_folder(capsys: Capture) -> None:
         assert "another process is training in" in failed(capsys, "--data", "photos", *settings(), "--out", "run")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_run_resumes_to_the_same_weights(
     number: signal.Signals, code: int, capsys: Capture
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,15 +20,17 @@ from safetensors import safe_open
 from safetensors.torch import save, save_file
 
 from idmcli.errors import InputError, ResourceError
+from idmcli.experiment import unpack
 from idmcli.io.measurements import (
     Measurements,
     Provenance,
     is_measurement_file,
     load_measurements,
-    operator_of,
     save_measurements,
 )
-from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, build
+from idmcli.io.scale import Scale
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
+from idmcli.tasks import build_operator
 
 PROVENANCE = Provenance("idm sense é.png", "é.png", "0" * 64)
 MASK = torch.from_numpy(np.random.default_rng(0).random((17, 15)) < 0.4)
@@ -87,7 +90,7 @@ def test_a_real_operator_is_rebuilt_from_the_file_alone(tmp_path: Path, name: st
     loaded = load_measurements(tmp_path / "m.safetensors")
     assert_same(loaded, m)
     assert is_measurement_file(tmp_path / "m.safetensors")
-    again = operator_of(loaded)
+    again = unpack(loaded).operator
     assert torch.equal(again.AT(loaded.y[None]), operator.AT(m.y[None]))
     assert again.image_shape == operator.image_shape
 
@@ -97,12 +100,12 @@ def test_another_process_reads_the_same(tmp_path: Path) -> None:
     m = measure(operators()["cs"])
     save_measurements(path, m)
     code = (
-        "import sys; from idmcli.io.measurements import *\n"
-        "m = load_measurements(sys.argv[1]); x = operator_of(m).pinv(m.y[None])\n"
+        "import sys; from idmcli.io.measurements import *; from idmcli.experiment import unpack\n"
+        "m = load_measurements(sys.argv[1]); x = unpack(m).operator.pinv(m.y[None])\n"
         "print(x.numpy().tobytes().hex())"
     )
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == build(m.spec).pinv(m.y[None]).numpy().tobytes().hex()
+    assert run.stdout.strip() == build_operator(m.spec).pinv(m.y[None]).numpy().tobytes().hex()
 
 
 dtypes = st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64])
@@ -207,7 +210,7 @@ def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match="is not a measurement file"):
         load_measurements(tmp_path / "a.png")
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         load_measurements(tmp_path / "missing.safetensors")
     with pytest.raises(InputError, match="is a folder"):
         load_measurements(tmp_path)
@@ -230,10 +233,11 @@ def stored(path: Path) -> dict[str, Any]:
 
 def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
     """A file with changed metadata and a checksum that fits them."""
-    from idmcli.io.measurements import _canonical, _digest
+    from idmcli.io.measurements import _digest
+    from idmcli.io.records import to_line
 
     content = {key: value for key, value in (json.loads(stored(path)["record"]) | changes).items() if value != "absent"}
-    text = _canonical(content)
+    text = to_line(content)
     path.write_bytes(
         save(tensors, {"idm_measurements": json.dumps({"sha256": _digest(text, tensors), "record": text})})
     )
@@ -262,6 +266,54 @@ def test_wrong_metadata_are_named(tmp_path: Path, changes: dict[str, Any], words
     forge(path, {"y": torch.zeros(2)}, **changes)
     with pytest.raises(InputError, match=words):
         load_measurements(path)
+
+
+def test_value_range_and_unit_are_the_scale(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    assert "unit" not in json.loads(stored(path)["record"])  # as in files written before there were units
+    assert load_measurements(path).scale == Scale()
+    save_measurements(path, small(value_range=(-1024.0, 3072.0), unit="HU"))
+    loaded = load_measurements(path)
+    assert loaded.scale == Scale(-1024, 3072, "HU")
+    save_measurements(tmp_path / "again.safetensors", loaded)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    with pytest.raises(ValueError, match="no interval"):
+        save_measurements(path, small(value_range=(1.0, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"value_range": [1, 0]}, "scale from 1 to 0 is no interval"),
+        ({"unit": "\x1b[31m"}, "at most 32 printable characters"),
+        ({"spec": {"a": [[]] * 3, "deep": json.loads("[" * 40 + "]" * 40)}}, "nested more than 32 deep"),
+        ({"spec": {"image_shape": [1, 12000, 12000]}}, "12000 x 12000 pixels, more than the limit of 64000000"),
+        ({"spec": {"image_shape": [1, 8000, 8000]}}, "claims an image of 64000000 values, but holds only 2 measure"),
+        ({"spec": {"image_shape": [10**9, 1, 1]}}, "claims an image of 1000000000 values"),
+    ],
+)
+def test_claims_that_cannot_be_true(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    forge(path, {"y": torch.zeros(2)}, **changes)
+    with pytest.raises(InputError, match=words) as caught:
+        load_measurements(path)
+    assert caught.value.message.isprintable()
+
+
+def test_the_limit_of_pixels_is_the_callers(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_measurements(path, small())
+    assert load_measurements(path, max_pixels=6).y.shape == (2, 3)
+    with pytest.raises(InputError, match="2 x 3 pixels, more than the limit of 5"):
+        load_measurements(path, max_pixels=5)
+
+
+def test_no_waiting_for_a_fifo(folder: Path) -> None:
+    os.mkfifo("m.safetensors")
+    with pytest.raises(InputError, match="is not a regular file"):
+        load_measurements("m.safetensors")
 
 
 def test_a_file_without_y(tmp_path: Path) -> None:
@@ -300,11 +352,11 @@ def test_an_operator_that_does_not_fit() -> None:
     operator = operators()["cs"]
     m = measure(operator)
     with pytest.raises(InputError, match=r"have shape \(2, 3\), but their operator \(cs\) gives"):
-        operator_of(dataclasses.replace(m, y=torch.zeros(2, 3)))
+        unpack(dataclasses.replace(m, y=torch.zeros(2, 3)))
     with pytest.raises(InputError, match="kind"):
-        operator_of(small())
+        unpack(small())
     with pytest.raises(InputError, match="RGB, but the image has 1"):
-        operator_of(dataclasses.replace(m, colour="rgb"))
+        unpack(dataclasses.replace(m, colour="rgb"))
 
 
 def test_provenance_of_a_file(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from idmcli.models.injector import Injection
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
-from idmcli.reversible.plan import NAMED, Plan, PlanName, named_plan
 from idmcli.operators.problem import Problem
+from idmcli.reversible.plan import NAMED, Plan, PlanName, named_plan
 from idmcli.solvers.vamp import vamp
 
 MEAN = 0.45

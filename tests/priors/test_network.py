@@ -8,14 +8,14 @@ from idmcli.metrics import psnr
 from idmcli.models import Denoiser
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.unet import UNetConfig
-from idmcli.priors.network import NetworkPrior
+from idmcli.priors.network import DenoiserPrior
 from tests.small import camera, random, shipped_prior
 
 
 def test_it_centres_for_the_network_and_adds_the_mean_again() -> None:
     torch.manual_seed(0)
     network = Denoiser(DenoiserConfig(UNetConfig(channels=(8, 16), blocks=(1, 1)), 0.3))
-    prior = NetworkPrior.of(network, "x", (0.0, 1.0))
+    prior = DenoiserPrior.of(network, "x", (0.0, 1.0))
     r, sigma = torch.rand(2, 3, 17, 20), torch.tensor([0.1, 0.5]).view(2, 1, 1, 1)
     with torch.no_grad():
         torch.testing.assert_close(prior(r, sigma), network(r - 0.3, sigma)[0] + 0.3)

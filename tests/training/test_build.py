@@ -12,7 +12,8 @@ import torch
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
 from idmcli.errors import InputError
 from idmcli.io.images import write_image
-from idmcli.training.build import build_stage, load_images
+from idmcli.tasks.inpainting import InpaintingOptions
+from idmcli.training.build import build_stage, fingerprint, load_images
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.prior import PriorStage
 
@@ -31,8 +32,11 @@ def test_pictures(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     warnings: list[str] = []
     images = load_images([str(tmp_path)], PRIOR, warnings.append)
-    assert [image.shape for image in images] == [(1, 16, 16), (1, 20, 24)]  # one channel, as the network has
-    assert all(image.dtype == np.float32 and image.flags.c_contiguous for image in images)
+    assert {path.name: image.shape for path, image in images.items()} == {
+        "colour.png": (1, 16, 16),  # one channel, as the network has
+        "grey.png": (1, 20, 24),
+    }
+    assert all(image.dtype == np.float32 and image.flags.c_contiguous for image in images.values())
     assert len(warnings) == 2 and "broken.png" in warnings[0]
     assert warnings[1] == "left out 1 pictures smaller than a crop of 16 x 16 pixels"
 
@@ -42,7 +46,7 @@ def test_colour_pictures(tmp_path: Path) -> None:
     picture(tmp_path / "grey.png", (20, 24))
     warnings: list[str] = []
     config = replace(PRIOR, task=TaskConfig(channels=3))
-    assert [image.shape for image in load_images([str(tmp_path)], config, warnings.append)] == [(3, 16, 16)]
+    assert [image.shape for image in load_images([str(tmp_path)], config, warnings.append).values()] == [(3, 16, 16)]
     assert "grey.png" in warnings[0]
 
 
@@ -51,6 +55,19 @@ def test_no_usable_picture(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"")
     with pytest.raises(InputError, match="no picture to train on: 1 unreadable, 1 smaller than 16 x 16 pixels"):
         load_images([str(tmp_path)], PRIOR, lambda message: None)
+
+
+def test_a_fingerprint_depends_on_names_sizes_and_order() -> None:
+    one, two, other = (np.zeros((1, 16, side), dtype=np.float32) for side in (16, 17, 17))
+    known = fingerprint({Path("a/x.png"): one, Path("a/y.png"): two})
+    assert known == fingerprint({Path("elsewhere/x.png"): one, Path("elsewhere/y.png"): other}) and len(known) == 12
+    for changed in (
+        {Path("a/y.png"): two, Path("a/x.png"): one},
+        {Path("a/x.png"): one, Path("a/y.png"): one},
+        {Path("a/x.png"): one, Path("a/z.png"): two},
+        {Path("a/x.png"): one},
+    ):
+        assert fingerprint(changed) != known
 
 
 def images(count: int, height: int, width: int) -> list[np.ndarray]:
@@ -80,5 +97,5 @@ def test_validation_crops_are_multiples_of_the_patch_and_never_empty() -> None:
 
 
 def test_masks_made_for_one_size_are_validated_at_that_size() -> None:
-    boxes = replace(END, task=TaskConfig(kind="inpainting"), operator=replace(END.operator, mask="boxes"))
+    boxes = replace(END, task=TaskConfig(kind="inpainting"), operator=InpaintingOptions(mask="boxes"))
     assert sides(boxes, 200, 300) == 16

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from idmcli.training.data import CropPool, Pixels, split_validation
+from idmcli.training.data import CropPool, Pixels, generator, split_validation
 
 
 def numbered(height: int, width: int, channels: int = 1, offset: int = 0) -> Pixels:
@@ -15,17 +15,26 @@ def numbered(height: int, width: int, channels: int = 1, offset: int = 0) -> Pix
     return (np.arange(size, dtype=np.float32) + offset).reshape(channels, height, width)
 
 
-def test_a_draw_depends_on_the_generator_alone() -> None:
+def test_a_crop_depends_on_seed_and_number_alone() -> None:
     pool = CropPool([numbered(20, 30), numbered(16, 16, offset=1000)], 8)
-    first, again, other = (pool.draw(4, np.random.default_rng([7, seed])) for seed in (1, 1, 2))
-    assert first.shape == (4, 1, 8, 8) and first.dtype == torch.float32
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    batch = pool.crops(7, range(4))
+    assert batch.shape == (4, 1, 8, 8) and batch.dtype == torch.float32
+    for number in (3, 0, 2, 1):  # alone, in any order, in any company
+        assert torch.equal(pool.crops(7, [number, 2**40])[0], batch[number])
+    assert not torch.equal(pool.crops(8, range(4)), batch)
+    assert len({crop.numpy().tobytes() for crop in batch}) == 4
+
+
+def test_random_numbers_for_different_things_differ() -> None:
+    keys = [(0, "crop", 1), (1, "crop", 0), (0, "noise", 1), (0, "operator", 1), (0, "crop", 2**32), (0, "crop", 2**33)]
+    assert len({generator(*key).integers(2**63) for key in keys}) == len(keys)  # type: ignore[arg-type]
+    assert generator(5, "noise", 7).random() == generator(5, "noise", 7).random()
 
 
 def test_crops_are_contiguous_pieces_of_the_images() -> None:
     pool = CropPool([numbered(9, 11)], 8)
     corners = set()
-    for crop in pool.draw(300, np.random.default_rng(0)):
+    for crop in pool.crops(0, range(300)):
         values = crop.numpy().ravel().astype(int)
         assert len(set(values)) == 64
         rows, columns = values // 11, values % 11
@@ -36,7 +45,7 @@ def test_crops_are_contiguous_pieces_of_the_images() -> None:
 
 def test_all_eight_flips_and_rotations_occur() -> None:
     pool = CropPool([numbered(8, 8)], 8)
-    seen = {crop.numpy().tobytes() for crop in pool.draw(200, np.random.default_rng(0))}
+    seen = {crop.numpy().tobytes() for crop in pool.crops(0, range(200))}
     square = numbered(8, 8)
     turned = [np.rot90(square, k, (1, 2)) for k in range(4)]
     assert seen == {np.ascontiguousarray(t[:, :, ::s]).tobytes() for t in turned for s in (1, -1)}
@@ -44,7 +53,7 @@ def test_all_eight_flips_and_rotations_occur() -> None:
 
 def test_every_image_and_channel_is_used() -> None:
     pool = CropPool([numbered(8, 8, 3), numbered(8, 8, 3, offset=10_000)], 4)
-    crops = pool.draw(50, np.random.default_rng(0))
+    crops = pool.crops(0, range(50))
     assert {bool(crop.min() >= 10_000) for crop in crops} == {True, False}
     for crop in crops:  # channels stay aligned
         assert torch.equal(crop[1] - crop[0], torch.full((4, 4), 64.0))

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli.config import Config, ModelConfig, OperatorConfig, TaskConfig, TrainingConfig, load_config
+from idmcli import tasks
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
+from idmcli.memory.budget import memory_plan
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
 from idmcli.operators import LinearOperator
 from idmcli.reversible import engine
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.plan import Plan
+from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training.build import build_stage
 from idmcli.training.data import CropPool
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.loop import train
 from idmcli.training.run_folder import RunFolder
+from idmcli.training.step import Step
+from idmcli.training.world import World
 
+CPU = torch.device("cpu")
 CONFIG = Config(
     model=ModelConfig(steps=1, channels=(8,), blocks=(1,)),
-    operator=OperatorConfig(block=8),
+    operator=CompressedSensingOptions(block=8),
     training=TrainingConfig(stage="end-to-end", batch=2, patch=16),
 )
 
@@ -47,7 +53,7 @@ class Watch(nn.Module):
 
 def stage(config: Config = CONFIG, channels: int = 1) -> EndToEndStage:
     pool = CropPool([np.random.default_rng(0).random((channels, 24, 24), dtype=np.float32)], config.training.patch)
-    return EndToEndStage(pool, pool, config, torch.device("cpu"))
+    return EndToEndStage(pool, pool, config, CPU)
 
 
 def configured(**operator: Any) -> Config:
@@ -59,8 +65,8 @@ def test_the_loss_is_the_error_of_the_image() -> None:
         model: Any = Watch()
         config = replace(configured(ratio=0.5), training=replace(CONFIG.training, loss=name))  # type: ignore[arg-type]
         chosen = stage(config)
-        x = chosen.crops.draw(2, np.random.default_rng([0, 7]))
-        loss, score = chosen.loss(model, 7)
+        x = chosen.crops.crops(0, [14, 15])
+        loss, score = chosen.loss(model, 7, [14, 15])
         y, operator = model.given[0]
         torch.testing.assert_close(y, operator.A(x))
         error = operator.pinv(y) - x
@@ -73,19 +79,19 @@ def test_ratios_are_drawn_where_none_is_set() -> None:
     model: Any = Watch()
     drawn = stage(configured(ratio_min=0.1, ratio_max=0.4))
     for iteration in range(30):
-        drawn.loss(model, iteration)
+        drawn.loss(model, iteration, [0])
     ratios = [operator.ratio for _, operator in model.given]
     assert 0.09 < min(ratios) < 0.16 and 0.34 < max(ratios) < 0.42 and len(set(ratios)) > 8
     model.given.clear()
     for iteration in range(3):
-        stage(configured(ratio=0.25)).loss(model, iteration)
+        stage(configured(ratio=0.25)).loss(model, iteration, [0])
     assert {operator.ratio for _, operator in model.given} == {0.25}
 
 
 def test_every_batch_has_an_operator_of_its_own_and_repeats_it() -> None:
     model: Any = Watch()
     for iteration in (0, 1, 0):
-        stage(configured(ratio=0.25)).loss(model, iteration)
+        stage(configured(ratio=0.25)).loss(model, iteration, [0])
     (y0, _), (y1, _), (again, _) = model.given
     assert torch.equal(y0, again) and not torch.allclose(y0, y1)
     seeds = [operator.to_spec()["permutation_seed"] for _, operator in model.given]
@@ -96,14 +102,14 @@ def test_noise_is_added_as_configured() -> None:
     model: Any = Watch()
     noisy = stage(configured(ratio=0.5, noise=0.2))
     for iteration in range(20):
-        noisy.loss(model, iteration)
-        x = noisy.crops.draw(2, np.random.default_rng([0, iteration]))
+        numbers = [2 * iteration, 2 * iteration + 1]
+        noisy.loss(model, iteration, numbers)
+        x = noisy.crops.crops(0, numbers)
         y, operator = model.given[iteration]
         model.given[iteration] = (y - operator.A(x), operator)
     noise = torch.cat([difference.flatten() for difference, _ in model.given])
     assert noise.std().item() == pytest.approx(0.2, rel=0.05)
     assert not torch.equal(model.given[0][0], model.given[1][0])
-    noisy.loss(model, 0)
     clean = stage(configured(ratio=0.5))
     assert noisy.validate(model) != clean.validate(model)
 
@@ -129,11 +135,12 @@ def test_validation_scores() -> None:
         ("ct", {"views": 5}),
     ],
 )
-def test_one_step_of_every_task(kind: Literal["cs", "inpainting", "mri", "ct"], options: dict[str, Any]) -> None:
-    config = replace(configured(**options), task=TaskConfig(kind=kind))
+def test_one_step_of_every_task(kind: str, options: dict[str, Any]) -> None:
+    defaults: dict[str, Any] = {"block": 8} if kind == "cs" else {}
+    config = replace(CONFIG, task=TaskConfig(kind=kind), operator=tasks.find(kind).options(**(defaults | options)))
     model = build_model(config)
     assert isinstance(model, InvertibleDiffusion)
-    loss, score = stage(config).loss(model, 0)
+    loss, score = stage(config).loss(model, 0, [0, 1])
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
     assert np.isfinite(score) and all(np.isfinite(value) for value in stage(config).validate(model).values())
@@ -142,7 +149,7 @@ def test_one_step_of_every_task(kind: Literal["cs", "inpainting", "mri", "ct"], 
 def test_colour() -> None:
     config = replace(configured(ratio=0.5), task=TaskConfig(channels=3))
     model = build_model(config)
-    loss, _ = stage(config, channels=3).loss(model, 0)  # type: ignore[arg-type]
+    loss, _ = stage(config, channels=3).loss(model, 0, [0, 1])  # type: ignore[arg-type]
     assert bool(loss.isfinite())
 
 
@@ -158,15 +165,17 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
         check(group, *streams)
 
     monkeypatch.setattr(engine, "check_drift", watch)
-    preset = load_config("cs-tiny", overrides=["model.steps=3"]).config
+    preset = load_config("cs-tiny", overrides=["model.steps=3", "training.precision=float32"]).config
     common = {"iterations": 10, "batch": 2, "patch": 32, "warmup": 0, "learning_rate": 1e-3, "ema": 0.5}
     weights, losses, inversions = {}, {}, {}
     for memory in (preset.training.memory, "plain"):
         config = replace(preset, training=replace(preset.training, **common, memory=memory))
         images = [np.random.default_rng(0).random((1, 48, 48), dtype=np.float32) for _ in range(4)]
-        model, stage = build_model(config), build_stage(config, images, torch.device("cpu"))
+        model = build_model(config)
+        stage = build_stage(config, images, CPU, memory_plan(config, CPU))
         (tmp_path / memory).mkdir()
-        _, last = train(model, stage, config.training, RunFolder(tmp_path / memory), lambda line: None)
+        step, run = Step(model, config.training), RunFolder(tmp_path / memory)
+        last = train(step, stage, run, World(CPU), lambda line: None)
         weights[memory], losses[memory] = dict(model.state_dict()), last.loss if last else 0.0
         inversions[memory] = len(inverted)
         inverted.clear()

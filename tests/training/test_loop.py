@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,15 @@ from idmcli.errors import InputError, NumericalError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
+from idmcli.training import loop
 from idmcli.training.data import CropPool
-from idmcli.training.loop import MAX_BAD_STEPS, Progress, train
+from idmcli.training.loop import MAX_BAD_STEPS, Progress
 from idmcli.training.prior import PriorStage
 from idmcli.training.run_folder import RunFolder
+from idmcli.training.step import Step
+from idmcli.training.world import World
 
+CPU = torch.device("cpu")
 CONFIG = TrainingConfig(
     iterations=12, batch=2, warmup=2, ema=0.9, learning_rate=1e-3, checkpoint_every=4, log_every=3, validate_every=6
 )
@@ -39,7 +45,7 @@ def model(seed: int = 0) -> Denoiser:
 def prior_stage() -> PriorStage:
     images = [np.random.default_rng(k).random((1, 24, 24), dtype=np.float32) for k in range(3)]
     pool = CropPool(images, 16)
-    return PriorStage(pool, pool, 2, 0.01, 1.5, "l1", 0, torch.device("cpu"))
+    return PriorStage(pool, pool, 0.01, 1.5, "l1", 0, CPU)
 
 
 @dataclass
@@ -50,7 +56,7 @@ class Regression:
     interrupt_at: int = -1
     seen: list[int] | None = None
 
-    def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+    def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
         if self.seen is not None:
             self.seen.append(iteration)
         if iteration == self.interrupt_at:
@@ -77,6 +83,22 @@ def silent(line: Progress) -> None:
     return None
 
 
+def train(
+    model: nn.Module,
+    stage: Any,
+    config: TrainingConfig,
+    run: RunFolder,
+    report: Callable[[Progress], None],
+    *,
+    resume: bool = False,
+) -> tuple[Any, Progress | None]:
+    """Train to the end; the average and the last line."""
+    step = Step(model, config)
+    start = run.restore(step.model, step.average, step.optimisers) if resume else 0
+    last = loop.train(step, stage, run, World(CPU), report, start=start)
+    return step.average.module, last
+
+
 def test_the_loss_falls(tmp_path: Path) -> None:
     lines: list[Progress] = []
     config = replace(CONFIG, iterations=200, learning_rate=0.05, log_every=20, validate_every=100)
@@ -101,9 +123,9 @@ def test_the_average_by_hand(tmp_path: Path) -> None:
     network = linear()
 
     class Watch(Regression):
-        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
             weights.append(model.weight.detach().clone())
-            return super().loss(model, iteration)
+            return super().loss(model, iteration, numbers)
 
     average, _ = train(network, Watch(), replace(CONFIG, ema=0.6), run_in(tmp_path), silent)
     weights.append(network.weight.detach().clone())
@@ -119,7 +141,7 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
     network = InvertibleDiffusion(SamplerConfig(DenoiserConfig(UNetConfig(channels=(4,), blocks=(1,), steps=2))))
 
     class Push:
-        def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
+        def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
             return -model.couplings[0].v + model.couplings[1].v - model.alpha.sum(), 0.0
 
         def validate(self, model: Any) -> dict[str, float]:
@@ -147,10 +169,10 @@ def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> N
 
     @dataclass(frozen=True)
     class Crashing(PriorStage):
-        def loss(self, model: Denoiser, iteration: int) -> tuple[Tensor, float]:
+        def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
             if iteration == 11:
                 raise Stop
-            return super().loss(model, iteration)
+            return super().loss(model, iteration, numbers)
 
     broken = run_in(tmp_path / "broken")
     with pytest.raises(Stop):
@@ -164,6 +186,20 @@ def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> N
     assert saved[0]["iteration"] == saved[1]["iteration"] == 12
 
 
+def test_the_first_process_alone_writes(tmp_path: Path) -> None:
+    seen: list[Sequence[int]] = []
+
+    class Watch(Regression):
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+            seen.append(numbers)
+            return super().loss(model, iteration, numbers)
+
+    run, lines = run_in(tmp_path), list[Progress]()
+    last = loop.train(Step(linear(), CONFIG), Watch(), run, World(CPU, 1, 2), lines.append)
+    assert list(tmp_path.iterdir()) == lines == [] and last is not None
+    assert [list(numbers) for numbers in seen] == [[2 * iteration + 1] for iteration in range(12)]
+
+
 def iterations_of(run: RunFolder) -> list[int]:
     return [int(row.split(",")[0]) for row in run.metrics.read_text().splitlines()[1:]]
 
@@ -173,10 +209,10 @@ def test_metrics_have_no_duplicates_after_a_crash(tmp_path: Path) -> None:
     config = replace(CONFIG, log_every=1, checkpoint_every=5)
 
     class Crashing(Regression):
-        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
             if iteration == 8:
                 raise Stop
-            return super().loss(model, iteration)
+            return super().loss(model, iteration, numbers)
 
     with pytest.raises(Stop):
         train(linear(), Crashing(), config, run, silent)
@@ -196,14 +232,35 @@ def test_sigterm_finishes_the_step_and_saves(tmp_path: Path) -> None:
     assert seen == list(range(12))
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    class Twice(Regression):
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+            if iteration == 5:
+                os.kill(os.getpid(), number)
+            return super().loss(model, iteration, numbers)
+
+    run = run_in(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        train(linear(), Twice(), CONFIG, run, silent)
+    assert caught.value.code == code
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        _, last = train(linear(), Twice(), CONFIG, run, silent)
+        assert last is not None and last.iteration == 12
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
 def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
     class Twice(Regression):
-        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
             if iteration == 5:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
                 raise AssertionError("not reached")
-            return super().loss(model, iteration)
+            return super().loss(model, iteration, numbers)
 
     run = run_in(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -243,7 +300,7 @@ def test_a_diverged_run_stops_with_its_checkpoint_intact(tmp_path: Path) -> None
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip: float, tmp_path: Path) -> None:
     class Root(Regression):
-        def loss(self, model: Any, iteration: int) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
             return (model.weight * 0).sum().sqrt() + model.bias.square().sum(), 0.0  # 0, with an infinite slope
 
     run, network = run_in(tmp_path), linear()
@@ -277,28 +334,33 @@ def test_gradients_are_clipped(clip: float, tmp_path: Path) -> None:
     assert max(norms) == pytest.approx(1e-3, rel=0.01) if clip else max(norms) > 1.01
 
 
-def test_bf16_keeps_weights_and_loss_in_float32(tmp_path: Path) -> None:
+def test_bf16_keeps_weights_loss_and_both_ends_in_float32(tmp_path: Path) -> None:
     network = model()
-    kinds = set()
-    network.unet.conv_in.register_forward_hook(lambda module, inputs, output: kinds.add(output.dtype))
+    kinds: dict[str, torch.dtype] = {}
+
+    def watch(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        kinds[name] = output.dtype
+
+    for name in ("conv_in", "middle.modules_.0.conv1", "conv_out"):
+        network.unet.get_submodule(name).register_forward_hook(partial(watch, name))
     _, last = train(network, prior_stage(), replace(CONFIG, precision="bf16"), run_in(tmp_path), silent)
-    assert torch.bfloat16 in kinds and last is not None and last.loss > 0
+    assert kinds == {"conv_in": torch.float32, "middle.modules_.0.conv1": torch.bfloat16, "conv_out": torch.float32}
+    assert last is not None and last.loss > 0
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from tests_loop import CONFIG, Regression, linear, silent
+from tests_loop import CONFIG, Regression, linear, silent, train
 from dataclasses import replace
-from idmcli.training.loop import train
 from idmcli.training.run_folder import RunFolder
 
 class Slow(Regression):
-    def loss(self, model, iteration):
+    def loss(self, model, iteration, numbers):
         print(iteration, flush=True)
         time.sleep(0.01)
-        return super().loss(model, iteration)
+        return super().loss(model, iteration, numbers)
 
 train(linear(), Slow(), replace(CONFIG, iterations=60, checkpoint_every=1), RunFolder(Path(sys.argv[1])), silent,
       resume="resume" in sys.argv)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD
 
-from idmcli.errors import InputError
+from idmcli.errors import InputError, ResourceError
 from idmcli.training.loop import Progress
 from idmcli.training.run_folder import RunFolder
 
@@ -53,13 +55,28 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(run: RunFolder, monkeypat
     run.save(*parts(), 3)
     before = run.checkpoint.read_bytes()
 
-    def half(state: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def half(state: object, file: IO[bytes]) -> None:
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("torch.save", half)
     with pytest.raises(KeyboardInterrupt):
         run.save(*parts(), 4)
+    assert run.checkpoint.read_bytes() == before
+    assert [path.name for path in run.path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(run: RunFolder) -> None:
+    run.save(*parts(), 3)
+    before = run.checkpoint.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))  # Python ignores the signal that comes with it
+    try:
+        with pytest.raises(ResourceError, match="cannot write to the folder") as caught:
+            run.save(*parts(100), 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert caught.value.exit_code == 4
     assert run.checkpoint.read_bytes() == before
     assert [path.name for path in run.path.iterdir()] == ["checkpoint.pt"]
 
@@ -124,11 +141,12 @@ def test_metrics_from_after_the_checkpoint_are_dropped(run: RunFolder) -> None:
         run.log(line(iteration))
     with run.metrics.open("a") as file:
         file.write("1x0,torn")  # the power went
-    run.save(*parts(), 10)
-    run.restore(*parts())
+    run.drop_metrics_after(10)
     assert [row.split(",")[0] for row in rows(run)] == ["iteration", "5", "10"]
     run.log(line(15))
     assert [row.split(",")[0] for row in rows(run)] == ["iteration", "5", "10", "15"]
+    run.drop_metrics_after(0)
+    assert not run.metrics.exists()
 
 
 def test_one_process_at_a_time(run: RunFolder) -> None:
@@ -149,3 +167,45 @@ with RunFolder(Path({str(run.path)!r})).locked():
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9
     with run.locked():
         pass
+
+
+def test_the_lock_is_a_file_of_its_own(run: RunFolder, tmp_path: Path) -> None:
+    precious, lock = tmp_path / "precious", run.path / ".lock"
+    precious.write_text("text")
+    lock.symlink_to(precious)
+    with pytest.raises(InputError, match="cannot be used as a lock"), run.locked():
+        pass
+    assert precious.read_text() == "text"
+    lock.unlink()
+    lock.write_text("kept")
+    with run.locked():
+        assert lock.read_text() == "kept"
+
+
+def test_what_a_killed_save_left_is_removed_by_the_next_run(run: RunFolder) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from idmcli.io.atomic import atomic_path
+with atomic_path(Path({str(run.checkpoint)!r})) as path:
+    path.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    (leftover,) = run.path.iterdir()
+    (run.path / "weights.safetensors").touch()
+    with run.locked():
+        assert not leftover.exists()
+        with pytest.raises(InputError), run.locked():  # another process removes nothing
+            pass
+    assert sorted(path.name for path in run.path.iterdir()) == [".lock", "weights.safetensors"]
+
+
+def test_the_record(run: RunFolder) -> None:
+    assert run.read_record() == {}
+    run.write_record({"init": "a.safetensors", "pictures": 3})
+    assert run.read_record() == {"init": "a.safetensors", "pictures": 3}
+    for text in ("[1]", "{", "\udcff"):
+        run.record.write_text(text, errors="surrogateescape")
+        with pytest.raises(InputError, match="run.json' is damaged"):
+            run.read_record()

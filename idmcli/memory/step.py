@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor
 
+from idmcli import tasks
 from idmcli.errors import ConfigError
-from idmcli.measuring import build_operator
-from idmcli.memory import GhostMode
+from idmcli.memory.ghosts import GhostMode
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
 from idmcli.reversible.plan import Plan
-from idmcli.training.end_to_end import reconstruction_loss
-from idmcli.training.loop import moving_average
-from idmcli.training.optimisers import build_optimisers
+from idmcli.training.end_to_end import crop_operator, reconstruction_loss
+from idmcli.training.step import Step
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -59,35 +56,12 @@ class StepMemory:
         return self.parameters + self.average + self.optimiser + self.gradients + self.step
 
 
-class TrainingStep:
-    """What ``idm train`` does in one iteration of the end-to-end stage, on a batch of any pictures.
-
-    Args:
-        config: its operator takes the largest ratio where training draws ratios.
-        model: the network.
-        operator: for crops.
-    """
-
-    def __init__(self, config: Config, model: InvertibleDiffusion, operator: LinearOperator) -> None:
-        self.config, self.model, self.operator = config, model, operator
-        self.optimisers = build_optimisers(model, config.training)
-        self.average = AveragedModel(model, multi_avg_fn=moving_average(config.training.ema))
-        self.device = next(model.parameters()).device
-
-    def loss(self, plan: Plan, batch: int) -> Tensor:
-        """The forward pass."""
-        x = torch.rand(batch, *self.operator.image_shape, device=self.device)
-        bf16 = self.config.training.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            return reconstruction_loss(self.model, x, self.operator, self.config, "memory", plan)[0]
-
-    def update(self) -> None:
-        """All that follows the backward pass."""
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.gradient_clip or math.inf)
-        for optimiser in self.optimisers:
-            optimiser.step()
-        self.average.update_parameters(self.model)
-        self.model.zero_grad(set_to_none=True)
+def any_loss(
+    model: InvertibleDiffusion, config: Config, operator: LinearOperator, plan: Plan, batch: int
+) -> tuple[Tensor, float]:
+    """The loss of the end-to-end stage on a batch of any pictures."""
+    x = torch.rand(batch, *operator.image_shape, device=next(model.parameters()).device)
+    return reconstruction_loss(model, x, operator, config, ["any"] * batch, plan)
 
 
 def operator_of(config: Config) -> LinearOperator:
@@ -101,10 +75,8 @@ def operator_of(config: Config) -> LinearOperator:
             f'memory plans are for training.stage = "end-to-end", not "{config.training.stage}"',
             "name a preset of that stage; `idm presets` lists them",
         )
-    if config.task.kind == "cs" and config.operator.ratio is None:
-        config = replace(config, operator=replace(config.operator, ratio=config.operator.ratio_max))
-    side = config.training.patch
-    return build_operator(config, (config.task.channels or 1, side, side), "memory")
+    side, task = config.training.patch, tasks.find(config.task.kind)
+    return crop_operator(config, task.largest(config.operator), (config.task.channels or 1, side, side), "memory")
 
 
 class ComputedStep:
@@ -121,8 +93,7 @@ class ComputedStep:
     def __init__(self, config: Config, mode: GhostMode | None = None) -> None:
         self.config = config
         operator = operator_of(config)
-        padded = operator.padded()
-        operator.padded = lambda: padded  # type: ignore[method-assign]  # making it takes values
+        padded = operator.padded()  # it is kept: making it takes values
         self._mode = mode or GhostMode()
         self._operators = _bytes([*operator.buffers(), *padded.buffers()])
         for part in {operator, padded}:
@@ -131,11 +102,12 @@ class ComputedStep:
             model = build_model(config)
         assert isinstance(model, InvertibleDiffusion)
         self._mode.ghosts_of(model)
+        self._operator = operator
         with self._mode:
-            self._step = TrainingStep(config, model, operator)
+            self._step = Step(model, config.training)
             for parameter in model.parameters():
                 parameter.grad = torch.zeros_like(parameter)
-            self._step.update()  # now the optimisers have their state
+            self._step.update(torch.zeros(()))  # now the optimisers have their state
 
     def memory(self, plan: Plan, batch: int | None = None) -> StepMemory:
         """Bytes of a step on ``batch`` crops (``training.batch`` if None)."""
@@ -144,12 +116,12 @@ class ComputedStep:
         with mode:
             ledger = mode.start()
             ledger.allocate(self._operators)
-            loss = step.loss(plan, batch or self.config.training.batch)
+            count = batch or self.config.training.batch
+            loss, _ = step.forward(any_loss, self.config, self._operator, plan, count)
             activations = ledger.alive
             loss.backward()  # type: ignore[no-untyped-call]
             gradients = {mode.storage_of(p.grad) for p in parameters if p.grad is not None}
-            del loss
-            step.update()
+            step.update(loss.detach())
         state = [value for o in step.optimisers for values in o.state.values() for value in values.values()]
         averaged = [*step.average.parameters(), *step.average.buffers()]
         return StepMemory(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from idmcli.evaluation.memory_report import Fit, Row, slopes
+from idmcli.memory.report import Fit, Row, slopes
 from idmcli.sizes import format_size
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The memory and time of one training step, measured in a process of its own.
 
-A fresh process has an allocator that nothing else has filled. ``python -m idmcli.training.step_measured`` is
+A fresh process has an allocator that nothing else has filled. ``python -m idmcli.memory.measured`` is
 that process: it reads a pickled (configuration, plan, device) and writes a line of JSON.
 """
 
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idmcli.memory.step import any_loss, operator_of
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
 from idmcli.reversible.plan import Plan
-from idmcli.training.step_memory import TrainingStep, operator_of
+from idmcli.training.step import Step
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -50,7 +51,7 @@ def measure_apart(config: Config, plan: Plan, device: torch.device) -> Measured 
         RuntimeError: the process failed otherwise.
     """
     process = subprocess.run(
-        [sys.executable, "-m", "idmcli.training.step_measured"],
+        [sys.executable, "-m", "idmcli.memory.measured"],
         input=pickle.dumps((config, plan, device)),
         capture_output=True,
     )
@@ -69,11 +70,12 @@ def measure(config: Config, plan: Plan, device: torch.device) -> Measured:
     """
     model = build_model(config).to(device)
     assert isinstance(model, InvertibleDiffusion)
-    step = TrainingStep(config, model, operator_of(config).to(device))
+    operator, step = operator_of(config).to(device), Step(model, config.training)
 
     def run() -> None:
-        step.loss(plan, config.training.batch).backward()  # type: ignore[no-untyped-call]
-        step.update()
+        loss, _ = step.forward(any_loss, config, operator, plan, config.training.batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        step.update(loss.detach())
 
     for _ in range(2):
         run()

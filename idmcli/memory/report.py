@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from idmcli.errors import ResourceError
-from idmcli.memory import GhostMode
+from idmcli.memory.ghosts import GhostMode
+from idmcli.memory.measured import Measured, measure_apart
+from idmcli.memory.step import ComputedStep, StepMemory
 from idmcli.reversible.plan import NAMED, Plan, named_plan
 from idmcli.reversible.planner import choose_plan, describe, extra_passes
 from idmcli.sizes import format_size
-from idmcli.training.step_measured import Measured, measure_apart
-from idmcli.training.step_memory import ComputedStep, StepMemory
 
 if TYPE_CHECKING:
     from idmcli.config import Config

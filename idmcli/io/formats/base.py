@@ -1,0 +1,268 @@
+"""What a file format is, and the reasons to refuse a picture that all formats share."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from imageio.core.request import InitializationError
+from numpy.typing import NDArray
+
+from idmcli.errors import InputError
+from idmcli.io.atomic import write_bytes
+from idmcli.io.files import require_file
+from idmcli.io.items import Item
+from idmcli.output import escape
+
+MAX_PIXELS = 64_000_000
+_HEAD = 16  # bytes that tell the formats apart
+
+T = TypeVar("T")
+
+
+class Format(ABC, Generic[T]):
+    """A kind of file that holds one or more items of type T.
+
+    Attributes:
+        name: for messages.
+        suffixes: in lower case; what such files are called. The content decides what they are.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    @abstractmethod
+    def recognises(self, path: Path) -> bool:
+        """Whether the content is of this format; False too for what cannot be read."""
+
+    @abstractmethod
+    def items(self, path: Path) -> list[Item]:
+        """What the file holds, in order: the file itself if that is one thing. Errors as :meth:`read`."""
+
+    @abstractmethod
+    def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> T:
+        """One item; InputError with the reason if it cannot be read faithfully."""
+
+    @abstractmethod
+    def write(self, path: Path, content: T) -> None:
+        """Write a file of one item, atomically."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """The samples of a picture, upright, as they are stored.
+
+    Attributes:
+        samples: uint8, uint16 or floating point, (H, W) or (H, W, 3).
+        notes: one sentence per conversion that took place.
+        comment: one line of ASCII to be stored with it; :meth:`PictureFormat.read_comment` reads it.
+    """
+
+    samples: NDArray[Any]
+    notes: tuple[str, ...] = ()
+    comment: str = ""
+
+
+class Raw(NamedTuple):
+    """Samples as stored, (H, W) or (H, W, 3), uint8, uint16 or float; the EXIF orientation to undo; notes."""
+
+    samples: NDArray[Any]
+    orientation: int
+    notes: list[str]
+
+
+class PictureFormat(Format[Picture]):
+    """A format of pictures: what its files begin with, and how to take them apart and put them together.
+
+    Attributes:
+        signatures: the first bytes, one of these.
+        bits: bits per sample that can be written; none if nothing can.
+    """
+
+    signatures: tuple[bytes, ...]
+    bits: tuple[int, ...] = ()
+
+    @abstractmethod
+    def decode(self, file: BinaryIO, number: int | None, max_pixels: int) -> Raw:
+        """The samples of page ``number``, from 1, or of the only one. May raise anything on damaged bytes."""
+
+    def comment(self, file: BinaryIO) -> str:
+        """The text stored with the first picture, without decoding it; empty if there is none."""
+        return ""
+
+    def count(self, file: BinaryIO) -> int:
+        """The number of pages or frames."""
+        return 1
+
+    def encode(self, picture: Picture) -> bytes:
+        """A file of samples whose bits are among :attr:`bits`."""
+        raise NotImplementedError
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the file begins with one of the signatures."""
+        try:
+            return self.begins(head_of(path))
+        except InputError:
+            return False
+
+    def begins(self, head: bytes) -> bool:
+        """Whether these are the first bytes of such a file."""
+        return head.startswith(self.signatures)
+
+    def items(self, path: Path) -> list[Item]:
+        """The pages or frames."""
+        with _reading(self, path) as file:
+            count = self.count(file)
+        return [Item(path)] if count == 1 else [Item(path, number) for number in range(1, count + 1)]
+
+    def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> Picture:
+        """A picture as it is stored, turned upright.
+
+        Raises:
+            InputError: the file cannot be read; is truncated or damaged; has more than ``max_pixels`` pixels (told
+                from the header), several pages and the item names none, or not the one it names; a transparent
+                pixel, CMYK or other colours, or other sample types.
+        """
+        with _reading(self, item.path, str(item)) as file:
+            samples, orientation, notes = self.decode(file, item.number, max_pixels)
+        if orientation != 1:
+            notes.append(turned(orientation))
+        return Picture(_upright(samples, orientation), tuple(notes))
+
+    def read_comment(self, path: Path) -> str:
+        """The text stored with a picture; empty if there is none. Errors as :meth:`read`."""
+        with _reading(self, path) as file:
+            return self.comment(file)
+
+    def write(self, path: Path, picture: Picture) -> None:
+        """Write a picture atomically; equal pictures give equal bytes.
+
+        Raises:
+            InputError: this format is not written, or not with so many bits.
+            ResourceError: the folder cannot be written to.
+        """
+        self.check_bits(path, picture.samples.dtype.itemsize * 8)
+        write_bytes(path, self.encode(picture))
+
+    def check_bits(self, path: Path, bits: int) -> None:
+        """InputError if a picture with so many bits per sample cannot be written to ``path``."""
+        if not self.bits:
+            raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .png, .tif or .jpg")
+        if bits not in self.bits:
+            hint = "use .tif" if bits == 32 else "use 8 bits, or 16 bits with .png or .tif"
+            raise InputError(f"cannot write {str(path)!r} with {bits} bits", hint)
+
+
+class RefusedError(Exception):
+    """Why a sound file is refused; the reader adds its name."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a file; InputError if it cannot be read."""
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _reading(format: PictureFormat, path: Path, name: str = "") -> Iterator[BinaryIO]:
+    """Open a file of ``format``; whatever goes wrong inside becomes an InputError with its name."""
+    name = repr(name or str(path))
+    require_file(path)
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the libraries' warnings are errors or notes here
+            yield file
+    except RefusedError as refusal:
+        raise InputError(f"{name} {refusal}", refusal.hint) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders fed with damaged bytes raise nearly anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{name} cannot be read: {error.strerror}") from error
+        reason = f": {error.__cause__ or error}".splitlines()[0]  # imageio wraps what the decoders raise
+        reason = "" if isinstance(error.__cause__, InitializationError) else escape(reason)
+        raise InputError(f"{name} is not a readable image (truncated or damaged {format.name}{reason})") from error
+
+
+def choose_page(number: int | None, count: int) -> int:
+    """The index of a page, from 0, or why there is none."""
+    if number is None and count != 1:
+        raise RefusedError(
+            f"holds {count} pages or frames where one picture is expected",
+            f"name one page as FILE#N, with N from 1 to {count}",
+        )
+    if number is not None and number > count:
+        raise RefusedError(f"is not there: the file ends with page {count}", "N runs from 1")
+    return (number or 1) - 1
+
+
+def orientation_of(value: Any) -> int:
+    """The value of an orientation tag; anything but 1 to 8 means upright."""
+    return int(value) if value in range(1, 9) else 1
+
+
+def turned(orientation: int) -> str:
+    """The note on an orientation."""
+    return f"turned upright as its orientation tag {orientation} asks"
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a picture that is empty or too large."""
+    if width < 1 or height < 1:
+        raise ValueError("no pixels")
+    if width * height > max_pixels:
+        raise too_large(f"{width} x {height}", max_pixels)
+
+
+def too_large(size: str, max_pixels: int) -> RefusedError:
+    """The refusal of a picture of ``size`` pixels."""
+    return RefusedError(f"has {size} pixels, more than the limit of {max_pixels}", "crop it or scale it down first")
+
+
+def without_alpha(samples: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+    """Drop the last channel if it is opaque everywhere."""
+    opaque = 1.0 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
+    check_opaque(bool((samples[..., -1] == opaque).all()), notes)
+    return samples[..., :-1]
+
+
+def check_opaque(opaque: bool, notes: list[str]) -> None:
+    """Refuse a picture with transparent pixels, and note the transparency of one without."""
+    if not opaque:
+        raise RefusedError("has transparent pixels (an alpha channel)", "remove the alpha channel")
+    notes.append("fully opaque alpha channel dropped")
+
+
+def squeezed(samples: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 1) as (H, W)."""
+    return samples[..., 0] if samples.shape[2:] == (1,) else samples
+
+
+def wrong_colours(found: str) -> RefusedError:
+    """The refusal of what is neither grey nor RGB."""
+    return RefusedError(f"is stored as {found}, not as grey or RGB", "convert it to grey or RGB")
+
+
+def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo an EXIF orientation (1 to 8)."""
+    if orientation in (5, 6, 7, 8):
+        samples = samples.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return samples

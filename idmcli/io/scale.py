@@ -1,0 +1,63 @@
+"""What the values of a picture mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An affine map between values in a unit and [0, 1], where operators and networks work.
+
+    A 16-bit picture stores [0, 1] as 0 to 65535; with ``Scale(-1024, 3072, "HU")`` a sample s means
+    ``s / 65535 * 4096 - 1024`` HU. A floating-point picture stores the values themselves.
+
+    Attributes:
+        low, high: the values that 0 and 1 stand for, low < high.
+        unit: at most 32 printable characters; empty if there is none.
+
+    Raises:
+        ValueError: one of these does not hold.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        if not (self.low < self.high and math.isfinite(self.high - self.low)):
+            raise ValueError(f"a scale from {self.low:g} to {self.high:g} is no interval of finite numbers")
+        if len(self.unit) > 32 or not self.unit.isprintable():
+            raise ValueError("a unit is at most 32 printable characters")
+
+    def apply(self, values: Any) -> Any:
+        """Values in the unit (a number, an array or a tensor) to [0, 1]."""
+        return (values - self.low) / (self.high - self.low)
+
+    def invert(self, pixels: Any) -> Any:
+        """[0, 1] to values in the unit; the inverse of :meth:`apply`."""
+        return pixels * (self.high - self.low) + self.low
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: ``content`` is none.
+        """
+        try:
+            return cls(content["low"], content["high"], content.get("unit", ""))
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
+            raise ValueError("a scale has the numbers low and high, and perhaps a unit") from error
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()

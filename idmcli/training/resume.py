@@ -1,0 +1,75 @@
+"""What a resumed run must share with the run that was started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from idmcli.config import sections_of
+from idmcli.errors import InputError
+
+if TYPE_CHECKING:
+    from idmcli.config import Config
+
+MAY_CHANGE = (
+    "training.iterations",
+    "training.checkpoint_every",
+    "training.log_every",
+    "training.validate_every",
+    "training.threads",
+    "training.memory",
+    "training.memory_budget",
+)
+HINT = (
+    f"on --resume only {', '.join(key.removeprefix('training.') for key in MAY_CHANGE)} of [training] may change; "
+    "start a new run for anything else, with --init if it is to go on from these weights"
+)
+
+
+def check_config(started: Config, resumed: Config) -> None:
+    """Refuse a configuration that would make another run of it.
+
+    Raises:
+        InputError: naming the first key that differs, and both values.
+    """
+    asked = sections_of(resumed)
+    for section, content in sections_of(started).items():
+        for key, before in content.items():
+            now, name = asked[section].get(key), f"{section}.{key}"
+            if before != now and name not in MAY_CHANGE and section != "solver":
+                raise InputError(f"{name} = {_show(now)}, but the run was started with {_show(before)}", HINT)
+
+
+def check_data(started: Mapping[str, Any], resumed: Mapping[str, Any]) -> None:
+    """Refuse other pictures than those of the record of a run; a run without a record is taken as it is.
+
+    Raises:
+        InputError: naming both.
+    """
+    if started and started.get("data") != resumed["data"]:
+        before, now = (
+            f"{record.get('pictures')} pictures (names and sizes {record.get('data')})" for record in (started, resumed)
+        )
+        raise InputError(
+            f"--data holds {now}, but the run was started with {before}",
+            "name the same pictures as then",
+        )
+
+
+def check_iterations(done: int, iterations: int) -> None:
+    """Refuse to go back.
+
+    Raises:
+        InputError: there are more iterations done than asked for.
+    """
+    if done > iterations:
+        raise InputError(
+            f"training.iterations = {iterations}, but the run has done {done}",
+            f"set training.iterations to {done} or more",
+        )
+
+
+def _show(value: Any) -> str:
+    from idmcli.config.render import inline
+
+    return "not set" if value is None else inline(value)

@@ -1,0 +1,57 @@
+"""Scales: an affine map and its inverse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from idmcli.io.records import from_text, to_line
+from idmcli.io.scale import Scale
+
+HU = Scale(-1024, 3072, "HU")
+NUMBERS = st.floats(-1e9, 1e9)
+
+
+def test_hounsfield_units() -> None:
+    samples = np.array([0, 16384, 65535], np.uint16)
+    expected = samples / 65535 * 4096 - 1024
+    assert np.allclose(HU.invert(samples / 65535), expected, rtol=0, atol=1e-12)
+    assert np.allclose(HU.apply(expected), samples / 65535, rtol=0, atol=1e-15)
+    assert HU.apply(-1024) == 0 and HU.apply(3072) == 1
+    assert torch.equal(HU.invert(torch.tensor([0.0, 0.5, 1.0, 1.5])), torch.tensor([-1024.0, 1024, 3072, 5120]))
+    assert str(HU) == "-1024 to 3072 HU" and str(Scale()) == "0 to 1"
+
+
+@given(NUMBERS, st.floats(1e-3, 1e9), st.text(st.characters(categories=["L", "N"]), max_size=32), NUMBERS)
+def test_inverse_and_json(low: float, width: float, unit: str, value: float) -> None:
+    scale = Scale(low, low + width, unit)
+    assert scale.invert(scale.apply(value)) == pytest.approx(value, rel=1e-6, abs=1e-6 * (abs(low) + width))
+    assert Scale.from_json(from_text(to_line(scale.to_json()))) == scale
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.7, 1.0, -0.25])
+def test_the_unit_interval_changes_nothing(value: float) -> None:
+    assert Scale().apply(value) == Scale().invert(value) == value
+
+
+@pytest.mark.parametrize("fields", [(1, 1), (1, 0), (0, float("nan")), (0, float("inf")), (-1e308, 1e308)])
+def test_no_interval(fields: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="no interval"):
+        Scale(*fields)
+
+
+@pytest.mark.parametrize("unit", ["x" * 33, "a\n", "\x1b[31m", "\udcff"])
+def test_odd_units(unit: str) -> None:
+    with pytest.raises(ValueError, match="at most 32 printable"):
+        Scale(0, 1, unit)
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"low": 0}, {"low": 0, "high": "x"}, {"low": 0, "high": 10**400}])
+def test_no_scale(content: Any) -> None:
+    with pytest.raises(ValueError):
+        Scale.from_json(content)
