@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,6 +34,7 @@ class UNetConfig:
     steps: int = 0
     injector_kernel: int = 1
     v: float = 0.5
+    architecture: Literal["injector-unet"] = "injector-unet"
 
 
 class ResidualBlock(nn.Module):

@@ -48,7 +48,7 @@ def test_the_learned_schedule_is_the_papers_sampling() -> None:
     model, operator = network("learned", steps=3), compressed()
     alpha, v, w_start, w_end = [0.9, 0.6, 0.3], [0.3, 0.5, 0.7], 0.8, 0.25  # v of t = 3, 2, 1
     with torch.no_grad():
-        model.alpha.copy_(torch.tensor(alpha))
+        model.rule.alpha.copy_(torch.tensor(alpha))
         for coupling, value in zip(model.couplings, v, strict=True):
             coupling.v.fill_(value)
         model.start_scale.fill_(w_start)
@@ -90,7 +90,7 @@ def test_the_measured_schedule_starts_as_message_passing() -> None:
 def test_the_steps_can_be_inverted(schedule: Literal["learned", "measured"]) -> None:
     model, operator = network(schedule), compressed()
     problem = Problem.centred(operator, operator.A(picture(1, 1, 32, 32)), MEAN)
-    start = (model.start(problem), 0.9 * model.start(problem))
+    start = (model.rule.start(problem), 0.9 * model.rule.start(problem))
     x, h = start
     steps = [lambda x, t=t: model.step(problem, t, x) for t in range(3)]
     for step, coupling in zip(steps, model.couplings, strict=True):
@@ -151,7 +151,7 @@ def test_the_sampling_steps_are_invertible() -> None:
     problem = Problem.centred(operator, operator.A(picture(2, 1, 32, 32)), MEAN)
     steps = [(partial(model.step, problem, step), coupling) for step, coupling in enumerate(model.couplings)]
     with torch.no_grad():
-        start = model.start(problem)
+        start = model.rule.start(problem)
         x, h = start, model.start_scale * start
         for function, coupling in steps:
             x, h = coupling(function, x, h)
@@ -217,7 +217,7 @@ def test_the_learned_schedule_takes_every_operator(operator: LinearOperator) -> 
     loss.backward()
     assert bool(loss.isfinite())
     assert all(bool(parameter.grad.isfinite().all()) for parameter in model.parameters())
-    assert model.alpha.grad.abs().min() > 0
+    assert model.rule.alpha.grad.abs().min() > 0
 
 
 @pytest.mark.parametrize("operator", [ParallelBeamCT((1, 32, 32), 12), MRI((1, 32, 32), MASK)])
@@ -237,7 +237,7 @@ def test_complex_images_are_refused() -> None:
 def test_alpha_stays_a_schedule() -> None:
     model = network("learned")
     with torch.no_grad():
-        model.alpha.copy_(torch.tensor([-1.0, 0.4, 3.0]))
+        model.rule.alpha.copy_(torch.tensor([-1.0, 0.4, 3.0]))
     model.constrain_()
-    torch.testing.assert_close(model.alpha.detach(), torch.tensor([0.001, 0.4, 0.999]).double())
+    torch.testing.assert_close(model.rule.alpha.detach(), torch.tensor([0.001, 0.4, 0.999]).double())
     network("measured").constrain_()
