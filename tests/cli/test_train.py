@@ -85,7 +85,7 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
     prior = load_weights(Path(result["weights"]))
     assert isinstance(prior, Denoiser) and prior.config.unet.channels == (8, 16)
 
-    end = settings(training__stage="end-to-end", model__schedule="measured", training__learning_rate=1e-9)
+    end = settings(training__stage="end-to-end", model__rule="matched", training__learning_rate=1e-9)
     result = train(capsys, *end, "--out", "end", "--init", "prior/weights.safetensors")
     model = load_weights(Path(result["weights"]))
     assert isinstance(model, InvertibleDiffusion)
