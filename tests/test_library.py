@@ -73,7 +73,7 @@ def test_every_method_on_every_operator(name: str, operator: LinearOperator, pri
         return
     x = method(problem(operator, 0.01), seed=3)
     assert x.shape == (1, *operator.image_shape) and not x.requires_grad
-    assert x.std() > 0.01
+    assert bool(x.isfinite().all()) and x.std() > 0.01
 
 
 def test_weights_choose_their_method(prior: Path, idm: Path) -> None:
@@ -172,8 +172,9 @@ def test_results_that_are_not_finite() -> None:
 
 @each("mri-complex", "mri-coils-complex")
 def test_complex_images_keep_their_phase_and_are_not_for_real_priors(operator: LinearOperator) -> None:
-    for name in ("pinv", "tikhonov", "tv"):
-        assert Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator)).is_complex()
+    for name in ("pinv", "tikhonov"):
+        found = Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator))
+        assert found.is_complex() and bool(found.angle().std() > 0.1)
     for name in ("ddnm", "diffpir"):
         with pytest.raises(InputError, match="the prior prior-tiny is for real images, and this image is complex"):
             Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator))

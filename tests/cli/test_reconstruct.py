@@ -286,7 +286,7 @@ def test_a_damaged_measurement_file(camera: Path, capsys: Capture) -> None:
     path.write_bytes(damaged)
     assert "does not match its checksum" in failed(capsys, path)
     path.write_bytes(damaged[:50])
-    assert "not a measurement file" in failed(capsys, path)
+    assert "not a readable measurement file" in failed(capsys, path)
 
 
 def test_a_weights_file_is_no_measurement(weights: str, capsys: Capture) -> None:

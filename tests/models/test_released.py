@@ -138,7 +138,7 @@ def test_a_full_size_checkpoint_reconstructs_from_the_command_line(
         assert main(["reconstruct", "camera.png", "--weights", str(path), "--ratio", "0.1", "--json"]) == 0
     finally:
         path.unlink()  # 461 MB
-    assert isinstance(model, InvertibleDiffusion) and (model.config.schedule, model.denoiser.mean) == ("learned", 0)
+    assert isinstance(model, InvertibleDiffusion) and (model.config.rule, model.denoiser.mean) == ("paper", 0)
     for name, parameter in full.named_parameters():
         loaded = model.get_parameter(name)
         assert torch.equal(loaded, parameter) and loaded.stride() == parameter.stride(), name

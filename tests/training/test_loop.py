@@ -142,7 +142,7 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
 
     class Push:
         def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
-            return -model.couplings[0].v + model.couplings[1].v - model.alpha.sum(), 0.0
+            return -model.couplings[0].v + model.couplings[1].v - model.rule.alpha.sum(), 0.0
 
         def validate(self, model: Any) -> dict[str, float]:
             return {}
@@ -150,7 +150,7 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
     config = replace(CONFIG, iterations=30, learning_rate=0.1, warmup=0, gradient_clip=0)
     train(network, Push(), config, run_in(tmp_path), silent)
     assert [coupling.v.item() for coupling in network.couplings] == pytest.approx([0.95, 0.05])
-    assert network.alpha.max().item() == pytest.approx(0.999)
+    assert network.rule.alpha.max().item() == pytest.approx(0.999)
 
 
 class Stop(Exception):
