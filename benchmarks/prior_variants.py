@@ -37,10 +37,11 @@ class Chain(nn.Module):
         super().__init__()
         self.modules_ = group.modules_
 
-    def forward(self, x: Tensor, context: object = None) -> Tensor:
+    def forward(self, x: Tensor, context: object = None, memory: str = "plain") -> list[Tensor]:
+        x = x.float()  # as in a group, the stream stays in float32 under autocast
         for module in self.modules_:
             x = module(x, context)
-        return x
+        return [x]
 
 
 def unwire(model: Denoiser) -> None:
