@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from idmcli.errors import InputError
 from idmcli.models.injector import Context, Injection, Injector
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.engine import Memory
+
+MAX_PARTS = 10_000  # blocks per network, times sampling steps
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class UNetConfig:
         steps: T, the number of injector sets; 0 builds a plain noise estimator.
         injector_kernel: 1 or 3.
         v: initial mixing weight of the second-level couplings.
+
+    Raises:
+        InputError: more than :data:`MAX_PARTS` blocks or injectors.
     """
 
     image_channels: int = 1
@@ -33,6 +39,13 @@ class UNetConfig:
     steps: int = 0
     injector_kernel: int = 1
     v: float = 0.5
+
+    def __post_init__(self) -> None:
+        parts = sum(self.blocks) * max(self.steps, 1)
+        if parts > MAX_PARTS:  # a file may claim anything, and building them takes for ever
+            raise InputError(
+                f"a network of {parts} blocks and injectors is too large", f"at most {MAX_PARTS} are built"
+            )
 
 
 class ResidualBlock(nn.Module):
