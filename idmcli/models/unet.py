@@ -29,7 +29,7 @@ class UNetConfig:
         v: initial mixing weight of the second-level couplings.
 
     Raises:
-        InputError: more than :data:`MAX_PARTS` blocks or injectors.
+        InputError: a scale without channels, or more than :data:`MAX_PARTS` blocks or injectors.
     """
 
     image_channels: int = 1
@@ -41,6 +41,8 @@ class UNetConfig:
     v: float = 0.5
 
     def __post_init__(self) -> None:
+        if min(self.channels, default=0) < 1:
+            raise InputError(f"a network cannot have {list(self.channels)} channels", "give at least one per scale")
         parts = sum(self.blocks) * max(self.steps, 1)
         if parts > MAX_PARTS:  # a file may claim anything, and building them takes for ever
             raise InputError(

@@ -83,3 +83,6 @@ def test_absurd_sizes_are_refused_before_they_are_built() -> None:
             UNetConfig(channels=(4,) * len(blocks), blocks=blocks, steps=steps)
     with pytest.raises(InputError, match="for 1001 sampling steps is too large"):
         StableDiffusionConfig(steps=1001)
+    for channels in ((), (0,), (4, -1)):
+        with pytest.raises(InputError, match="cannot have"):
+            UNetConfig(channels=channels, blocks=(1,) * len(channels))
