@@ -252,8 +252,8 @@ def test_the_task_decides_which_keys_the_operator_has(tmp_path: Path) -> None:
     )
     message = problems(file=file, overrides=["task.kind=cs"])
     assert message == (
-        f"{file}: operator.views is for task ct, and the task is cs, which has seed, noise, ratio, ratio_min, ratio_max, "
-        "block, permutation"
+        f"{file}: operator.views is for task ct, and the task is cs, "
+        "which has seed, noise, ratio, ratio_min, ratio_max, block, permutation"
     )
     assert "operator.mask is for task inpainting or mri, and the task is cs" in problems(
         overrides=["operator.mask=file"]

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from idmcli.config import Config, SolverConfig, load_config
 from idmcli.errors import ConfigError, InputError
-from idmcli.experiment import Case, pack, score, select_channels, simulate, solve, to_batch, unpack
+from idmcli.experiment import Case, Reconstruction, pack, score, select_channels, simulate, solve, to_batch, unpack
 from idmcli.io.images import Image, luminance
 from idmcli.io.measurements import Provenance, load_measurements, save_measurements
 from idmcli.library import Library, Method
@@ -140,6 +140,13 @@ def test_samples_have_seeds_that_follow_one_another(first: int | None) -> None:
     alone = [solve(case, method, seed=(start + n) % 2**32).x for n in range(3)]
     assert torch.equal(found.x, torch.cat(alone)) and len({x.sum().item() for x in alone}) == 3
     assert told == [(k, 6) for k in range(1, 7)] and found.seconds > 0
+
+
+def test_pictures_are_magnitudes_between_black_and_white() -> None:
+    real = Reconstruction(torch.tensor([-0.5, 0.25, 1.5]).view(1, 1, 1, 3), 1.0)
+    assert real.x.flatten().tolist() == [0.0, 0.25, 1.0] and real.raw.min() < 0
+    turned = Reconstruction(torch.polar(torch.tensor([0.5, 2.0]), torch.tensor([3.0, 1.0])).view(1, 1, 1, 2), 1.0)
+    torch.testing.assert_close(turned.x.flatten(), torch.tensor([0.5, 1.0]))
 
 
 def test_what_is_scored_is_what_was_measured() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from idmcli import library as module
 from idmcli import solvers
@@ -21,8 +22,8 @@ from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
-from idmcli.priors import load_prior
-from tests.small import OPERATORS, REAL, each, picture
+from idmcli.priors import formats, load_prior
+from tests.small import OPERATORS, REAL, Gaussian, each, picture
 
 CPU = torch.device("cpu")
 CS, BLOCKS = (
@@ -194,6 +195,29 @@ def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch
     assert read == ["prior-tiny", "cs-tiny"]
 
 
+@dataclass(frozen=True)
+class Elsewhere(Gaussian):
+    """A prior of another format, over a network that idm knows nothing of."""
+
+    network: nn.Module = field(default_factory=lambda: nn.Linear(1, 1))
+
+
+def test_a_prior_of_any_format_serves_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "white.power"
+    path.write_text("0.09")
+    power = formats.Format("power", lambda p: p.suffix == ".power", lambda p: Elsewhere(float(p.read_text()), p.stem))
+    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, power])
+    library = Library(CPU)
+    prior = library.load(path)
+    assert isinstance(prior, Elsewhere) and prior.power == 0.09
+    for name in ("vamp", "ddnm", "diffpir"):
+        method = library.method(name, CS, path, SolverConfig(options=SHORT[name]))
+        assert method.weights is prior and method.weights_name == "white"
+        assert (CS.A(method(problem(CS))) - problem(CS).y).abs().max() < 0.1 * problem(CS).y.abs().max()
+    with pytest.raises(ConfigError, match="--tile is for attention"):
+        Library(CPU, tile=64).load(path)
+
+
 def test_an_operator_is_not_changed_by_being_used() -> None:
     operator = OPERATORS["cs-global-padded"]
     before, padded = operator.A(picture(operator)), operator.padded()
@@ -235,4 +259,4 @@ def test_a_method_runs_what_its_weights_are() -> None:
     idm = solvers.find("idm")
     direct = Method(idm, idm.options(), network, CPU)(problem(CS))
     loaded = Library(CPU).method("idm", CS, None, DEFAULTS)(problem(CS))
-    torch.testing.assert_close(direct, loaded, rtol=0, atol=1e-4)  # the library's convolutions are Winograd's
+    torch.testing.assert_close(direct, loaded, rtol=0, atol=1e-4)

@@ -56,7 +56,7 @@ def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
     assert 0.019 < float(noise.std()) < 0.021
     assert (m.colour, m.bits, m.noise, m.spec["seed"]) == ("rgb", 16, 0.02, 5)
     assert m.provenance.command == (
-        "idm sense 'photo one.png' --set=operator.ratio=0.1 --set=operator.seed=5 --set=operator.noise=0.02"
+        "idm sense 'photo one.png' --set=operator.seed=5 --set=operator.noise=0.02 --set=operator.ratio=0.1"
     )
 
 
@@ -201,6 +201,15 @@ def test_outputs_that_exist_are_refused_before_any_work(capsys: Capture) -> None
     assert files() == ["b.safetensors"] and Path("measurements/b.safetensors").read_bytes() == before
     assert main(["sense", "a.png", "b.png", "--seed=1", "--overwrite"]) == 0
     assert Path("measurements/b.safetensors").read_bytes() != before
+
+
+def test_coils_are_not_counted_as_more_of_k_space(capsys: Capture) -> None:
+    draw("a.png", (32, 32))
+    assert main(["sense", "a.png", "--preset", "mri", "--set", "operator.coils=8"]) == 0
+    assert "% of k-space by 8 coils, " in capsys.readouterr().out
+    assert main(["sense", "a.png", "--preset", "mri", "--set", "operator.coils=8", "--overwrite", "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)["results"]
+    assert 0.2 <= record["ratio"] < 0.3 and record["y_shape"][0] == 8
 
 
 def test_names_that_collide_are_refused_before_any_work(capsys: Capture) -> None:
