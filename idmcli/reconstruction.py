@@ -16,7 +16,7 @@ from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_weig
 from idmcli.models.compiled import compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.denoiser import Denoiser
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.network import Network
 from idmcli.models.stable_diffusion import StableDiffusionUNet
 from idmcli.operators.base import LinearOperator
 from idmcli.solvers import classical
@@ -79,7 +79,7 @@ class Reconstructor:
 
     def _run(self, operator: LinearOperator, y: Tensor, noise: float, seed: int) -> Tensor:
         match self.method, self.model:
-            case "idm", InvertibleDiffusion() as model:
+            case "idm", Network() as model:
                 return model.reconstruct(y, operator)
             case "vamp", Denoiser() as model:
                 return vamp(model, operator, y, noise=noise)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from idmcli.evaluation.metrics import psnr
 from idmcli.measuring import build_operator, item_seed
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.network import Network
 from idmcli.operators import LinearOperator, add_noise
 from idmcli.reversible.plan import Plan
 from idmcli.training.data import CropPool
@@ -38,7 +38,7 @@ class EndToEndStage:
     device: torch.device
     plan: Plan | None = None
 
-    def loss(self, model: InvertibleDiffusion, iteration: int) -> tuple[Tensor, float]:
+    def loss(self, model: Network, iteration: int) -> tuple[Tensor, float]:
         """Loss of one batch, and its PSNR in dB."""
         training, options = self.config.training, self.config.operator
         rng = np.random.default_rng([training.seed, iteration])
@@ -48,7 +48,7 @@ class EndToEndStage:
         return reconstruction_loss(model, x, operator, self.config, f"iteration {iteration}", self.plan)
 
     @torch.no_grad()
-    def validate(self, model: InvertibleDiffusion) -> dict[str, float]:
+    def validate(self, model: Network) -> dict[str, float]:
         """PSNR in dB of the held-out crops, at the configured ratio or at 10, 30 and 50 %."""
         x = self.validation.centre().to(self.device)
         scores = {}
@@ -70,7 +70,7 @@ class EndToEndStage:
 
 
 def reconstruction_loss(
-    model: InvertibleDiffusion, x: Tensor, operator: LinearOperator, config: Config, item: str, plan: Plan | None
+    model: Network, x: Tensor, operator: LinearOperator, config: Config, item: str, plan: Plan | None
 ) -> tuple[Tensor, float]:
     """The loss of [training] on images x, (B, C, H, W), measured by ``operator``, and their PSNR in dB.
 
