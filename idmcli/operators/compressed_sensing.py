@@ -96,7 +96,7 @@ class CompressedSensing(LinearOperator):
             raise InputError("A permutation seed is given without a global permutation.", "Remove one of them.")
         if isinstance(permutation, str):
             if permutation != "none":
-                raise InputError(f"The permutation is '{permutation}'.", "It must be 'global' or 'none'.")
+                raise InputError(f"The permutation is {permutation!r}.", "It must be 'global' or 'none'.")
             self.permutation = self.inverse_permutation = None
         else:
             self.register_buffer("permutation", permutation, persistent=False)

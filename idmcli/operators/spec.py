@@ -28,7 +28,7 @@ def check_keys(
         if key not in known:
             close = get_close_matches(str(key), known, n=1)
             hint = f"Did you mean '{close[0]}'?" if close else f"Known keys: {', '.join(sorted(known))}."
-            raise InputError(f"The {name} has an unknown key '{key}'.", hint)
+            raise InputError(f"The {name} has an unknown key {key!r}.", hint)
     for key in required:
         if key not in values:
             raise InputError(f"The {name} has no key '{key}'.", f"Required keys: {', '.join(sorted(required))}.")
@@ -50,7 +50,7 @@ def check_arrays(name: str, arrays: Mapping[str, Tensor], expected: Iterable[str
     for key in wanted - set(arrays):
         raise InputError(f"The {name} needs the array '{key}'.", "It is stored with the measurements.")
     for key in set(arrays) - wanted:
-        raise InputError(f"The {name} has no use for the array '{key}'.", "Remove it, or correct the specification.")
+        raise InputError(f"The {name} has no use for the array {key!r}.", "Remove it, or correct the specification.")
 
 
 def check_image_shape(shape: Iterable[Any]) -> tuple[int, int, int]:
