@@ -14,7 +14,7 @@ from idmcli.models.injector import Context, Injection, Injector
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.engine import Memory
 
-MAX_PARTS = 10_000  # blocks per network, times sampling steps
+MAX_PARTS = 2_000  # blocks per network, times sampling steps
 
 
 @dataclass(frozen=True)
