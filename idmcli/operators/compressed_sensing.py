@@ -96,11 +96,7 @@ class CompressedSensing(LinearOperator):
             raise InputError("a permutation seed is given without a global permutation", "remove one of them")
         if isinstance(permutation, str):
             if permutation != "none":
-<<<<<<< HEAD
                 raise InputError(f"the permutation is {permutation!r}", "it must be 'global' or 'none'")
-=======
-                raise InputError(f"The permutation is {permutation!r}.", "It must be 'global' or 'none'.")
->>>>>>> io
             self.permutation = self.inverse_permutation = None
         else:
             self.register_buffer("permutation", permutation, persistent=False)

@@ -27,13 +27,8 @@ def check_keys(
     for key in values:
         if key not in known:
             close = get_close_matches(str(key), known, n=1)
-<<<<<<< HEAD
             hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
             raise InputError(f"the {name} has an unknown key {key!r}", hint)
-=======
-            hint = f"Did you mean '{close[0]}'?" if close else f"Known keys: {', '.join(sorted(known))}."
-            raise InputError(f"The {name} has an unknown key {key!r}.", hint)
->>>>>>> io
     for key in required:
         if key not in values:
             raise InputError(f"the {name} has no key {key!r}", f"required keys: {', '.join(sorted(required))}")
@@ -55,11 +50,7 @@ def check_arrays(name: str, arrays: Mapping[str, Tensor], expected: Iterable[str
     for key in wanted - set(arrays):
         raise InputError(f"the {name} needs the array {key!r}", "it is stored with the measurements")
     for key in set(arrays) - wanted:
-<<<<<<< HEAD
         raise InputError(f"the {name} has no use for the array {key!r}", "remove it, or correct the specification")
-=======
-        raise InputError(f"The {name} has no use for the array {key!r}.", "Remove it, or correct the specification.")
->>>>>>> io
 
 
 def check_image_shape(shape: Iterable[Any]) -> tuple[int, int, int]:
