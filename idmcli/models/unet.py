@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from idmcli.errors import InputError
 from idmcli.models.injector import Context, Injection, Injector
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.engine import Memory
+
+MAX_PARTS = 2_000  # blocks per network, times sampling steps
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,9 @@ class UNetConfig:
         steps: T, the number of injector sets; 0 builds a plain noise estimator.
         injector_kernel: 1 or 3.
         v: initial mixing weight of the second-level couplings.
+
+    Raises:
+        InputError: a scale without channels, or more than :data:`MAX_PARTS` blocks or injectors.
     """
 
     image_channels: int = 1
@@ -36,6 +42,15 @@ class UNetConfig:
     injector_kernel: int = 1
     v: float = 0.5
     architecture: Literal["injector-unet"] = "injector-unet"
+
+    def __post_init__(self) -> None:
+        if min(self.channels, default=0) < 1:
+            raise InputError(f"a network cannot have {list(self.channels)} channels", "give at least one per scale")
+        parts = sum(self.blocks) * max(self.steps, 1)
+        if parts > MAX_PARTS:  # a file may claim anything, and building them takes for ever
+            raise InputError(
+                f"a network of {parts} blocks and injectors is too large", f"at most {MAX_PARTS} are built"
+            )
 
 
 class ResidualBlock(nn.Module):

@@ -15,6 +15,8 @@ from idmcli.operators.base import LinearOperator, Spec
 from idmcli.operators.joseph import back_project, project
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
+MAX_VIEWS = 1_000_000  # a file may claim any number
+
 
 class ParallelBeamCT(LinearOperator):
     """``y``: line integrals in pixel units, (batch, C, views, detectors).
@@ -33,7 +35,7 @@ class ParallelBeamCT(LinearOperator):
         detectors: number per view; enough for the image's diagonal, ceil(sqrt(2) max(H, W)), if not given.
 
     Raises:
-        InputError: no view, an angle that is not finite, or no detector.
+        InputError: no view or more than a million, an angle that is not finite, or no detector.
     """
 
     kind = "ct"
@@ -44,6 +46,8 @@ class ParallelBeamCT(LinearOperator):
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
+        if isinstance(angles, int) and angles > MAX_VIEWS:
+            raise InputError(f"The views are {angles!r}.", f"Give at most {MAX_VIEWS}.")
         degrees = [180 * k / angles for k in range(angles)] if isinstance(angles, int) else list(angles)
         if isinstance(angles, bool) or not degrees:
             raise InputError(f"the views are {angles!r}", "give their number, at least one, or their angles")

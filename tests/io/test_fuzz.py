@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_readers import BrokenError, Reader, inputs, outcome, readers
+from benchmarks.fuzz_readers import BrokenError, Reader, mutant, outcome, readers
 from idmcli.errors import InputError
 
 NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "measurements", "weights", "TOML"]
@@ -32,9 +33,9 @@ def test_valid_files_are_read(every: dict[str, Reader], tmp_path: Path, name: st
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_files(every: dict[str, Reader], tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(st.data())
-    def check(data: st.DataObject) -> None:
-        outcome(every[name], data.draw(inputs(every[name])), tmp_path)
+    @given(st.randoms(use_true_random=False))
+    def check(rng: Random) -> None:
+        outcome(every[name], mutant(every[name], rng), tmp_path)
 
     check()
     assert capfd.readouterr().err == ""
