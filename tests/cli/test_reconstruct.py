@@ -290,7 +290,7 @@ def test_a_damaged_measurement_file(camera: Path, capsys: Capture) -> None:
 
 
 def test_a_weights_file_is_no_measurement(weights: str, capsys: Capture) -> None:
-    assert "holds no measurements (weights, perhaps)" in failed(capsys, weights)
+    assert "is a safetensors file but holds no measurements" in failed(capsys, weights)
 
 
 def test_the_example_needs_no_files(capsys: Capture) -> None:
