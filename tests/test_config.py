@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from idmcli import tasks
 from idmcli.config import (
     Config,
+    Preset,
     list_presets,
     load_config,
     preset_folder,
@@ -257,6 +258,21 @@ def test_the_task_decides_which_keys_the_operator_has(tmp_path: Path) -> None:
     )
     assert "operator.mask is for task inpainting or mri, and the task is cs" in problems(
         overrides=["operator.mask=file"]
+    )
+
+
+def test_what_a_preset_says_of_the_operator_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratio of the preset's is for its own mask; what the user says is never dropped."""
+    preset = Preset("mine", "# x\n[task]\nkind = 'mri'\n[operator]\nmask = 'pseudo-radial'\nratio = 0.4\n")
+    monkeypatch.setattr("idmcli.config.load.read_preset", lambda name: preset)
+    assert value_of(load_config("mine").config, "operator.ratio") == 0.4
+    loaded = load_config("mine", overrides=["operator.mask=equispaced"])
+    assert (value_of(loaded.config, "operator.ratio"), loaded.sources["operator.ratio"]) == (None, "default")
+    message = problems("mine", overrides=["operator.acceleration=4", "operator.centre_fraction=0.1"])
+    assert message.startswith("2 problems") and message.count('acceleration is for mask = "equispaced"') == 1
+    message = problems("mine", overrides=["operator.mask=equispaced", "operator.ratio=0.3"])
+    assert message == (
+        'operator.ratio = 0.3 (--set), operator.mask = "equispaced" (--set): ratio is for mask = "pseudo-radial"'
     )
 
 

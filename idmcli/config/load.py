@@ -117,18 +117,18 @@ def _build(values: Mapping[str, Any], sections: Mapping[str, type]) -> Config:
     return Config(**built, solver=SolverConfig(**own, options=solver))
 
 
-def _giving_way(config: Config, sources: Mapping[str, str]) -> list[str]:
+def _giving_way(config: Config, sources: Mapping[str, str]) -> set[str]:
     """The options of a preset's operator that what the user set excludes: the ratio where another mask is asked for."""
 
     def of_preset(key: str) -> bool:
         return key.startswith("operator.") and sources[key].startswith("preset ")
 
-    return [
+    return {
         key
         for keys, _ in conflicts(config)
         for key in keys
         if of_preset(key) and any(not of_preset(other) and sources[other] != "default" for other in keys)
-    ]
+    }
 
 
 def _read(file: Path) -> str:
