@@ -39,10 +39,11 @@ from safetensors.torch import load, save
 
 from idmcli.config import list_presets, load_config
 from idmcli.errors import IdmError
+from idmcli.experiment import unpack
 from idmcli.io import png
 from idmcli.io.formats import format_of
 from idmcli.io.images import read_image, read_provenance, write_image
-from idmcli.io.measurements import Measurements, Provenance, load_measurements, operator_of, save_measurements
+from idmcli.io.measurements import Measurements, Provenance, load_measurements, save_measurements
 from idmcli.io.scale import Scale
 from idmcli.models.checkpoints import load_weights, save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
@@ -348,7 +349,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "BMP": Reader(read_pictures, (saved(RGB, "BMP"), saved(GREY, "BMP"), saved(GREY, "BMP", "1"))),
         "GIF": Reader(read_pictures, (saved(GREY, "GIF"), saved(GREY, "GIF", transparency=3), several("GIF"))),
         "measurements": Reader(
-            lambda path: operator_of(load_measurements(path, max_pixels=MAX_PIXELS)),
+            lambda path: unpack(load_measurements(path, max_pixels=MAX_PIXELS)),
             (
                 measured(folder, CompressedSensing((1, 14, 18), ratio=0.3, block=4, seed=4), noise=0.1, noise_seed=1),
                 measured(folder, CompressedSensing((3, 14, 18), ratio=0.3, block=4, permutation="none")),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import tifffile
 import torch
 
 from idmcli.cli import main
@@ -45,9 +46,18 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the README's commands name; the released checkpoint has fewer channels."""
     monkeypatch.chdir(tmp_path)
     camera = skimage.data.camera()[128:224, 160:272].astype(np.float32) / 255
-    for name in ("photo.png", "Set11/one.png", "Set11/two.png", "BSDS400/a.png", "BSDS400/b.png", "slices/s.png"):
+    for name in (
+        "photo.png",
+        "Set11/one.png",
+        "Set11/two.png",
+        "BSDS400/a.png",
+        "BSDS400/b.png",
+        "slices/s.png",
+        "slice.png",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
+    tifffile.imwrite("stack.tif", np.stack([np.uint8(255 * camera)] * 2), photometric="minisblack")
     torch.manual_seed(0)
     unet = StableDiffusionConfig(steps=2, channels=(32, 64))
     model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))

@@ -16,9 +16,9 @@ from torch import Tensor
 from idmcli import __version__
 from idmcli.errors import InputError
 from idmcli.io.formats.base import MAX_PIXELS
-from idmcli.io.records import check_depth
+from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
-from idmcli.io.tensor_file import FileKind, canonical, is_of_kind, read, write
+from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
 from idmcli.operators.base import Spec
 from idmcli.output import escape
 
@@ -111,7 +111,7 @@ def save_measurements(path: str | Path, m: Measurements) -> None:
     record = {f.name: getattr(m, f.name) for f in fields(_Record)} | {"provenance": asdict(m.provenance)}
     if not m.scale.unit:
         del record["unit"]  # as in files written before there were units
-    TypeAdapter(_Record).validate_json(canonical(record))  # what cannot be loaded is not saved
+    TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
     check_depth(record)
     write(path, KIND, record, {"y": m.y, **{_ARRAY + name: array for name, array in m.arrays.items()}})
 
@@ -129,7 +129,7 @@ def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Meas
     content, tensors = read(path, KIND)
     del content["schema"]
     try:
-        record = TypeAdapter(_Record).validate_json(canonical(content))
+        record = TypeAdapter(_Record).validate_json(to_line(content))
         Scale(*record.value_range, record.unit)
         y = tensors.pop("y").clone()  # copies: the file may change afterwards
     except ValidationError as error:

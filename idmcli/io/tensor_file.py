@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,6 +23,8 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.files import require_file
+from idmcli.io.records import from_text, to_line
+from idmcli.output import escape
 
 MAX_HEADER = 100_000_000  # bytes, by the format's own rule
 
@@ -61,7 +65,7 @@ def write(path: Path, kind: FileKind, record: Mapping[str, Any], tensors: Mappin
         ResourceError: the folder cannot be written to.
     """
     plain = {name: _plain(tensor) for name, tensor in tensors.items()}
-    text = canonical({"schema": kind.schema, **record})
+    text = to_line({"schema": kind.schema, **record})
     entry = json.dumps({"sha256": digest(text, plain), "record": text})
     write_bytes(path, save(plain, {kind.key: entry}))
 
@@ -79,15 +83,17 @@ def read(path: Path, kind: FileKind) -> Content:
     if kind.key not in metadata:
         raise InputError(f"{str(path)!r} is a safetensors file but holds no {kind.holds}", kind.hint)
     try:
-        entry = json.loads(metadata[kind.key])
+        entry = from_text(metadata[kind.key])
         if kind.older is not None and "record" not in entry:
             return kind.older(path, entry, tensors)
-        record = json.loads(entry["record"])
+        record = from_text(entry["record"])
         check_schema(path, kind, record["schema"])
         if entry["sha256"] != digest(entry["record"], tensors):
             raise InputError(f"{str(path)!r} is damaged: it does not match its checksum", "make or copy it again")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{str(path)!r} is damaged: its metadata cannot be read", "make or copy it again") from error
+        reason = f": {escape(str(error))}" if isinstance(error, ValueError) else ""
+        sentence = f"{str(path)!r} is damaged: its metadata cannot be read{reason}"
+        raise InputError(sentence, "make or copy it again") from error
     return record, tensors
 
 
@@ -108,39 +114,48 @@ def is_of_kind(path: Path, kind: FileKind) -> bool:
     Raises:
         InputError: the file is missing, no plain file, or cannot be read.
     """
-    return bool(peek(path, kind))
+    return _entry(path, kind) is not None
 
 
 def peek(path: Path, kind: FileKind) -> dict[str, Any]:
     """What the header says under the key of a kind, not checked against anything; empty if it says nothing.
 
     Raises:
-        InputError: the file is missing, no plain file, or cannot be read.
+        InputError: as :func:`is_of_kind`.
     """
-    if path.is_dir():
+    try:
+        entry = from_text(_entry(path, kind) or "")
+        return dict(from_text(entry["record"]) if "record" in entry else entry)
+    except (ValueError, TypeError):  # no JSON, or other JSON
         return {}
+
+
+def _entry(path: Path, kind: FileKind) -> str | None:
+    """The text under the key of a kind; None if the header has none."""
+    if path.is_dir():
+        return None
     require_file(path)
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length) if length <= MAX_HEADER else b"")
-        entry = json.loads(header["__metadata__"][kind.key])
-        return dict(json.loads(entry["record"]) if "record" in entry else entry)
+        return str(header["__metadata__"][kind.key])
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     except (ValueError, LookupError, TypeError, RecursionError):  # no JSON, or other JSON
-        return {}
+        return None
 
 
 def _open(path: Path, kind: FileKind) -> tuple[dict[str, str], dict[str, Tensor]]:
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder, not a {kind.name}", kind.hint)
+    if not path.exists():
+        raise InputError(f"there is no {kind.name} {str(path)!r}", kind.hint)
+    require_file(path)
     try:
         path.open("rb").close()
-        with safe_open(path, framework="pt") as file:
+        with _openable(path) as name, safe_open(name, framework="pt") as file:
             return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise InputError(f"there is no {kind.name} {str(path)!r}", kind.hint) from error
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
@@ -149,18 +164,22 @@ def _open(path: Path, kind: FileKind) -> tuple[dict[str, str], dict[str, Tensor]
         ) from error
 
 
+@contextmanager
+def _openable(path: Path) -> Iterator[str]:
+    """A name of the file that safetensors can open: it takes UTF-8 alone."""
+    name = str(path)
+    if name.isascii() or name.encode("utf-8", "replace").decode() == name:
+        yield name
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / "file"
+        link.symlink_to(path.absolute())
+        yield str(link)
+
+
 def _plain(tensor: Tensor) -> Tensor:
     """A copy on the CPU whose memory holds the values as they read (no lazy conjugate, no sharing)."""
     return tensor.detach().cpu().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
-
-
-def canonical(content: Any) -> str:
-    """The one JSON text of a content.
-
-    Raises:
-        ValueError: it holds a number that is not finite.
-    """
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.network import Network
 from idmcli.models.steps import MatchedStep, PaperStep
@@ -65,6 +66,8 @@ class InvertibleDiffusion(Network):
         self.register_load_state_dict_pre_hook(_rename_)  # type: ignore[no-untyped-call]
 
     def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
+        if operator.complex_image:
+            raise InputError("this network reconstructs real images, not complex ones", "use --method tikhonov or tv")
         problem = Problem(operator, y).centred(self.denoiser.mean)
         x = self.rule.start(problem)
         h = self.start_scale * x

@@ -19,7 +19,7 @@ import torch
 
 from idmcli.cli import main
 from idmcli.io.images import write_image
-from idmcli.models.checkpoints import load_weights, training_of
+from idmcli.models.checkpoints import load_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.training import precision
@@ -273,7 +273,7 @@ def test_a_resumed_run_remembers_what_it_started_from(capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "prior")
     train(capsys, *settings(), "--out", "run", "--init", "prior/weights.safetensors")
     train(capsys, "--resume", "--out", "run", "--set", "training.iterations=3")
-    assert training_of(Path("run/weights.safetensors"))["init"] == "weights.safetensors"
+    assert load_weights(Path("run/weights.safetensors")).training_record["init"] == "weights.safetensors"
 
 
 def test_automatic_precision_is_settled_once(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +282,7 @@ def test_automatic_precision_is_settled_once(capsys: Capture, monkeypatch: pytes
     assert 'precision = "bf16"' in Path("run/config.toml").read_text()
     monkeypatch.setattr(precision, "has_bf16", lambda device: False)  # on another machine
     train(capsys, "--resume", "--out", "run", "--set", "training.iterations=3")
-    assert training_of(Path("run/weights.safetensors"))["config"]["training"]["precision"] == "bf16"
+    assert load_weights(Path("run/weights.safetensors")).training_record["config"]["training"]["precision"] == "bf16"
 
 
 def test_several_processes_are_refused(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

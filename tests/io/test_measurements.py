@@ -28,8 +28,9 @@ from idmcli.io.measurements import (
     load_measurements,
     save_measurements,
 )
+from idmcli.io.records import to_line
 from idmcli.io.scale import Scale
-from idmcli.io.tensor_file import canonical, digest
+from idmcli.io.tensor_file import digest
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
 from idmcli.tasks import build_operator
 
@@ -218,7 +219,7 @@ def test_other_files(tmp_path: Path) -> None:
         load_measurements(tmp_path)
     for path in (tmp_path, tmp_path / "a.png"):
         assert not is_measurement_file(path)
-    with pytest.raises(InputError, match="missing' cannot be read: No such file"):
+    with pytest.raises(InputError, match="missing' does not exist"):
         is_measurement_file(tmp_path / "missing")
 
 
@@ -238,7 +239,7 @@ def stored(path: Path) -> dict[str, Any]:
 def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
     """A file with changed metadata and a checksum that fits them."""
     content = {key: value for key, value in (json.loads(stored(path)["record"]) | changes).items() if value != "absent"}
-    text = canonical(content)
+    text = to_line(content)
     path.write_bytes(save(tensors, {"idm_measurements": json.dumps({"sha256": digest(text, tensors), "record": text})}))
 
 

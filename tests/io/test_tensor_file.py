@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from idmcli.errors import InputError, ResourceError
-from idmcli.io.tensor_file import FileKind, canonical, digest, is_of_kind, read, write
+from idmcli.io.records import to_line
+from idmcli.io.tensor_file import FileKind, digest, is_of_kind, read, write
 
 KIND = FileKind("idm_test", "test file", "tests", schema=2, hint="make one")
 OTHER = FileKind("idm_other", "other file", "others", schema=1, hint="make another")
@@ -77,7 +78,7 @@ def test_entries_that_are_none(file: Path, entry: str) -> None:
 
 
 def test_a_schema_that_is_no_number(file: Path) -> None:
-    text = canonical({"schema": "2"})
+    text = to_line({"schema": "2"})
     save_file({}, file, {"idm_test": json.dumps({"sha256": digest(text, {}), "record": text})})
     assert "its metadata cannot be read" in refused(file)
 
@@ -97,7 +98,7 @@ def test_the_header_says_of_which_kind_a_file_is(file: Path, tmp_path: Path) -> 
     ):
         file.write_bytes(content)
         assert is_of_kind(file, KIND) == expected
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         is_of_kind(tmp_path / "none", KIND)
 
 

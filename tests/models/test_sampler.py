@@ -16,8 +16,9 @@ from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
 from idmcli.operators.problem import Problem
+from idmcli.priors.network import DenoiserPrior
 from idmcli.reversible.plan import NAMED, Plan, PlanName, named_plan
-from idmcli.solvers.vamp import vamp
+from tests.small import run
 
 MEAN = 0.45
 
@@ -81,15 +82,16 @@ def test_the_measured_rule_starts_as_message_passing() -> None:
         for coupling in model.couplings:
             coupling.v.fill_(1e-7)
     y = operator.A(picture(2, 1, 32, 32))
-    expected = vamp(model.denoiser, operator, y, iterations=4)
+    prior = DenoiserPrior.of(model.denoiser, "prior", (0.0, 1.0))
+    expected = run("vamp", operator, y, prior, iterations=4)
     torch.testing.assert_close(model(y, operator), expected, rtol=0, atol=1e-4)
-    assert (expected - vamp(model.denoiser, operator, y, iterations=3)).abs().max() > 1e-3
+    assert (expected - run("vamp", operator, y, prior, iterations=3)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("rule", ["paper", "matched"])
 def test_the_steps_can_be_inverted(rule: Literal["paper", "matched"]) -> None:
     model, operator = network(rule), compressed()
-    problem = Problem.centred(operator, operator.A(picture(1, 1, 32, 32)), MEAN)
+    problem = Problem(operator, operator.A(picture(1, 1, 32, 32))).centred(MEAN)
     start = (model.rule.start(problem), 0.9 * model.rule.start(problem))
     x, h = start
     steps = [lambda x, t=t: model.step(problem, t, x) for t in range(3)]
@@ -148,7 +150,7 @@ def test_steps_may_follow_different_plans() -> None:
 def test_the_sampling_steps_are_invertible() -> None:
     """Eq. 5 over all steps leads from the result back to the start."""
     model, operator = network("paper"), compressed()
-    problem = Problem.centred(operator, operator.A(picture(2, 1, 32, 32)), MEAN)
+    problem = Problem(operator, operator.A(picture(2, 1, 32, 32))).centred(MEAN)
     steps = [(partial(model.step, problem, step), coupling) for step, coupling in enumerate(model.couplings)]
     with torch.no_grad():
         start = model.rule.start(problem)
@@ -230,7 +232,7 @@ def test_the_measured_rule_refuses_operators_that_are_not_tight(operator: Linear
 def test_complex_images_are_refused() -> None:
     operator = MRI((1, 32, 32), MASK, complex_image=True)
     y = operator.A(torch.complex(picture(1, 1, 32, 32), picture(1, 1, 32, 32)).to(torch.complex64))
-    with pytest.raises(InputError, match="reconstruct real images"):
+    with pytest.raises(InputError, match="reconstructs real images"):
         network("paper").float()(y, operator)
 
 
