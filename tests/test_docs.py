@@ -37,7 +37,7 @@ def blocks(language: str) -> list[str]:
 
 
 def shown_commands() -> list[str]:
-    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    lines = [re.split(r"\s#", line)[0].strip() for block in blocks("sh") for line in block.splitlines()]
     return [line for line in lines if line.startswith("idm ")]
 
 
