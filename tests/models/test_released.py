@@ -123,7 +123,7 @@ def test_output_loss_and_gradients_are_those_of_the_released_code(
     names, norms = released_names(full), dict(zip(golden["grad_names"], golden["grad_norms"], strict=True))
     found = {names[ours]: float(p.grad.norm()) for ours, p in full.named_parameters() if p.grad is not None}
     assert found == pytest.approx(norms, rel=1e-3, abs=0)
-    torch.testing.assert_close(full.alpha.grad, torch.from_numpy(golden["alpha_grad"]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(full.rule.alpha.grad, torch.from_numpy(golden["alpha_grad"]), rtol=1e-3, atol=0)
     full.zero_grad()
 
 
