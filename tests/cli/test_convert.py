@@ -53,7 +53,8 @@ def failed(capsys: Capture, *arguments: str) -> str:
 
 def training_in(path: str) -> Any:
     with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["idm_weights"])["training"]
+        entry = json.loads(file.metadata()["idm_weights"])
+    return (json.loads(entry["record"]) if "record" in entry else entry)["training"]  # schema 2, or 1 as shipped
 
 
 def test_the_converted_file_reconstructs_the_same(released: str, capsys: Capture) -> None:
@@ -62,6 +63,8 @@ def test_the_converted_file_reconstructs_the_same(released: str, capsys: Capture
     assert result["output"] == "net_params_50.safetensors" and result["kind"] == "idm"
     assert result["parameters"] == sum(p.numel() for p in load_weights(Path(released)).parameters())
     assert training_in("net_params_50.safetensors") == {"released": "net_params_50.pkl"}
+    purposes = [load_weights(Path(path)).trained_for for path in (released, "net_params_50.safetensors")]
+    assert purposes[0] == purposes[1] and purposes[0] is not None and purposes[0]["task"] == "cs"
     for path in (released, "net_params_50.safetensors"):
         command = ["reconstruct", "camera.png", "--ratio", "0.1", "--weights", path, "--out", Path(path).suffix]
         assert main(command) == 0
