@@ -88,7 +88,10 @@ def test_a_weights_file_keeps_its_record(capsys: Capture) -> None:
     shipped = shipped_weights("prior-tiny")
     assert convert(capsys, str(shipped), "--out", "mine.safetensors", "--half")["kind"] == "prior"
     assert training_in("mine.safetensors") == training_in(str(shipped)) != {}
-    assert Path("mine.safetensors").read_bytes() == shipped.read_bytes()
+    before, after = load_weights(shipped).state_dict(), load_weights(Path("mine.safetensors")).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before | after)
+    convert(capsys, "mine.safetensors", "--out", "again.safetensors", "--half")
+    assert Path("again.safetensors").read_bytes() == Path("mine.safetensors").read_bytes()
 
 
 def test_nothing_is_overwritten_unless_asked_for(released: str, capsys: Capture) -> None:
