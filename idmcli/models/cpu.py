@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from idmcli.models.stable_diffusion import Attention, Residual, StableDiffusionUNet
 
-SCORES = 2**20  # of attention at a time: 4 MiB, which stay in the cache
+SCORES = 2**21  # of attention at a time: 8 MiB, which bounds the memory and stays in the cache
 GAIN = 1.2  # smaller ones are within the noise of the measurement
 
 
