@@ -7,6 +7,8 @@ failed, 2 usage, configuration or input, 3 numerical failure, 4 out of resources
 
 from __future__ import annotations
 
+import errno
+
 
 class IdmError(Exception):
     """A failure the user can act on.
@@ -50,3 +52,20 @@ class ResourceError(IdmError):
     """Out of memory, disk space or permission to write."""
 
     exit_code = 4
+
+
+class MemoryShortage(ResourceError):
+    """Out of memory, by one of several inputs: a smaller one may fit."""
+
+
+_MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory", "bad_alloc", "out of memory")
+
+
+def out_of_memory(failure: BaseException) -> bool:
+    """Whether Python or a library ran out of memory; PyTorch is not imported to find out."""
+    return (
+        isinstance(failure, MemoryError)
+        or type(failure).__name__ == "OutOfMemoryError"
+        or (isinstance(failure, OSError) and failure.errno == errno.ENOMEM)
+        or (isinstance(failure, RuntimeError | ImportError) and any(words in str(failure) for words in _MEMORY))
+    )

@@ -110,21 +110,45 @@ def to_batch(image: Image) -> Tensor:
     return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)).contiguous()[None]
 
 
-def simulate(image: Image, config: Config) -> Case:
-    """Measure a picture by [task] and [operator]: ``y = A x + n`` with the noise of ``operator.noise``.
+def operator_for(image: Image, config: Config) -> Operator:
+    """What measures a picture, by [task] and [operator].
 
     Raises:
         InputError: the operator cannot be built or does not fit the picture, or the picture is grey
             where colour is asked for.
     """
+    shape = to_batch(select_channels(image, config)).shape
+    task = tasks.find(config.task.kind)
+    return task.operator(config.operator, (shape[1], shape[2], shape[3]), image.item.name)
+
+
+def simulate(image: Image, config: Config) -> Case:
+    """Measure a picture by :func:`operator_for`: ``y = A x + n`` with the noise of ``operator.noise``; errors alike."""
     image = select_channels(image, config)
-    x, item, options = to_batch(image), image.item.name, config.operator
-    operator = tasks.find(config.task.kind).operator(options, (x.shape[1], x.shape[2], x.shape[3]), item)
+    x, operator, options = to_batch(image), operator_for(image, config), config.operator
     y, noise_seed = operator.A(x), None
     if options.noise:
-        noise_seed = item_seed(options.seed, f"{item}/noise")
+        noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
         y = add_noise(y, options.noise, noise_seed)
     return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale)
+
+
+def doubts(case: Case, config: Config) -> list[str]:
+    """What may be wrong with a measurement that was simulated, though it could be made."""
+    asked, amount = tasks.find(config.task.kind).ratio(config.operator), case.amount
+    found = []
+    if asked is not None and abs(amount.ratio - asked) > asked / 10:
+        why = ", for the picture is padded" if case.operator.padded_shape != case.operator.image_shape else ""
+        found.append(f"{amount.text} are measured and not {100 * asked:g} %{why}")
+    return found
+
+
+def mask_doubts(case: Case, config: Config) -> list[str]:
+    """What makes a mask from a file look as if black and white had changed places."""
+    file = getattr(config.operator, "mask_file", None)
+    if file is None or 0.01 <= case.amount.ratio <= 0.95:
+        return []
+    return [f"the mask {file!r} keeps {case.amount.text}; white is what is kept"]
 
 
 def pack(case: Case, provenance: Provenance) -> Measurements:

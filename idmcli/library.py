@@ -49,16 +49,20 @@ class Method:
         """Of the solver."""
         return self.solver.name
 
-    def __call__(
-        self, problem: Problem, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Tensor:
-        operator = problem.operator
+    def check(self, operator: Operator) -> None:
+        """Raise InputError if the method cannot handle an operator, or its prior the images."""
         refusal = solvers.why_not(self.solver, operator)
         if refusal:
             others = ", ".join(solvers.suitable(operator))
             raise InputError(refusal, f"these can: {others}")
         if self.solver.weights == "prior":
             check_domain(self.weights, operator.image_shape[0], complex_image=operator.complex_image)  # type: ignore[arg-type]
+
+    def __call__(
+        self, problem: Problem, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Tensor:
+        operator = problem.operator
+        self.check(operator)
         problem = Problem(operator.to(self.device), problem.y.to(self.device), problem.noise)
         generator = Generator().manual_seed(seed)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):

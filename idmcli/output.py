@@ -65,6 +65,7 @@ class Output:
         self._results: list[dict[str, Any]] = []
         self._summary: dict[str, Any] = {}
         self._warnings: list[str] = []
+        self._lost: OSError | None = None
 
     def inputs(self, **values: Any) -> None:
         """Record what the command works on, for the JSON object."""
@@ -127,7 +128,11 @@ class Output:
             yield LineProgress(total, what, self.interval)
 
     def finish(self, error: IdmError | None = None) -> None:
-        """End the command: in JSON mode, write the object."""
+        """End the command: in JSON mode, write the object.
+
+        Raises:
+            OSError: stdout could not take all results, on a full disk for example.
+        """
         if self.json:
             document = {
                 "schema_version": SCHEMA_VERSION,
@@ -138,11 +143,22 @@ class Output:
                 "warnings": self._warnings,
                 "error": error and {"message": error.message, "hint": error.hint, "exit_code": error.exit_code},
             }
-            _write(json.dumps(jsonable(document), allow_nan=False))
+            self._write(json.dumps(jsonable(document), allow_nan=False))
+        if self._lost is not None:
+            raise self._lost
 
     def _print(self, text: str) -> None:
         if not self.json:
-            _write(escape(text, keep="\n\t"))
+            self._write(escape(text, keep="\n\t"))
+
+    def _write(self, text: str) -> None:
+        """Write to stdout at once. Where it takes no more, the work goes on: its results may be files."""
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            silence(sys.stdout)
+            if not isinstance(error, BrokenPipeError):  # a reader that left (``| head``) wants no more
+                self._lost = error
 
     def _say(self, label: str, message: str, color: str) -> None:
         first, *rest = escape(message, keep="\n").split("\n")
@@ -236,17 +252,6 @@ def silence(stream: TextIO) -> None:
 def _tell(text: str) -> None:
     """Write a line to stderr, for whoever still reads it."""
     Lenient(sys.stderr).write(f"{text}\n")
-
-
-def _write(text: str) -> None:
-    """Write to stdout at once; where its reader has gone (``| head``), end quietly."""
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        silence(sys.stdout)
-        if isinstance(error, BrokenPipeError):
-            raise SystemExit(0) from None
-        raise
 
 
 def _bar(color: bool) -> RichProgress:

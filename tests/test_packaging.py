@@ -41,7 +41,7 @@ def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
     info = f"idm-{__version__}.dist-info"
     metadata = HeaderParser().parsestr(wheel.read(f"{info}/METADATA").decode())
     assert (metadata["Name"], metadata["License-Expression"]) == ("idm", "Apache-2.0")
-    assert "idm = idmcli.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "idm = idmcli.__main__:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()
 
 

@@ -16,11 +16,11 @@ from types import FrameType
 import typer
 
 from idmcli.cli.options import command_name, read_output_flags
-from idmcli.errors import IdmError, InputError, ResourceError
+from idmcli.errors import IdmError, InputError, ResourceError, out_of_memory
 from idmcli.output import Output, silence
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-STOPS = (signal.SIGTERM, signal.SIGHUP)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(IdmError):
@@ -34,7 +34,8 @@ class Stopped(IdmError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``idm`` with ``arguments`` (default: the process's own); returns the exit code.
 
-    Codes: see :mod:`idmcli.errors`. A reader that closes stdout early ends the command quietly, with 0.
+    Codes: see :mod:`idmcli.errors`. Nobody has to read stdout or stderr: that changes neither what is done nor the
+    code, except that a full disk under stdout is one.
     """
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -42,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     output, debug = read_output_flags(arguments)
-    with _signals_as_exit():
+    with _signals_as_exceptions() as received:
         error = _run(arguments, output, debug)
+    if error is not None and received:  # libraries make other exceptions of one
+        error = _stopped(received[0])
     if error is not None:
         output.error(error)
         with suppress(OSError):
@@ -76,7 +79,8 @@ def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError 
     if isinstance(failure, SystemExit) and failure.code == 1 and isinstance(failure.__context__, BrokenPipeError):
         failure = failure.__context__  # Typer and rich make SystemExit(1) of it
     if debug:
-        traceback.print_exception(failure)
+        with suppress(OSError):
+            traceback.print_exception(failure)
     match failure:
         case SystemExit(code=0 | None):
             return None
@@ -90,10 +94,10 @@ def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError 
             help_command = f"idm {output.command}".strip() + " --help"
             return InputError(failure.format_message().rstrip("."), f"`{help_command}` lists what is possible")
         case KeyboardInterrupt() | typer.Abort():
-            return Stopped("interrupted", 130)
+            return _stopped(signal.SIGINT)
         case SystemExit(code=129 | 143 as code):
-            return Stopped(f"stopped by {signal.Signals(code - 128).name}", code)
-    if _out_of_memory(failure):
+            return _stopped(code - 128)
+    if out_of_memory(failure):
         return ResourceError("out of memory", "use a smaller batch or image, or another --device")
     if isinstance(failure, OSError) and failure.errno in FULL_DISK:
         where = f" ({failure.filename})" if failure.filename else ""
@@ -102,32 +106,30 @@ def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError 
     return IdmError(f"internal error: {type(failure).__name__}: {reason}", "run it again with --debug and report it")
 
 
-def _out_of_memory(failure: BaseException) -> bool:
-    """Whether Python or PyTorch ran out of memory; PyTorch is not imported to find out."""
-    return (
-        isinstance(failure, MemoryError)
-        or type(failure).__name__ == "OutOfMemoryError"
-        or (isinstance(failure, RuntimeError) and "can't allocate memory" in str(failure))
-    )
+def _stopped(number: int) -> Stopped:
+    reason = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    return Stopped(reason, 128 + number)
 
 
 @contextmanager
-def _signals_as_exit() -> Iterator[None]:
+def _signals_as_exceptions() -> Iterator[list[int]]:
     """SIGTERM and SIGHUP unwind the stack like Ctrl-C does, so that temporary files are removed.
 
-    One that is ignored, as nohup and cron have it, stays ignored.
+    One that is ignored, as nohup and cron have it, stays ignored. Yields the numbers of those received.
     """
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        received.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
     heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in heeded}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

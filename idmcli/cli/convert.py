@@ -18,7 +18,9 @@ def convert(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A released checkpoint, or a weights file.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The new file; WEIGHTS with the ending .safetensors if not given."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="The new file; WEIGHTS with the ending .safetensors if not given."
+        ),
     ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store matrices and kernels as float16, in half the space.")

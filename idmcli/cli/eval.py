@@ -31,18 +31,20 @@ from idmcli.cli.options import (
     TileOption,
     WeightsOption,
     choose_device,
+    complete_method_lists,
     measuring_flags,
     output_flags,
     output_of,
     show_config,
 )
 from idmcli.errors import CheckFailed, InputError
-from idmcli.output import Output, jsonable
+from idmcli.output import Output, Progress, jsonable
 
 if TYPE_CHECKING:
     from idmcli.config import Config
     from idmcli.evaluation.benchmark import Benchmark
     from idmcli.evaluation.tables import Score
+    from idmcli.io.items import Item
 
 FILES = ("scores.csv", "scores.json")
 
@@ -50,7 +52,14 @@ FILES = ("scores.csv", "scores.json")
 @output_flags
 def evaluate(
     context: typer.Context,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of pictures.", rich_help_panel="Files")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Folder of pictures.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="The same as an option.", rich_help_panel="Files")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, metavar="N", help="Only the first N pictures by name.", rich_help_panel="Files"),
+    ] = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -72,6 +81,7 @@ def evaluate(
             "--method",
             metavar="NAME,...",
             help="Methods to compare; the default of `idm reconstruct` if not given.",
+            autocompletion=complete_method_lists,
             rich_help_panel="Reconstruction",
         ),
     ] = None,
@@ -102,7 +112,9 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder for scores.csv and scores.json.", rich_help_panel="Files"),
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder for scores.csv and scores.json.", rich_help_panel="Files"
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     max_pixels: MaxPixelsOption = None,
@@ -110,12 +122,16 @@ def evaluate(
     """Sense and reconstruct each picture of a folder and score the results.
 
     Colour pictures are reduced to their luminance, as is usual in this field, unless --colour rgb or the
-    configuration asks for colour.
+    configuration asks for colour. Scores are written to --out as they are computed.
+
+    Example: idm eval Set11 --method vamp,tv --ratio 0.1,0.3 --out scores
     """
     from idmcli.config import load_config
 
     output = output_of(context)
-    output.inputs(data=data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out)
+    output.inputs(
+        data=folder or data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out
+    )
     flags = measuring_flags(noise=noise, colour=colour, seed=seed)
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)
@@ -123,18 +139,21 @@ def evaluate(
         return show_config(output, loaded)
 
     from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import summarise
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_items, read_image
     from idmcli.library import Library
 
-    if not data.is_dir():
-        raise InputError(f"--data {str(data)!r} is not a folder", "name a folder of pictures")
+    data = _data(folder, data)
     pictures = find_items([data])
     measured = _ratios(loaded.config, ratio)
     each = [load_config(*source, flags | {"--ratio": ("operator.ratio", value)}).config for value in measured]
     configs = [replace(c, task=replace(c.task, channels=c.task.channels or 1)) for c in each]
     name = dataset or data.resolve().name
+    if limit is not None and limit < len(pictures):
+        pictures = pictures[:limit]
+        name = dataset or f"{name} (first {limit})"  # what is published is about all of them
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
     benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
     if out is not None:
@@ -142,22 +161,38 @@ def evaluate(
         ensure_writable(out)
 
     scores: list[Score] = []
-    error = for_each(
-        pictures,
-        lambda item, progress: scores.extend(
-            benchmark.scores(read_image(item, max_pixels=max_pixels or MAX_PIXELS), progress.note)
-        ),
-        output,
-        "evaluating",
-    )
-    if scores:
-        _report(scores, benchmark, out, output)
+    log = None if out is None else ScoreLog(out / FILES[0])
+
+    def work(item: Item, progress: Progress) -> None:
+        image = read_image(item, max_pixels=max_pixels or MAX_PIXELS)
+        for found in benchmark.scores(image, progress.note, lambda doubt: output.warning(f"{str(item)!r}: {doubt}")):
+            scores.append(found)
+            if log is not None:
+                log.add(found)
+
+    try:
+        error = for_each(pictures, work, output, "evaluating")
+    finally:  # what was computed is reported, whatever ends the command
+        if scores:
+            _report(scores, benchmark, out, output)
     if error is not None:
         raise error
     low = [s for s in summarise(scores) if min_psnr is not None and not s.psnr >= min_psnr]
     if low:
         means = ", ".join(f"{s.method} at {100 * s.ratio:g} %: {s.psnr:.2f} dB" for s in low)
         raise CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})")
+
+
+def _data(folder: Path | None, option: Path | None) -> Path:
+    """The folder of pictures, by either name."""
+    if folder is not None and option is not None:
+        raise InputError(f"{str(folder)!r} and --data {str(option)!r} both name the pictures", "leave out one of them")
+    data = folder or option
+    if data is None:
+        raise InputError("no pictures to evaluate", "name a folder of pictures")
+    if not data.is_dir():
+        raise InputError(f"{str(data)!r} is not a folder", "name a folder of pictures")
+    return data
 
 
 def _ratios(config: Config, given: Sequence[str] | None) -> Sequence[float | None]:
@@ -217,9 +252,10 @@ def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, out
         rest, f"{_table(scores, benchmark)}\n\nMeasured on {document['measured']}. {document['conventions']}"
     )
     if out is not None:
-        write_text(out / "scores.csv", to_csv(scores))
-        write_text(out / "scores.json", json.dumps(jsonable(document), indent=2, allow_nan=False) + "\n")
-        output.status(f"wrote {out / 'scores.csv'} and {out / 'scores.json'}")
+        table, record = (out / file for file in FILES)
+        write_text(table, to_csv(scores))
+        write_text(record, json.dumps(jsonable(document), indent=2, allow_nan=False) + "\n")
+        output.status(f"wrote {table} and {record}")
 
 
 def _table(scores: Sequence[Score], benchmark: Benchmark) -> str:

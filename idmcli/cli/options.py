@@ -32,6 +32,12 @@ def complete_methods(incomplete: str) -> list[str]:
     return [name for name in solver_names() if name.startswith(incomplete)]
 
 
+def complete_method_lists(incomplete: str) -> list[str]:
+    """Lists of methods, separated by commas, that begin with what was typed."""
+    done, comma, last = incomplete.rpartition(",")
+    return [f"{done}{comma}{name}" for name in complete_methods(last)]
+
+
 PresetOption = Annotated[
     str | None,
     typer.Option(
@@ -178,6 +184,26 @@ ColourOption = Annotated[
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files that exist.", rich_help_panel="Files")
 ]
+SkipExistingOption = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Leave out inputs whose output files are all there.", rich_help_panel="Files"),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Check inputs and options, list what would be written, and write nothing.",
+        rich_help_panel="Files",
+    ),
+]
+RecursiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--recursive",
+        help="Take the files of subfolders too; results go to subfolders of the same name.",
+        rich_help_panel="Files",
+    ),
+]
 MaxPixelsOption = Annotated[
     int | None,
     typer.Option(
@@ -194,6 +220,7 @@ OUTPUT_FLAGS = {
     "no-color": "Print without colours; the environment variable NO_COLOR does the same.",
     "debug": "Print a traceback with an error.",
 }
+SHORT = {"quiet": ("-q",)}
 
 
 def output_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -205,6 +232,7 @@ def output_flags(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapper(**values: Any) -> None:
+        output_of(values["context"]).quiet |= values["quiet"]  # also where it stands in -qo, for example
         command(**{name: value for name, value in values.items() if name not in names})
 
     signature = inspect.signature(command, eval_str=True)
@@ -214,7 +242,9 @@ def output_flags(command: Callable[..., None]) -> Callable[..., None]:
             flag.replace("-", "_"),
             inspect.Parameter.KEYWORD_ONLY,
             default=False,
-            annotation=Annotated[bool, typer.Option(f"--{flag}", help=text, rich_help_panel="Output")],
+            annotation=Annotated[
+                bool, typer.Option(f"--{flag}", *SHORT.get(flag, ()), help=text, rich_help_panel="Output")
+            ],
         )
         for flag, text in OUTPUT_FLAGS.items()
     ]
@@ -227,7 +257,9 @@ def output_flags(command: Callable[..., None]) -> Callable[..., None]:
 def read_output_flags(arguments: Sequence[str]) -> tuple[Output, bool]:
     """The :class:`Output` that a command line asks for, and whether it wants tracebacks."""
     options = set(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    output = Output(json="--json" in options, quiet="--quiet" in options, color="--no-color" not in options)
+    output = Output(
+        json="--json" in options, quiet=bool(options & {"--quiet", "-q"}), color="--no-color" not in options
+    )
     return output, "--debug" in options
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from idmcli import __version__
-from idmcli.cli.batch import for_each, output_paths
+from idmcli.cli.batch import for_each, output_paths, plan, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
     ConfigOption,
     DeviceOption,
+    DryRunOption,
     MaxPixelsOption,
     MethodOption,
     NoiseOption,
@@ -25,10 +26,12 @@ from idmcli.cli.options import (
     PresetOption,
     PrintConfigOption,
     RatioOption,
+    RecursiveOption,
     SamplesOption,
     ScaleOption,
     SeedOption,
     SetOption,
+    SkipExistingOption,
     ThreadsOption,
     TileOption,
     WeightsOption,
@@ -45,8 +48,11 @@ from idmcli.output import Progress
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from idmcli.experiment import Case
+    from idmcli.io.images import Image
     from idmcli.io.items import Item
+    from idmcli.io.measurements import Measurements
+    from idmcli.library import Method
+    from idmcli.operators import Operator
 
 
 STD_GAIN = 5  # standard deviations are small: white is a fifth of the scale
@@ -72,7 +78,7 @@ def reconstruct(
     scale: ScaleOption = None,
     seed: SeedOption = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
     ] = Path("reconstructions"),
     format: Annotated[
         Literal["png", "tif", "npz"],
@@ -84,6 +90,9 @@ def reconstruct(
         ),
     ] = "png",
     overwrite: OverwriteOption = False,
+    skip_existing: SkipExistingOption = False,
+    recursive: RecursiveOption = False,
+    dry_run: DryRunOption = False,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Also write a panel of truth, pseudo-inverse, result and error."),
@@ -116,24 +125,35 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.experiment import Reconstruction, score, select_channels, simulate, solve, unpack
+    from idmcli.evaluation.tables import with_reasons
+    from idmcli.experiment import (
+        Reconstruction,
+        mask_doubts,
+        operator_for,
+        score,
+        select_channels,
+        simulate,
+        solve,
+        unpack,
+    )
     from idmcli.io.arrays import write_array
-    from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image, write_image
-    from idmcli.io.measurements import SUFFIX, Provenance, is_measurement_file, load_measurements
+    from idmcli.io.measurements import SUFFIX, Measurements, Provenance, is_measurement_file, load_measurements
     from idmcli.io.panels import panel
     from idmcli.io.scale import Scale
     from idmcli.library import Library
 
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    sources, scaled = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}), scale_of(scale)
+    sources = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
+    scaled = scale_of(scale)
     ending = f".{format}"
     extras = [*(["_compare.png"] if compare else []), *([f"_mean{ending}", "_std.png"] if samples > 1 else [])]
-    files = output_paths(sources, out, [ending, *extras], overwrite=overwrite)
-    ensure_writable(out)
+    endings = [ending, *extras]
+    files = output_paths(sources, out, endings, overwrite=overwrite, skip_existing=skip_existing)
+    prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
 
-    def case_of(item: Item) -> tuple[Case, Provenance]:
+    def measured(item: Item) -> Measurements | Image:
         if item.path.suffix == SUFFIX or is_measurement_file(item.path):
             given = [name for name, (_, value) in measuring.items() if value is not None and name != "--seed"]
             given += ["--scale"] if scale is not None else []
@@ -141,19 +161,31 @@ def reconstruct(
                 raise InputError(
                     f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
                 )
-            m = load_measurements(item.path, max_pixels=max_pixels or MAX_PIXELS)
-            return unpack(m), m.provenance
+            return load_measurements(item.path, max_pixels=max_pixels or MAX_PIXELS)
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
-        image = select_channels(image, loaded.config)
-        for note in image.notes:
-            output.warning(f"{str(item)!r}: {note}")
-        return simulate(image, loaded.config), Provenance.of_file("", item.path)
+        return select_channels(image, loaded.config)
 
-    def work(item: Item, progress: Progress) -> None:
-        (case, origin), written = case_of(item), dict(zip([ending, *extras], files[item], strict=True))
-        method = library.method(None, case.operator, weights, loaded.config.solver)
+    def method_for(operator: Operator) -> Method:
+        method = library.method(None, operator, weights, loaded.config.solver)
         if samples > 1 and not method.solver.samples:
             raise ConfigError(f"--samples {samples}: method {method.name} does not sample", "leave out --samples")
+        method.check(operator)
+        return method
+
+    def work(item: Item, progress: Progress) -> None:
+        source, written = measured(item), dict(zip(endings, files[item], strict=True))
+        if dry_run:
+            operator = (
+                unpack(source).operator if isinstance(source, Measurements) else operator_for(source, loaded.config)
+            )
+            return plan(item, files[item], operator, output, method=method_for(operator).name)
+        if isinstance(source, Measurements):
+            case, origin = unpack(source), source.provenance
+        else:
+            case, origin = simulate(source, loaded.config), Provenance.of_file("", item.path)
+            for note in [*source.notes, *mask_doubts(case, loaded.config)]:
+                output.warning(f"{str(item)!r}: {note}")
+        method = method_for(case.operator)
         first = case.seed if loaded.config.solver.seed is None else loaded.config.solver.seed
         found = solve(
             case,
@@ -197,8 +229,9 @@ def reconstruct(
             text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
         text += f", method {method.name}"
         if case.truth is not None:
-            record |= score(x, case.truth)._asdict()
-            text += f", PSNR {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}"
+            quality = score(x, case.truth)
+            record |= with_reasons(quality._asdict())
+            text += f", PSNR {quality.psnr:.2f} dB, SSIM {quality.ssim:.4f}"
         if samples > 1:
             mean, spread = found.raw.mean(0, keepdim=True), found.x.std(0, keepdim=True)
             save(written[f"_mean{ending}"], mean)
@@ -221,7 +254,7 @@ def reconstruct(
             text += f", panel {written['_compare.png']}"
         output.result(record, text)
 
-    error = for_each(sources, work, output, "reconstructing")
+    error = for_each(list(files), work, output, "reconstructing")
     if error is not None:
         raise error
 

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from idmcli.cli.batch import for_each, output_paths
+from idmcli.cli.batch import for_each, output_paths, plan, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     ConfigOption,
+    DryRunOption,
     MaxPixelsOption,
     NoiseOption,
     OverwriteOption,
     PresetOption,
     PrintConfigOption,
     RatioOption,
+    RecursiveOption,
     ScaleOption,
     SeedOption,
     SetOption,
+    SkipExistingOption,
     measuring_flags,
     output_flags,
     output_of,
@@ -50,9 +53,12 @@ def sense(
     scale: ScaleOption = None,
     seed: SeedOption = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for the files.", rich_help_panel="Files")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.", rich_help_panel="Files")
     ] = Path("measurements"),
     overwrite: OverwriteOption = False,
+    skip_existing: SkipExistingOption = False,
+    recursive: RecursiveOption = False,
+    dry_run: DryRunOption = False,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Simulate measurements of pictures and save each in a file of its own.
@@ -69,22 +75,24 @@ def sense(
     if print_config:
         return show_config(output, loaded)
 
-    from idmcli.experiment import pack, select_channels, simulate
-    from idmcli.io.atomic import ensure_writable
+    from idmcli.experiment import mask_doubts, operator_for, pack, select_channels, simulate
     from idmcli.io.images import MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Provenance, save_measurements
 
     scaled = scale_of(scale)
-    files = output_paths(find_items(images), out, [SUFFIX], overwrite=overwrite)
-    ensure_writable(out)
+    pictures = find_items(images, recursive=recursive)
+    files = output_paths(pictures, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
+    prepare_folders(files, out, output, of=len(pictures), dry_run=dry_run)
 
     def work(item: Item, progress: Progress) -> None:
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         image = select_channels(image, loaded.config)
+        if dry_run:
+            return plan(item, files[item], operator_for(image, loaded.config), output)
         provenance = Provenance.of_file(_command(item, loaded, scale), item.path)
         case = simulate(image, loaded.config)
         save_measurements(files[item][0], pack(case, provenance))
-        for note in image.notes:
+        for note in [*image.notes, *mask_doubts(case, loaded.config)]:
             output.warning(f"{str(item)!r}: {note}")
         record = _record(item, files[item][0], case)
         output.result(record, _line(record, case.amount.text))

@@ -48,7 +48,7 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Run folder; runs/PRESET if not given.")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Run folder; runs/PRESET if not given.")
     ] = None,
     resume: Annotated[
         bool,

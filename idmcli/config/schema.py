@@ -12,6 +12,8 @@ from idmcli import tasks
 from idmcli.ranges import Count, CountOrZero, Coupling, Positive, PositiveOrZero, Seed, Size
 from idmcli.tasks import OperatorOptions
 
+Channels = Annotated[int, Field(ge=1, le=65_536)]
+Blocks = Annotated[int, Field(ge=1, le=1000)]
 Memory = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
 
 
@@ -44,12 +46,12 @@ class ModelConfig:
     """[model]: the wired T-step sampler over the injector U-Net."""
 
     size: Literal["tiny", "full"] = "tiny"  # full: Stable Diffusion 1.5's two finest scales; tiny: as below
-    steps: Count = 3  # T
+    steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T
     rule: Literal["paper", "matched"] = "paper"  # of a step: learned alphas, or matched to message passing
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
-    channels: tuple[Count, ...] = (32, 96, 192)  # tiny: per scale, finest first
-    blocks: tuple[Count, ...] = (2, 2, 2)  # tiny: residual blocks per scale
-    unshuffle: Count = 2  # tiny: side of the pixel-unshuffle in front of the network
+    channels: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 96, 192)  # tiny: per scale, finest first
+    blocks: Annotated[tuple[Blocks, ...], Field(max_length=16)] = (2, 2, 2)  # tiny: residual blocks per scale
+    unshuffle: Annotated[int, Field(ge=1, le=64)] = 2  # tiny: side of the pixel-unshuffle in front of the network
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from idmcli import solvers, tasks
 from idmcli.config import Config
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
-from idmcli.experiment import score, simulate, solve
+from idmcli.experiment import doubts, mask_doubts, score, simulate, solve
 from idmcli.io.images import Image
 from idmcli.library import Library
 
@@ -33,20 +33,27 @@ class Benchmark:
     weights: Path | None
     library: Library
 
-    def scores(self, image: Image, report: Callable[[str], None] = lambda note: None) -> list[Score]:
-        """The scores of one picture: PSNR and SSIM over the unpadded image, seconds of the reconstruction alone.
+    def scores(
+        self,
+        image: Image,
+        report: Callable[[str], None] = lambda note: None,
+        warn: Callable[[str], None] = lambda doubt: None,
+    ) -> Iterator[Score]:
+        """The scores of one picture, as they are found: PSNR and SSIM over the unpadded image, seconds of the
+        reconstruction alone.
 
-        ``report`` is told how far it is.
+        ``report`` is told how far it is, ``warn`` what may be wrong with a measurement.
 
         Raises:
             ConfigError: a method is unknown, or its weights are missing or of the wrong kind.
             InputError: the picture cannot be measured, or a method cannot handle the operator.
             NumericalError: a method gave values that are not finite.
         """
-        found = []
         for config in self.configs:
             case = simulate(image, config)
             assert case.truth is not None
+            for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
+                warn(doubt)
             asked = tasks.find(config.task.kind).ratio(config.operator)
             ratio = round(case.amount.ratio, 4) if asked is None else asked
             for name in self.methods:
@@ -59,8 +66,7 @@ class Benchmark:
 
                 made = solve(case, method, seed=config.solver.seed, progress=note)
                 quality = score(made.x, case.truth)
-                found.append(Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds))
-        return found
+                yield Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds)
 
     def published_colour(self) -> Colour | None:
         """Which published figures these scores compare with; None where they measure something else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from idmcli.metrics import CONVENTIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+COLUMNS = ("dataset", "method", "ratio", "image", "psnr_db", "ssim", "seconds")
 
 
 @dataclass(frozen=True, order=True)
@@ -74,13 +76,19 @@ def to_csv(scores: Iterable[Score]) -> str:
     """One row per image, then one per summary with "mean" for the image; ``inf`` and ``nan`` spelled so."""
     scores = sorted(scores)
     means = [Score(s.dataset, s.method, s.ratio, "mean", s.psnr, s.ssim, s.seconds) for s in summarise(scores)]
+    return csv_line(COLUMNS) + "".join(csv_line(to_row(score)) for score in [*scores, *means])
+
+
+def to_row(score: Score) -> list[str]:
+    """The cells of a score, as in :data:`COLUMNS`."""
+    s = score
+    return [s.dataset, s.method, f"{s.ratio:g}", s.image, *(f"{v:.6f}" for v in (s.psnr, s.ssim, s.seconds))]
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """One line of CSV, with its end."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["dataset", "method", "ratio", "image", "psnr_db", "ssim", "seconds"])
-    for s in [*scores, *means]:
-        writer.writerow(
-            [s.dataset, s.method, f"{s.ratio:g}", s.image, *(f"{v:.6f}" for v in (s.psnr, s.ssim, s.seconds))]
-        )
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 
@@ -97,8 +105,8 @@ def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dic
         for method, figure in _figures(dataset, ratio, colour).items()
     ]
     return {
-        "results": [_finite(asdict(s)) for s in scores],
-        "summary": [_finite(asdict(s)) for s in summaries],
+        "results": [with_reasons(asdict(s)) for s in scores],
+        "summary": [with_reasons(asdict(s)) for s in summaries],
         "published": figures,
         "published_source": source() if figures else None,
         "conventions": CONVENTIONS,
@@ -147,7 +155,8 @@ def _cell(psnr: float, std: float | None, ssim: float | None) -> str:
     return f"{psnr:.2f}{deviation}{similarity}"
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
+def with_reasons(row: dict[str, Any]) -> dict[str, Any]:
+    """A record for JSON: what is not finite becomes null, with a ``<key>_reason`` beside it."""
     result: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):

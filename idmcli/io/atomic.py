@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from idmcli.errors import InputError, ResourceError
+from idmcli.errors import IdmError, InputError, ResourceError
+
+LEFTOVER_SECONDS = 3600  # since the last write to a temporary file, before it counts as abandoned
 
 
 @contextmanager
@@ -28,18 +33,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder, so no file can be written under that name")
     temporary = path.parent / f".idm-{secrets.token_hex(8)}.tmp"
-    try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
-    except OSError as error:
-        if error.errno is None:  # raised by a library about its arguments, not by the system
-            raise
-        raise _cannot_write(path.parent, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)  # no longer there after os.replace
+    with ExitStack() as stack:
+        try:
+            stack.callback(temporary.unlink, missing_ok=True)  # no longer there after os.replace
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            stack.callback(os.close, descriptor)
+            _try_lock(descriptor)
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush(path.parent)
+        except OSError as error:
+            if error.errno is None:  # raised by a library about its arguments, not by the system
+                raise
+            raise _cannot_write(path.parent, error) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -53,8 +60,48 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add ``text`` at the end of a file, in UTF-8: all of it or, whatever goes wrong, nothing.
+
+    Raises:
+        ResourceError: the file cannot be written to, or the disk is full.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while data:
+                    data = data[file.write(data) :]
+            except BaseException:
+                file.truncate(end)
+                raise
+    except OSError as error:
+        raise _cannot_write(path.parent, error) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes killed while they saved, an hour ago or more, have left in ``folder``."""
+    for leftover in folder.glob(".idm-*.tmp"):
+        with suppress(OSError), leftover.open("rb") as file:
+            abandoned = time.time() - os.fstat(file.fileno()).st_mtime > LEFTOVER_SECONDS
+            if abandoned and _try_lock(file.fileno()):
+                leftover.unlink()
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Mark a file as in use by this process, as long as the descriptor is open; False if another one has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # also where a file system has no locks
+        return False
+    return True
+
+
 def ensure_writable(folder: Path) -> None:
     """Create ``folder`` if it is missing and prove that a file can be made in it: before long work, not after.
+
+    What killed processes have left there is removed, see :func:`remove_leftovers`.
 
     Raises:
         InputError: ``folder`` is, or lies under, something that is not a folder.
@@ -66,6 +113,7 @@ def ensure_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch(exist_ok=False)
         probe.unlink()
+        remove_leftovers(folder)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{str(folder)!r} is not a folder", "name another output folder") from error
     except OSError as error:
@@ -81,7 +129,18 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _cannot_write(folder: Path, error: OSError) -> ResourceError:
+def check_writable(folder: Path) -> None:
+    """Like :func:`ensure_writable`, as far as can be told without writing anything."""
+    there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if os.path.lexists(parent))
+    if not there.is_dir():
+        raise InputError(f"{str(folder)!r} is not a folder", "name another output folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _cannot_write(there, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def _cannot_write(folder: Path, error: OSError) -> IdmError:
+    if error.errno == errno.ENAMETOOLONG:
+        return InputError(f"the name of a file or folder in {str(folder)!r} is too long", "use a shorter name")
     free = ""
     if folder.is_dir():
         free = f"; {shutil.disk_usage(folder).free / 2**20:.0f} MiB are free there"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -173,13 +173,18 @@ def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAG
     return list(dict.fromkeys(item.path for item in find_items(paths, suffixes=suffixes)))
 
 
-def find_items(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Item]:
-    """Like :func:`find_images`, where ``FILE#N`` also names one page or frame of a file."""
+def find_items(
+    paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES, recursive: bool = False
+) -> list[Item]:
+    """Like :func:`find_images`, where ``FILE#N`` also names one page or frame of a file.
+
+    With ``recursive`` a folder gives the files of its subfolders too, but for hidden ones and links.
+    """
     found: dict[Item, Item] = {}
     failed: list[str] = []
     for given in map(str, paths):
         try:
-            items, problem = _items_of(given, suffixes)
+            items, problem = _items_of(given, suffixes, recursive)
         except OSError as error:
             items, problem = [], f"{given!r} cannot be read: {error.strerror}"
         if not items:
@@ -191,14 +196,14 @@ def find_items(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE
     return list(found.values())
 
 
-def _items_of(given: str, suffixes: Collection[str]) -> tuple[list[Item], str]:
+def _items_of(given: str, suffixes: Collection[str], recursive: bool) -> tuple[list[Item], str]:
     """The items that one path names, and what to say if there are none."""
     path = Path(given)
     if path.is_dir():
-        files = [f for f in path.iterdir() if f.suffix.lower() in suffixes and f.name[0] != "." and f.is_file()]
-        return [
-            Item(file) for file in sorted(files)
-        ], f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
+        files = [f for folder in _folders(path, recursive) for f in sorted(folder.iterdir())]
+        files = [f for f in files if f.suffix.lower() in suffixes and f.name[0] != "." and f.is_file()]
+        problem = f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
+        return [Item(file, below=file.parent.relative_to(path)) for file in files], problem
     if path.exists():
         try:
             require_file(path)
@@ -211,6 +216,15 @@ def _items_of(given: str, suffixes: Collection[str]) -> tuple[list[Item], str]:
         files = sorted(f for f in map(Path, glob.glob(given)) if f.is_file())
         return [Item(file) for file in files], f"{given!r} matches no file"
     return [], f"{given!r} does not exist"
+
+
+def _folders(path: Path, recursive: bool) -> Iterator[Path]:
+    """A folder and, if asked for, those below it, in the order of their names."""
+    yield path
+    if recursive:
+        for child in sorted(path.iterdir()):
+            if child.name[0] != "." and child.is_dir() and not child.is_symlink():
+                yield from _folders(child, recursive)
 
 
 def _format_of(path: Path) -> PictureFormat:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -18,10 +18,12 @@ class Item:
     Attributes:
         path: the file.
         number: counted from 1; None where the file holds one thing.
+        below: the folder it was found in, relative to the one that was named; results go to the same place.
     """
 
     path: Path
     number: int | None = None
+    below: Path = field(default=Path(), compare=False)
 
     @classmethod
     def parse(cls, text: str | Path) -> Self:

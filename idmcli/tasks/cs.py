@@ -49,8 +49,11 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
         return CompressedSensing
 
     def operator(self, options: CompressedSensingOptions, image_shape: Shape, item: str) -> CompressedSensing:
+        if self.ratio(options) * options.block**2 < 0.5:
+            smallest = 1 / options.block**2
+            raise ConfigError(f"a ratio of {options.ratio:g} measures nothing", f"the smallest ratio is {smallest:g}")
         shuffled = options.permutation == "global"
-        operator = self.operator_type()(
+        return self.operator_type()(
             image_shape,
             self.ratio(options),
             block=options.block,
@@ -58,10 +61,6 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
             permutation=options.permutation,
             permutation_seed=item_seed(options.seed, item) if shuffled else None,
         )
-        if 0 in operator.measurement_shape:
-            smallest = 1 / options.block**2
-            raise ConfigError(f"a ratio of {options.ratio:g} measures nothing", f"the smallest ratio is {smallest:g}")
-        return operator
 
     def amount(self, operator: CompressedSensing) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")

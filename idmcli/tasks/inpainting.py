@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from idmcli.ranges import Count, CountOrZero, Ratio
 from idmcli.seeds import item_seed
 from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
-from idmcli.tasks.masks import mask_conflicts, read_mask
+from idmcli.tasks.masks import check_ratio, mask_conflicts, read_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,9 @@ class InpaintingTask(Task[InpaintingOptions]):
     def _mask(self, options: InpaintingOptions, image_shape: Shape, item: str) -> Tensor | dict[str, Any]:
         match options.mask:
             case "random":
-                return {"type": "random", "ratio": self.ratio(options), "seed": item_seed(options.seed, item)}
+                ratio = DEFAULT_RATIO if options.ratio is None else options.ratio
+                check_ratio(ratio, image_shape)
+                return {"type": "random", "ratio": ratio, "seed": item_seed(options.seed, item)}
             case "boxes":
                 return {"type": "boxes", "boxes": [list(box) for box in options.boxes]}
             case "file":

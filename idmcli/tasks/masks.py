@@ -44,6 +44,15 @@ def read_mask(path: Path, image_shape: Shape) -> Tensor:
     return torch.from_numpy(white)
 
 
+def check_ratio(ratio: float, image_shape: Shape) -> None:
+    """Raise InputError if a ratio of the image's points rounds to none."""
+    points = image_shape[1] * image_shape[2]
+    if ratio * points < 0.5:
+        raise InputError(
+            f"a ratio of {ratio:g} of {points} points measures nothing", f"the smallest ratio is {1 / points:g}"
+        )
+
+
 def mask_conflicts(options: Any, owners: dict[str, str], required: dict[str, str]) -> list[tuple[tuple[str, ...], str]]:
     """Keys that are set for another kind of mask, and those that the kind needs and that are not set.
 

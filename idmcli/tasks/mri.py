@@ -13,7 +13,7 @@ from pydantic import Field
 from idmcli.ranges import Ratio, Share
 from idmcli.seeds import item_seed
 from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
-from idmcli.tasks.masks import mask_conflicts, read_mask
+from idmcli.tasks.masks import check_ratio, mask_conflicts, read_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,9 @@ class MRITask(Task[MRIOptions]):
     def _mask(self, options: MRIOptions, image_shape: Shape, item: str) -> Tensor | dict[str, Any]:
         match options.mask:
             case "pseudo-radial":
-                return {"type": "radial", "fraction": self.ratio(options)}
+                ratio = DEFAULT_RATIO if options.ratio is None else options.ratio
+                check_ratio(ratio, image_shape)
+                return {"type": "radial", "fraction": ratio}
             case "file":
                 return read_mask(Path(options.mask_file or ""), image_shape)
         lines = {

@@ -1,0 +1,28 @@
+"""Scores on the disk while they are computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from idmcli.evaluation.tables import COLUMNS, Score, csv_line, to_row
+from idmcli.io.atomic import append_text, write_text
+
+
+@dataclass
+class ScoreLog:
+    """A CSV file that gains a row with each score: whatever ends the command, it holds complete rows only.
+
+    With the first score it replaces an older file. In the end :func:`~idmcli.evaluation.tables.to_csv` has the same
+    rows in order, and their means.
+    """
+
+    path: Path
+    begun: bool = False
+
+    def add(self, score: Score) -> None:
+        """Append a score; ResourceError if the disk takes no more."""
+        if not self.begun:
+            write_text(self.path, csv_line(COLUMNS))
+            self.begun = True
+        append_text(self.path, csv_line(to_row(score)))
