@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from idmcli.config import Config, load_config
@@ -25,6 +26,8 @@ from idmcli.training.build import build_stage, load_images
 from idmcli.training.data import Pixels
 from idmcli.training.loop import train
 from idmcli.training.run_folder import RunFolder
+from idmcli.training.step import Step
+from idmcli.training.world import World
 
 
 class Chain(nn.Module):
@@ -34,10 +37,11 @@ class Chain(nn.Module):
         super().__init__()
         self.modules_ = group.modules_
 
-    def forward(self, x: Tensor, context: object = None) -> Tensor:
+    def forward(self, x: Tensor, context: object = None, memory: str = "plain") -> list[Tensor]:
+        x = x.float()  # as in a group, the stream stays in float32 under autocast
         for module in self.modules_:
             x = module(x, context)
-        return x
+        return [x]
 
 
 def unwire(model: Denoiser) -> None:
@@ -55,12 +59,12 @@ def run(config: Config, images: list[Pixels], iterations: int, wired: bool) -> t
     model = build_model(config)
     if not wired:
         unwire(model)
-    import torch
-
-    stage = build_stage(config, images, torch.device("cpu"))
+    world = World(torch.device("cpu"))
+    stage, step = build_stage(config, images, world.device), Step(model, settings)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        _, last = train(model, stage, settings, RunFolder(Path(folder)), lambda line: None)
+        last = train(step, stage, RunFolder(Path(folder)), world, lambda line: None)
+        assert last is not None
         return time.perf_counter() - start, dict(last.validation)
 
 
@@ -70,7 +74,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     arguments = parser.parse_args()
     base = load_config("prior-tiny").config
-    images = load_images([arguments.data], base, print)
+    images = list(load_images([arguments.data], base, print).values())
     adamw = replace(base, training=replace(base.training, optimizer="adamw"))
     for name, config, wired in (
         ("muon, wired", base, True),

@@ -31,7 +31,7 @@ def wired(prior: Denoiser, steps: int, v: float) -> InvertibleDiffusion:
     from dataclasses import replace
 
     unet = replace(prior.config.unet, steps=steps)
-    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, prior.mean), "measured", v))
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, prior.mean), "matched", v))
     model.denoiser.load_state_dict(prior.state_dict(), strict=False)
     return model.eval()
 

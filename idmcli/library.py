@@ -14,8 +14,7 @@ from torch import Generator, Tensor
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.models import InvertibleDiffusion, load_weights, shipped_weights
-from idmcli.models.checkpoints import trained_for
+from idmcli.models import Network, load_weights, shipped_weights
 from idmcli.models.compiled import compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.stable_diffusion import StableDiffusionUNet
@@ -24,7 +23,6 @@ from idmcli.priors import Prior, check_domain, load_prior
 from idmcli.solvers import Solver
 
 Precision = Literal["float32", "bf16"]
-Network = InvertibleDiffusion
 
 
 @dataclass(frozen=True)
@@ -164,8 +162,8 @@ class Library:
                 f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(path)!r} is {_A[kind]}",
                 "choose the method the weights were trained for",
             )
-        if kind == "network":
-            check_trained_for(path, operator)
+        if isinstance(model, Network):
+            check_trained_for(path, model, operator)
         return Method(solver, options, model, self.device, self.precision, path.stem)
 
 
@@ -184,15 +182,15 @@ def kind_of(weights: Prior | Network) -> Literal["prior", "network"]:
     return "network" if isinstance(weights, Network) else "prior"
 
 
-def check_trained_for(path: Path, operator: Operator) -> None:
+def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
     """Raise ConfigError if a network was trained for another kind of measurement, as far as its file says."""
-    trained = trained_for(path)
-    task = tasks.task_of(operator)
+    trained, task = network.trained_for or {}, tasks.task_of(operator)
+    there = {"task": trained.get("task"), **trained.get("operator", {})}
     here = {"task": task.kind, **task.identity(operator)}
-    rows = [(key, trained[key], value) for key, value in here.items() if trained.get(key, value) != value]
+    rows = [(key, there[key], value) for key, value in here.items() if there.get(key) not in (None, value)]
     if rows:
         width = max(len(key) for key, _, _ in rows)
-        table = "\n".join(f"{key:<{width}}  weights: {there}, here: {value}" for key, there, value in rows)
+        table = "\n".join(f"{key:<{width}}  weights: {their}, here: {value}" for key, their, value in rows)
         raise ConfigError(
             f"{str(path)!r} is made for other measurements:\n{table}",
             f"train a network for these, or use --method {task.default_method(operator)}",

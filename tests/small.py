@@ -1,4 +1,4 @@
-"""What the tests share: small operators of every kind, a photograph, priors that are formulas, and a way to run solvers."""
+"""What the tests share: small operators, a photograph, priors that are formulas, and a way to run solvers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
+"""Configurations: where values come from, what is wrong with them, and how they are written."""
+
 from __future__ import annotations
 
 import re
-from dataclasses import FrozenInstanceError, asdict, fields
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,21 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
+from idmcli import tasks
 from idmcli.config import (
     Config,
+    Preset,
     list_presets,
     load_config,
     preset_folder,
     read_preset,
     render_with_sources,
+    sections_of,
     to_toml,
+    value_of,
 )
 from idmcli.errors import ConfigError
+from idmcli.tasks.inpainting import InpaintingOptions
 
 
 def write(folder: Path, text: str) -> Path:
@@ -47,7 +54,7 @@ def test_defaults_are_valid_and_frozen() -> None:
 def test_every_default_passes_its_own_check() -> None:
     settings = [
         f"{section}.{key}={value!r}" if not isinstance(value, str) else f'{section}.{key}="{value}"'
-        for section, content in asdict(Config()).items()
+        for section, content in sections_of(Config()).items()
         for key, value in content.items()
         if value is not None and value != ()
     ]
@@ -56,16 +63,14 @@ def test_every_default_passes_its_own_check() -> None:
     )
 
 
-def test_keys_without_a_value_default_to_none() -> None:
+@pytest.mark.parametrize("kind", tasks.kinds())
+def test_keys_without_a_value_default_to_none(kind: str) -> None:
     """Otherwise leaving them out of the written file would not load back."""
-    optional = [
-        (section.name, key.name)
-        for section in fields(Config)
-        for key in fields(section.default_factory)  # type: ignore[arg-type]
-        if "None" in str(key.type)
-    ]
-    assert ("operator", "ratio") in optional
-    assert all(asdict(Config())[section][key] is None for section, key in optional)
+    config = load_config(overrides=[f"task.kind={kind}"]).config
+    sections = [config.task, config.operator, config.solver, config.model, config.training]
+    optional = [(section, key.name) for section in sections for key in fields(section) if "None" in str(key.type)]
+    assert len(optional) >= 4
+    assert all(getattr(section, key) is None for section, key in optional)
 
 
 @pytest.mark.parametrize("preset", list_presets(), ids=lambda preset: preset.name)
@@ -136,23 +141,24 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         ("operator.ratio=inf", "a finite number"),
         ("operator.ratio=true", "a valid number"),
         ("operator.noise=1979-05-27", "a valid number"),
-        ("operator.acceleration=inf", "a finite number"),
+        ("task.kind=mri operator.acceleration=inf", "a finite number"),
         ("training.batch=1.0", "a valid integer"),
         ("training.batch=true", "a valid integer"),
         ("training.batch=99999999999999999999", "expected"),
         ("training.seed=4294967296", "less than or equal to 4294967295"),
         ("task.channels=2", "1 or 3"),
-        ("operator.mask_file=7", "a valid string"),
-        ("operator.boxes=[[1, 2, 3]]", "operator.boxes[0][3]"),
-        ("operator.boxes=[[0, 0, 0, 1]]", "operator.boxes[0][2]"),
+        ("task.kind=inpainting operator.mask_file=7", "a valid string"),
+        ("task.kind=inpainting operator.boxes=[[1, 2, 3]]", "operator.boxes[0][3]"),
+        ("task.kind=inpainting operator.boxes=[[0, 0, 0, 1]]", "operator.boxes[0][2]"),
         ("model.channels=48", "a list"),
         ("model.channels={a=1}", "a list"),
         ("model.channels=[48, 'x', 1]", "model.channels[1]"),
     ],
 )
 def test_wrong_values_are_named(setting: str, expected: str) -> None:
-    message = problems(overrides=[setting])
-    assert message.startswith(f"--set: {setting.partition('=')[0]}") and expected in message
+    overrides = re.split(r" (?=operator)", setting)
+    message = problems(overrides=overrides)
+    assert message.startswith(f"--set: {overrides[-1].partition('=')[0]}") and expected in message
 
 
 @pytest.mark.parametrize(
@@ -162,10 +168,14 @@ def test_wrong_values_are_named(setting: str, expected: str) -> None:
         (["training.sigma_min=1.5"], "training.sigma_min"),
         (["model.channels=[8, 16]"], "model.channels = [8, 16] (--set), model.blocks = [2, 2, 2] (default)"),
         (["model.channels=[]", "model.blocks=[]"], "model.channels"),
-        (["operator.mask=random"], "task cs takes no mask at all"),
-        (["task.kind=mri", "operator.mask=boxes"], 'task mri takes "pseudo-radial"'),
-        (["task.kind=mri", "operator.mask=file"], "operator.mask_file"),
+        (
+            ["task.kind=mri", "operator.mask=file"],
+            'operator.mask = "file" (--set): mask = "file" needs operator.mask_file',
+        ),
         (["task.kind=inpainting", "operator.mask=boxes"], "operator.boxes"),
+        (["task.kind=mri", "operator.acceleration=2"], 'operator.mask = "pseudo-radial" (default)'),
+        (["task.kind=ct", "task.channels=3"], 'task.channels = 3 (--set), task.kind = "ct" (--set): task ct measures'),
+        (["training.memory_budget=1GiB"], "training.stage"),
     ],
 )
 def test_conflicts_name_both_keys_and_sources(overrides: list[str], keys: str) -> None:
@@ -173,9 +183,10 @@ def test_conflicts_name_both_keys_and_sources(overrides: list[str], keys: str) -
 
 
 def test_integers_may_stand_for_numbers_and_bare_words_for_strings() -> None:
-    config = load_config(overrides=["operator.noise=1", "task.kind = ct", "operator.mask_file=a b.png"]).config
-    assert isinstance(config.operator.noise, float)
-    assert (config.task.kind, config.operator.mask_file) == ("ct", "a b.png")
+    overrides = ["operator.noise=1", "task.kind = inpainting", "operator.mask=file", "operator.mask_file=a b.png"]
+    config = load_config(overrides=overrides).config
+    assert isinstance(config.operator.noise, float) and isinstance(config.operator, InpaintingOptions)
+    assert (config.task.kind, config.operator.mask_file) == ("inpainting", "a b.png")
 
 
 def test_a_value_cannot_smuggle_in_another_key() -> None:
@@ -198,6 +209,7 @@ def test_unknown_preset(name: str, hint: str) -> None:
         ("[task]\nkind = \n", "line 2, column 8"),
         ('[task]\nkind = "cs"\nkind = "ct"\n', "line 3"),
         ("ratio = 0.3\n", "ratio stands outside any section; did you mean operator.ratio?"),
+        ("views = 9\n", "views stands outside any section; did you mean operator.views?"),
         ("task = 3\n", "task = 3: expected a section, [task]"),
         ("[training]\nratio = 0.3\n", "unknown key training.ratio; did you mean operator.ratio?"),
         ("[task]\nkind = " + "[" * 40 + "]" * 40, "cannot be read"),
@@ -231,9 +243,68 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     assert load_config(file=file).config.task.kind == "ct"
 
 
+def test_the_task_decides_which_keys_the_operator_has(tmp_path: Path) -> None:
+    """Wherever it is named, and the last source counts."""
+    file = write(tmp_path, "[operator]\nviews = 9\n[task]\nkind = 'ct'\n")
+    assert value_of(load_config(file=file).config, "operator.views") == 9
+    assert value_of(load_config("ct", overrides=["operator.views=7"]).config, "operator.views") == 7
+    assert (
+        value_of(load_config(env={"IDM_TASK__KIND": "mri", "IDM_OPERATOR__COILS": "4"}).config, "operator.coils") == 4
+    )
+    message = problems(file=file, overrides=["task.kind=cs"])
+    assert message == (
+        f"{file}: operator.views is for task ct, and the task is cs, "
+        "which has seed, noise, ratio, ratio_min, ratio_max, block, permutation"
+    )
+    assert "operator.mask is for task inpainting or mri, and the task is cs" in problems(
+        overrides=["operator.mask=file"]
+    )
+
+
+def test_what_a_preset_says_of_the_operator_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratio of the preset's is for its own mask; what the user says is never dropped."""
+    preset = Preset("mine", "# x\n[task]\nkind = 'mri'\n[operator]\nmask = 'pseudo-radial'\nratio = 0.4\n")
+    monkeypatch.setattr("idmcli.config.load.read_preset", lambda name: preset)
+    assert value_of(load_config("mine").config, "operator.ratio") == 0.4
+    loaded = load_config("mine", overrides=["operator.mask=equispaced"])
+    assert (value_of(loaded.config, "operator.ratio"), loaded.sources["operator.ratio"]) == (None, "default")
+    message = problems("mine", overrides=["operator.acceleration=4", "operator.centre_fraction=0.1"])
+    assert message.startswith("2 problems") and message.count('acceleration is for mask = "equispaced"') == 1
+    message = problems("mine", overrides=["operator.mask=equispaced", "operator.ratio=0.3"])
+    assert message == (
+        'operator.ratio = 0.3 (--set), operator.mask = "equispaced" (--set): ratio is for mask = "pseudo-radial"'
+    )
+
+
+def test_a_flag_of_another_task_is_named() -> None:
+    message = problems("ct", flags={"--ratio": ("operator.ratio", 0.2)})
+    assert message.startswith(
+        "--ratio: operator.ratio is for task cs or inpainting or mri, and the task is ct, which has"
+    )
+
+
+def test_unknown_tasks_are_listed() -> None:
+    message = problems(overrides=["task.kind=fan"])
+    assert message == '--set: task.kind = "fan": expected ' + " or ".join(repr(kind) for kind in tasks.kinds())
+
+
+def test_options_of_methods_are_kept_for_the_method(tmp_path: Path) -> None:
+    """They are checked where the method is known."""
+    file = write(tmp_path, "[solver]\nmethod = 'ddnm'\nsteps = 50\neta = 0.5\n")
+    loaded = load_config(file=file, overrides=["solver.eta=0.7", "solver.seed=3"])
+    solver = loaded.config.solver
+    assert (solver.method, solver.seed, solver.options) == ("ddnm", 3, {"steps": 50, "eta": 0.7})
+    assert (loaded.sources["solver.steps"], loaded.sources["solver.eta"]) == (str(file), "--set")
+    assert value_of(loaded.config, "solver.eta") == 0.7
+    assert load_config(file=write(tmp_path, to_toml(loaded.config))).config == loaded.config
+    assert load_config(file=write(tmp_path, render_with_sources(loaded))).config == loaded.config
+    assert "solver.seed = -1: expected greater than or equal to 0" in problems(overrides=["solver.seed=-1"])
+    assert "solver.method = 3: expected a valid string" in problems(overrides=["solver.method=3"])
+
+
 def test_written_configuration_loads_back(tmp_path: Path) -> None:
     overrides = ["task.kind=inpainting", "operator.mask=boxes", "operator.boxes=[[0,1,2,3],[4,5,6,7]]"]
-    loaded = load_config(overrides=[*overrides, "operator.mask_file='a\\b\"c'", "training.learning_rate=3e-5"])
+    loaded = load_config(overrides=[*overrides, "solver.note='a\\b\"c'", "training.learning_rate=3e-5"])
     assert load_config(file=write(tmp_path, to_toml(loaded.config))).config == loaded.config
     shown = render_with_sources(loaded)
     assert load_config(file=write(tmp_path, shown)).config == loaded.config
@@ -251,7 +322,7 @@ def test_any_configuration_survives_toml(ratio: float, channels: list[int], name
         "a": ("operator.ratio", ratio),
         "b": ("model.channels", channels),
         "c": ("model.blocks", channels),
-        "d": ("operator.mask_file", name),
+        "d": ("solver.note", name),
     }
     config = load_config(flags=flags).config
     parsed = tomli.loads(to_toml(config))

@@ -87,7 +87,11 @@ def load_config(
             problems.append(f"{setting.source}: {problem}")
         else:
             sources[setting.key] = setting.source
-    config = Config(**{name: _build(kind, _section(values, name)) for name, kind in sections.items()})
+    config = _build(values, sections)
+    for key in _giving_way(config, sources):
+        del values[key]
+        sources[key] = "default"
+        config = _build(values, sections)
     if not problems:
         for keys, expected in conflicts(config):
             found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
@@ -106,11 +110,25 @@ def _sections(settings: Sequence[Setting]) -> dict[str, type]:
     return {**SECTIONS, "operator": tasks.find(kinds[-1] if kinds else Config().task.kind).options}
 
 
-def _build(kind: type, values: dict[str, Any]) -> Any:
-    if kind is not SolverConfig:
-        return kind(**values)
-    own = {key: values.pop(key) for key in SOLVER_KEYS if key in values}
-    return SolverConfig(**own, options=values)
+def _build(values: Mapping[str, Any], sections: Mapping[str, type]) -> Config:
+    built = {name: kind(**_section(values, name)) for name, kind in sections.items() if kind is not SolverConfig}
+    solver = _section(values, "solver")
+    own = {key: solver.pop(key) for key in SOLVER_KEYS if key in solver}
+    return Config(**built, solver=SolverConfig(**own, options=solver))
+
+
+def _giving_way(config: Config, sources: Mapping[str, str]) -> set[str]:
+    """The options of a preset's operator that what the user set excludes: the ratio where another mask is asked for."""
+
+    def of_preset(key: str) -> bool:
+        return key.startswith("operator.") and sources[key].startswith("preset ")
+
+    return {
+        key
+        for keys, _ in conflicts(config)
+        for key in keys
+        if of_preset(key) and any(not of_preset(other) and sources[other] != "default" for other in keys)
+    }
 
 
 def _read(file: Path) -> str:
@@ -153,8 +171,8 @@ def _from_toml(text: str, source: str, problems: list[str]) -> Iterator[Setting]
         elif section in SECTIONS:
             problems.append(f"{source}: {section} = {_show(content)}: expected a section, [{section}]")
         else:
-            known = [f"{name}.{key}" for name, kind in SECTIONS.items() for key in _keys(kind)]
-            home = [key for key in sorted(known) if key.endswith(f".{section}")]
+            kinds = [*SECTIONS.items(), *(("operator", tasks.find(kind).options) for kind in tasks.kinds())]
+            home = {f"{name}.{section}" for name, kind in kinds if section in _keys(kind)}
             problems.append(f"{source}: {section} stands outside any section{_closest(section, home)}")
 
 

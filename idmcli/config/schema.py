@@ -29,6 +29,7 @@ class TaskConfig:
 
     kind: Annotated[str, AfterValidator(_known)] = "cs"
     channels: Literal[1, 3] | None = None  # measured: 1 luminance, 3 colour; not set: as the picture is (mri, ct: 1)
+    domain: str | None = None  # what the images show, photographs for example; kept with trained weights
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class ModelConfig:
 
     size: Literal["tiny", "full"] = "tiny"  # full: Stable Diffusion 1.5's two finest scales; tiny: as below
     steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T
-    schedule: Literal["learned", "measured"] = "learned"  # alpha: trained, or from the measured noise level
+    rule: Literal["paper", "matched"] = "paper"  # of a step: learned alphas, or matched to message passing
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     channels: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 96, 192)  # tiny: per scale, finest first
     blocks: Annotated[tuple[Blocks, ...], Field(max_length=16)] = (2, 2, 2)  # tiny: residual blocks per scale
-    patch: Annotated[int, Field(ge=1, le=64)] = 2  # tiny: pixel-unshuffle in front of the network
+    unshuffle: Annotated[int, Field(ge=1, le=64)] = 2  # tiny: side of the pixel-unshuffle in front of the network
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idmcli.errors import InputError, NumericalError
+from idmcli.io.files import require_file
 from idmcli.io.formats import MAX_PIXELS, PICTURES, Picture, PictureFormat, head_of
 from idmcli.io.items import Item
 from idmcli.io.records import from_text, to_line
@@ -204,6 +205,10 @@ def _items_of(given: str, suffixes: Collection[str], recursive: bool) -> tuple[l
         problem = f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
         return [Item(file, below=file.parent.relative_to(path)) for file in files], problem
     if path.exists():
+        try:
+            require_file(path)
+        except InputError as error:
+            return [], error.message
         return [Item(path)], ""
     if (item := Item.parse(given)).number and item.path.is_file():
         return [item], ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
@@ -13,25 +11,23 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from idmcli import __version__
 from idmcli.errors import InputError
-from idmcli.io.atomic import write_bytes
-from idmcli.io.files import require_file
 from idmcli.io.formats.base import MAX_PIXELS
-from idmcli.io.records import from_text, to_line
+from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
+from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
 from idmcli.operators.base import Spec
 from idmcli.output import escape
 
-SCHEMA = 1
 SUFFIX = ".safetensors"
-_KEY = "idm_measurements"  # the only metadata entry: with one, equal measurements give equal bytes
 _MAX_PROBLEMS = 5  # named in one message
 _MAX_UNDERSAMPLING = 16384  # image values per measurement; beyond it a specification is no earnest one
+KIND = FileKind(
+    "idm_measurements", "measurement file", "measurements", schema=1, hint="make one with `idm sense`, or copy it again"
+)
 _ARRAY = "operator."  # prefix of the operator's tensors
 
 
@@ -105,21 +101,19 @@ def save_measurements(path: str | Path, m: Measurements) -> None:
 
     Raises:
         InputError: y is not finite, or the suffix is not ``.safetensors``.
+        ValueError: the record is not one that :func:`load_measurements` takes.
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError(f"measurements cannot be saved as {str(path)!r}", f"give it the suffix {SUFFIX}")
     _check_finite(path, m.y)
-    tensors = {"y": m.y, **{_ARRAY + name: array for name, array in m.arrays.items()}}
-    tensors = {name: _plain(tensor) for name, tensor in tensors.items()}
     record = {f.name: getattr(m, f.name) for f in fields(_Record)} | {"provenance": asdict(m.provenance)}
     if not m.scale.unit:
         del record["unit"]  # as in files written before there were units
-    text = to_line({"schema": SCHEMA, **record})
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
-    metadata = json.dumps({"sha256": _digest(text, tensors), "record": text})
-    write_bytes(path, save(tensors, {_KEY: metadata}))
+    check_depth(record)
+    write(path, KIND, record, {"y": m.y, **{_ARRAY + name: array for name, array in m.arrays.items()}})
 
 
 def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measurements:
@@ -132,77 +126,32 @@ def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Meas
     """
     path = Path(path)
     name = repr(str(path))
-    require_file(path)
-    metadata, tensors = _read(path)
-    if _KEY not in metadata:
-        raise InputError(
-            f"{name} is a safetensors file but holds no measurements (weights, perhaps)", "make one with `idm sense`"
-        )
+    content, tensors = read(path, KIND)
+    del content["schema"]
     try:
-        outer = from_text(metadata[_KEY])
-        text, sha256 = outer["record"], outer["sha256"]
-        content = from_text(text)
-        schema = content.pop("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise InputError(
-                f"{name} was written by a newer idm (schema {schema}; this version reads {SCHEMA})", "update idm"
-            )
-        if sha256 != _digest(text, tensors):
-            raise InputError(f"{name} is damaged: it does not match its checksum", "copy or measure it again")
         record = TypeAdapter(_Record).validate_json(to_line(content))
         Scale(*record.value_range, record.unit)
-        y = tensors.pop("y")
+        y = tensors.pop("y").clone()  # copies: the file may change afterwards
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MAX_PROBLEMS])
         raise InputError(f"{name} has wrong metadata: {escape(problems)}", "make it with `idm sense`") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f": {escape(str(error))}" if isinstance(error, ValueError) else ""
-        sentence = f"{name} is damaged: its metadata cannot be read{reason}"
-        raise InputError(sentence, "copy or measure it again") from error
+    except KeyError as error:
+        raise InputError(f"{name} holds no tensor y", "make it with `idm sense`") from error
+    except ValueError as error:
+        raise InputError(f"{name} has wrong metadata: {escape(str(error))}", "make it with `idm sense`") from error
     _check_claim(name, record.spec, y.numel(), max_pixels)
     _check_finite(path, y)
-    arrays = {key.removeprefix(_ARRAY): tensor for key, tensor in tensors.items()}
+    arrays = {key.removeprefix(_ARRAY): tensor.clone() for key, tensor in tensors.items()}
     return Measurements(y=y, arrays=arrays, **{f.name: getattr(record, f.name) for f in fields(_Record)})
 
 
 def is_measurement_file(path: str | Path) -> bool:
-    """Whether the content, not the name, is that of a measurement file; False for anything else."""
-    if not os.path.isfile(path):
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _KEY in (file.metadata() or {})
-    except Exception:  # the many ways of not being a safetensors file
-        return False
+    """Whether the header, not the name, is that of a measurement file.
 
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors; copies, so that the file may change afterwards."""
-    try:
-        path.open("rb").close()
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
-    except Exception as error:
-        raise InputError(
-            f"{str(path)!r} is not a measurement file (not safetensors, truncated, or damaged)",
-            "make one with `idm sense`",
-        ) from error
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """A copy on the CPU whose memory holds the values as they read (no lazy conjugate, no sharing)."""
-    return tensor.detach().cpu().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
-
-
-def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """The sha256 of the metadata and of each tensor's name, type, shape and bytes."""
-    sha = hashlib.sha256(text.encode())
-    for name, tensor in sorted(tensors.items()):
-        sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
+    Raises:
+        InputError: the file is missing or cannot be read.
+    """
+    return is_of_kind(Path(path), KIND)
 
 
 def _check_claim(name: str, spec: Spec, measured: int, max_pixels: int) -> None:

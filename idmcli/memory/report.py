@@ -44,7 +44,7 @@ class Row:
     def record(self, plain: Row, config: Config) -> dict[str, Any]:
         """The row in JSON's types, compared with plain autograd's."""
         mine, measured, theirs = self.memory, self.measured, plain.measured
-        passes = extra_passes(self.plan, probes=config.model.schedule == "measured")
+        passes = extra_passes(self.plan, probes=config.model.rule == "matched")
         return {
             "plan": self.name,
             "steps": describe(self.plan),

@@ -2,6 +2,7 @@
 
 from idmcli.models.checkpoints import load_weights, save_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.network import Network
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.models.zoo import build_model, initialise
@@ -10,6 +11,7 @@ __all__ = [
     "Denoiser",
     "DenoiserConfig",
     "InvertibleDiffusion",
+    "Network",
     "SamplerConfig",
     "UNetConfig",
     "build_model",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from idmcli.errors import InputError
+from idmcli.models.architectures import UNetSettings, build_unet
 from idmcli.models.injector import Injection
-from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
-from idmcli.models.unet import InjectorUNet, UNetConfig
 from idmcli.reversible.engine import Memory
 
 
@@ -19,7 +19,7 @@ from idmcli.reversible.engine import Memory
 class DenoiserConfig:
     """The U-Net, and the constant subtracted from images."""
 
-    unet: StableDiffusionConfig | UNetConfig
+    unet: UNetSettings
     mean: float = 0.45
 
 
@@ -32,17 +32,18 @@ class Denoiser(nn.Module):
 
     Attributes:
         mean: the constant to subtract.
+        trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
+        training_record: how it was trained, for the record.
     """
+
+    trained_for: dict[str, Any] | None = None
+    training_record: dict[str, Any] = {}
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config
         self.mean = config.mean
-        self.unet: InjectorUNet | StableDiffusionUNet
-        if isinstance(config.unet, UNetConfig):
-            self.unet = InjectorUNet(config.unet)
-        else:
-            self.unet = StableDiffusionUNet(config.unet)
+        self.unet = build_unet(config.unet)
         for parameter in self.unet.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

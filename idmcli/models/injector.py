@@ -15,17 +15,17 @@ class Injection(NamedTuple):
 
     Attributes:
         step: index of the sampling step, 0 .. T - 1.
-        back_projection: ``A+ y``, (B, C, H, W), the image size that the U-Net sees.
+        pinv: ``A+ y``, (B, C, H, W), the image size that the U-Net sees.
         range_projection: the map ``f -> A+ A f`` on such images.
     """
 
     step: int
-    back_projection: Tensor
+    pinv: Tensor
     range_projection: Callable[[Tensor], Tensor]
 
     def through(self, fit: Callable[[Tensor], Tensor], unfit: Callable[[Tensor], Tensor]) -> Injection:
         """The same measurements for a network that sees images through ``fit`` (and back by ``unfit``)."""
-        return Injection(self.step, fit(self.back_projection), lambda image: fit(self.range_projection(unfit(image))))
+        return Injection(self.step, fit(self.pinv), lambda image: fit(self.range_projection(unfit(image))))
 
 
 class Context(NamedTuple):
@@ -73,6 +73,6 @@ class Injector(nn.Module):
         f = self.to_image[injection.step](F.pixel_shuffle(features, self.scale))
         # The measurements lose too much in half precision: A and A+ always run in float32 or better.
         with torch.autocast(f.device.type, enabled=False):
-            f = f.to(injection.back_projection.dtype)
-            image = torch.cat([f, injection.range_projection(f), injection.back_projection], dim=1)
+            f = f.to(injection.pinv.dtype)
+            image = torch.cat([f, injection.range_projection(f), injection.pinv], dim=1)
         return features + F.pixel_unshuffle(self.to_features[injection.step](image), self.scale)

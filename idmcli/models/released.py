@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,14 @@ def load_released(path: Path) -> InvertibleDiffusion:
     for alias, name in present.items():
         if not torch.equal(tensors[alias], tensors[name]):
             raise InputError(f"{str(path)!r} contradicts itself: {alias} is not {name}, though they are one tensor")
+    model.trained_for = released_for(model.config.denoiser.unet.image_channels)
+    model.training_record = {"released": path.name}
     return fill(model, {ours: tensors[names[ours]].reshape(p.shape) for ours, p in model.named_parameters()})
+
+
+def released_for(channels: int) -> dict[str, Any]:
+    """What the released networks were trained for."""
+    return {"task": "cs", "operator": {"permutation": "global"}, "channels": channels, "domain": "photographs"}
 
 
 def _model_of(path: Path, tensors: Mapping[str, Tensor]) -> InvertibleDiffusion:
@@ -82,7 +90,7 @@ def released_names(model: InvertibleDiffusion) -> dict[str, str]:
     """For every parameter of a full-size sampler, its name in a released checkpoint."""
     steps = range(len(model.couplings))
     return {
-        "alpha": "alpha",
+        "rule.alpha": "alpha",
         "start_scale": "input_help_scale_factor",
         "end_scale": "merge_scale_factor",
         **{f"couplings.{step}.v": f"body.{step}.v" for step in steps},

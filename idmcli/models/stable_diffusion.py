@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from idmcli.errors import InputError
 from idmcli.models.injector import Context, Injection, Injector
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.engine import Memory, run
@@ -20,6 +21,8 @@ from idmcli.reversible.engine import Memory, run
 HEADS = 8
 NORM_GROUPS = 32
 PATCH = 2
+
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class StableDiffusionConfig:
     v: float = 0.5
     channels: tuple[int, int] = (320, 640)
     architecture: Literal["stable-diffusion"] = "stable-diffusion"
+
+    def __post_init__(self) -> None:
+        if self.steps > MAX_STEPS:  # a file may claim anything, and building them takes for ever
+            raise InputError(f"a network for {self.steps} sampling steps is too large", f"at most {MAX_STEPS}")
 
 
 class Residual(nn.Module):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from idmcli.errors import InputError
 from idmcli.models.injector import Context, Injection, Injector
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.engine import Memory
+
+MAX_PARTS = 2_000  # blocks per network, times sampling steps
 
 
 @dataclass(frozen=True)
@@ -18,21 +23,34 @@ class UNetConfig:
 
     Attributes:
         image_channels: 1 or 3.
-        patch: side of the pixel-unshuffle in front of the network.
+        unshuffle: side of the pixel-unshuffle in front of the network.
         channels: feature channels per scale, finest first; each scale halves the resolution.
         blocks: residual blocks per scale on the way down and again on the way up (once at the coarsest).
         steps: T, the number of injector sets; 0 builds a plain noise estimator.
         injector_kernel: 1 or 3.
         v: initial mixing weight of the second-level couplings.
+
+    Raises:
+        InputError: a scale without channels, or more than :data:`MAX_PARTS` blocks or injectors.
     """
 
     image_channels: int = 1
-    patch: int = 2
+    unshuffle: int = 2
     channels: tuple[int, ...] = (32, 96, 192)
     blocks: tuple[int, ...] = (2, 2, 2)
     steps: int = 0
     injector_kernel: int = 1
     v: float = 0.5
+    architecture: Literal["injector-unet"] = "injector-unet"
+
+    def __post_init__(self) -> None:
+        if min(self.channels, default=0) < 1:
+            raise InputError(f"a network cannot have {list(self.channels)} channels", "give at least one per scale")
+        parts = sum(self.blocks) * max(self.steps, 1)
+        if parts > MAX_PARTS:  # a file may claim anything, and building them takes for ever
+            raise InputError(
+                f"a network of {parts} blocks and injectors is too large", f"at most {MAX_PARTS} are built"
+            )
 
 
 class ResidualBlock(nn.Module):
@@ -61,10 +79,10 @@ class InjectorUNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.multiple = config.patch * 2 ** (len(config.channels) - 1)
+        self.multiple = config.unshuffle * 2 ** (len(config.channels) - 1)
         scales = list(zip(config.channels, config.blocks, strict=True))
         pairs = list(zip(config.channels, config.channels[1:], strict=False))
-        outer = config.image_channels * config.patch**2
+        outer = config.image_channels * config.unshuffle**2
         self.conv_in = nn.Conv2d(outer, config.channels[0], 3, padding=1)
         self.down = nn.ModuleList(self._group(level, *scale) for level, scale in enumerate(scales[:-1]))
         self.downsample = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
@@ -78,12 +96,12 @@ class InjectorUNet(nn.Module):
         modules: list[nn.Module] = []
         for _ in range(blocks):
             modules.append(ResidualBlock(channels))
-            modules.append(Injector(channels, c.patch * 2**level, c.steps, c.image_channels, c.injector_kernel))
+            modules.append(Injector(channels, c.unshuffle * 2**level, c.steps, c.image_channels, c.injector_kernel))
         return ReversibleGroup(modules, c.v)
 
     def forward(self, x: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
         context = Context(injection)
-        x = self.conv_in(F.pixel_unshuffle(x, self.config.patch))
+        x = _precisely(self.conv_in, F.pixel_unshuffle(x, self.config.unshuffle))
         skips: list[Tensor] = []
         for group, downsample in zip(self.down, self.downsample, strict=True):
             (x,) = group(x, context, memory)
@@ -92,4 +110,10 @@ class InjectorUNet(nn.Module):
         (x,) = self.middle(x, context, memory)
         for group, upsample in zip(reversed(self.up), reversed(self.upsample), strict=True):
             (x,) = group(upsample(x) + skips.pop(), context, memory)
-        return F.pixel_shuffle(self.conv_out(x), self.config.patch)
+        return F.pixel_shuffle(_precisely(self.conv_out, x), self.config.unshuffle)
+
+
+def _precisely(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """Outside of autocast: an image in half precision is rounded by more than the lowest noise levels."""
+    with torch.autocast(x.device.type, enabled=False):
+        return cast(Tensor, layer(x.to(layer.weight.dtype)))

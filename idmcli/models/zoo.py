@@ -38,17 +38,17 @@ def build_model(config: Config) -> Model:
     else:
         if end_to_end:
             _check_injectors(m)
-        unet = UNetConfig(channels, m.patch, m.channels, m.blocks, steps, m.injector_kernel, m.v)
+        unet = UNetConfig(channels, m.unshuffle, m.channels, m.blocks, steps, m.injector_kernel, m.v)
         denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN)
-    return InvertibleDiffusion(SamplerConfig(denoiser, m.schedule, m.step_v)) if end_to_end else Denoiser(denoiser)
+    return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v)) if end_to_end else Denoiser(denoiser)
 
 
 def _check_injectors(model: ModelConfig) -> None:
     for level, channels in enumerate(model.channels):
-        if channels % (pixels := (model.patch * 2**level) ** 2):
+        if channels % (pixels := (model.unshuffle * 2**level) ** 2):
             raise ConfigError(
                 f"model.channels has {channels} at scale {level + 1}: injectors need a multiple of {pixels} there",
-                "change model.channels or lower model.patch",
+                "change model.channels or lower model.unshuffle",
             )
 
 
@@ -58,7 +58,7 @@ class Start:
 
     Attributes:
         tensors, parameters: how much.
-        own: number of tensors that such weights do not have: injectors, couplings, the schedule.
+        own: number of tensors that such weights do not have: injectors, couplings, the rule.
         unfit: remarks on tensors that they have in another shape or lack. Like ``own``, these keep their start.
         differences: remarks on what the same tensors compute there and not here.
     """

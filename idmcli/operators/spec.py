@@ -85,7 +85,7 @@ def check_digest(name: str, t: Tensor, expected: str | None) -> None:
     """Raise InputError unless the tensor has the sha256 recorded in a specification (None: none recorded)."""
     if expected is not None and (found := digest(t)) != expected:
         raise InputError(
-            f"the {name} is not the one of the specification (sha256 {found[:12]}..., recorded {expected[:12]}...)",
+            f"the {name} is not the one of the specification (sha256 {found[:12]}..., not {expected[:12]!r}...)",
             f"if a seed made it, this machine or numpy generates another {name}: store it with the measurements",
         )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from idmcli.errors import InputError
 from idmcli.models import Denoiser, load_weights
-from idmcli.models.checkpoints import kind_in, training_of
+from idmcli.models.checkpoints import kind_in
 from idmcli.priors.base import NetworkPrior
 from idmcli.priors.network import DenoiserPrior
 
@@ -43,7 +43,7 @@ def _load_idm(path: Path) -> DenoiserPrior:
     network = load_weights(path)
     if not isinstance(network, Denoiser):
         raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
-    training = training_of(path).get("config", {}).get("training", {})
+    training = network.training_record.get("config", {}).get("training", {})
     levels = tuple(training.get(key, level) for key, level in zip(("sigma_min", "sigma_max"), UNSAID, strict=True))
     return DenoiserPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))
 

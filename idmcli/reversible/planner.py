@@ -62,7 +62,7 @@ def extra_passes(plan: Plan, *, probes: bool = False) -> Fraction:
     Args:
         plan: of all steps.
         probes: whether all steps but the last run the network a second time without gradients
-            (``model.schedule = "measured"``).
+            (``model.rule = "matched"``).
     """
     total = least = 0
     for number, step in enumerate(plan, start=1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from idmcli.models import InvertibleDiffusion as Network
+from idmcli.models import Network
 from idmcli.operators import Problem
 from idmcli.solvers import NoOptions, Progress, Solver
 

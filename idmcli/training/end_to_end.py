@@ -12,7 +12,7 @@ from torch import Tensor
 from idmcli import tasks
 from idmcli.errors import ConfigError
 from idmcli.metrics import psnr
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models import Network
 from idmcli.operators import LinearOperator, add_noise
 from idmcli.reversible.plan import Plan
 from idmcli.seeds import item_seed
@@ -39,7 +39,7 @@ class EndToEndStage:
     device: torch.device
     plan: Plan | None = None
 
-    def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+    def loss(self, model: Network, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
         """Loss of the crops with these numbers under the operator of an iteration, and their PSNR in dB."""
         seed, task = self.config.training.seed, tasks.find(self.config.task.kind)
         x = self.crops.crops(seed, numbers).to(self.device)
@@ -49,7 +49,7 @@ class EndToEndStage:
         return reconstruction_loss(model, x, operator, self.config, items, self.plan)
 
     @torch.no_grad()
-    def validate(self, model: InvertibleDiffusion) -> dict[str, float]:
+    def validate(self, model: Network) -> dict[str, float]:
         """PSNR in dB of the held-out crops, for each of the task's options of validation."""
         x, task = self.validation.centre().to(self.device), tasks.find(self.config.task.kind)
         items = [f"validation {number}" for number in range(len(x))]
@@ -79,7 +79,7 @@ def crop_operator(config: Config, options: OperatorOptions, shape: Shape, item: 
 
 
 def reconstruction_loss(
-    model: InvertibleDiffusion,
+    model: Network,
     x: Tensor,
     operator: LinearOperator,
     config: Config,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from idmcli.config import value_of
+from idmcli.config import sections_of
 from idmcli.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,10 +32,12 @@ def check_config(started: Config, resumed: Config) -> None:
     Raises:
         InputError: naming the first key that differs, and both values.
     """
-    for key in _keys(started):
-        before, now = value_of(started, key), value_of(resumed, key)
-        if key not in MAY_CHANGE and before != now:
-            raise InputError(f"{key} = {_show(now)}, but the run was started with {_show(before)}", HINT)
+    asked = sections_of(resumed)
+    for section, content in sections_of(started).items():
+        for key, before in content.items():
+            now, name = asked[section].get(key), f"{section}.{key}"
+            if before != now and name not in MAY_CHANGE and section != "solver":
+                raise InputError(f"{name} = {_show(now)}, but the run was started with {_show(before)}", HINT)
 
 
 def check_data(started: Mapping[str, Any], resumed: Mapping[str, Any]) -> None:
@@ -66,10 +67,6 @@ def check_iterations(done: int, iterations: int) -> None:
             f"training.iterations = {iterations}, but the run has done {done}",
             f"set training.iterations to {done} or more",
         )
-
-
-def _keys(config: Config) -> list[str]:
-    return [f"{section.name}.{key.name}" for section in fields(config) for key in fields(getattr(config, section.name))]
 
 
 def _show(value: Any) -> str:

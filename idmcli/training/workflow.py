@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from idmcli.config import to_toml
 from idmcli.errors import InputError
 from idmcli.io.atomic import ensure_writable, write_text
-from idmcli.models.checkpoints import Model, save_weights
+from idmcli.models.checkpoints import Model, save_weights, task_of
 from idmcli.models.zoo import Start, build_model, find_start, initialise
 from idmcli.output import Output
 from idmcli.output import Progress as Count
@@ -93,8 +93,10 @@ def run_training(
         with output.progress(config.training.iterations, "iterations") as progress:
             progress.advance(done)
             last = train(step, stage, run, world, _reporter(output, progress), start=done)
-        training = {"config": asdict(config), "init": record["init"], "pictures": len(images)}
-        save_weights(run.weights, cast(Model, step.average.module), training=training, half=True)
+        settled = asdict(config)
+        training = {"config": settled, "init": record["init"], "pictures": len(images)}
+        model = cast(Model, step.average.module)
+        save_weights(run.weights, model, training=training, trained_for=task_of(settled), half=True)
     return Outcome(start, dict(last.validation) if last else {})
 
 

@@ -12,20 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from idmcli.measuring import build_operator, item_seed
-from idmcli.reconstruction import Library, load_reconstructor
 
+from idmcli import tasks
 from idmcli.cli import main
-from idmcli.config import load_config
+from idmcli.config import SolverConfig, load_config
 from idmcli.evaluation.benchmark import Benchmark
 from idmcli.io.images import luminance, read_image, write_image
+from idmcli.library import Library, Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import add_noise
+from idmcli.operators import Problem, add_noise
+from idmcli.seeds import item_seed
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
-FAST = ["--method", "back-projection", "--set", "operator.block=8"]
+FAST = ["--method", "pinv"]
+BLOCK = "--set=operator.block=8"
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +55,11 @@ def failed(capsys: Capture, *arguments: str) -> str:
 
 
 def test_table_files_and_published_figures(idm: Run) -> None:
-    done = idm(
-        "eval", "--data", "data", "--method", "back-projection,tikhonov", "--dataset", "Set11", "--out", "scores"
-    )
+    done = idm("eval", "--data", "data", "--method", "pinv,tikhonov", "--dataset", "Set11", "--out", "scores")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["data", "method", "10 %", "30 %", "50 %"]
-    assert [line.split("|")[2].strip() for line in lines[2:4]] == ["back-projection", "tikhonov"]
+    assert [line.split("|")[2].strip() for line in lines[2:4]] == ["pinv", "tikhonov"]
     assert any("IDM (published)" in line and "32.92" in line for line in lines)
     assert "Measured on luminance. PSNR in dB on values clamped" in done.stdout and "Chen et al." in done.stdout
     rows = list(csv.DictReader(Path("scores/scores.csv").read_text().splitlines()))
@@ -71,15 +71,17 @@ def test_table_files_and_published_figures(idm: Run) -> None:
 
 
 def test_scores_are_those_of_the_parts(capsys: Capture) -> None:
-    results = document(capsys, "--ratio=0.5,0.25", "--ratio=0.5", "--method=tikhonov", "--noise=0.01", "--seed=4")
+    results = document(
+        capsys, BLOCK, "--ratio=0.5,0.25", "--ratio=0.5", "--method=tikhonov", "--noise=0.01", "--seed=4"
+    )
     found = {(r["image"], r["method"], r["ratio"]): r for r in results["results"]}
     assert len(found) == 8 == len(results["results"])
     config = load_config(overrides=["operator.block=8", "operator.ratio=0.25", "operator.seed=4"]).config
     rgb = read_image("data/colour.png").pixels
     truth = torch.from_numpy(luminance(rgb).astype(np.float32))[None, None]
-    operator = build_operator(config, (1, 24, 19), "colour.png")
+    operator: Any = tasks.find("cs").operator(config.operator, (1, 24, 19), "colour.png")
     y = add_noise(operator.A(truth), 0.01, item_seed(4, "colour.png/noise"))
-    x = load_reconstructor("tikhonov", operator, None, Library(CPU))(operator, y, noise=0.01, seed=4)
+    x = Library(CPU).method("tikhonov", operator, None, SolverConfig())(Problem(operator, y, 0.01))
     score = found["colour.png", "tikhonov", 0.25]
     assert score["psnr"] == pytest.approx(float(psnr(x, truth)), abs=1e-4)
     assert score["ssim"] == pytest.approx(float(ssim(x, truth)), abs=1e-5)
@@ -144,7 +146,7 @@ def test_min_psnr(capsys: Capture) -> None:
     assert main([*arguments, "--min-psnr=1"]) == 0
     assert main([*arguments, "--min-psnr=90"]) == 1
     out, err = capsys.readouterr()
-    assert out.count("| data") == 4 and "mean PSNR below 90 dB (back-projection at 30 %: " in err
+    assert out.count("| data") == 4 and "mean PSNR below 90 dB (pinv at 30 %: " in err
 
 
 def test_a_perfect_reconstruction_is_infinite_not_a_number(capsys: Capture, data: Path) -> None:
@@ -173,8 +175,14 @@ def test_files_that_exist_are_refused_before_any_work(capsys: Capture) -> None:
         (["--data=data", "--ratio=0.1,2"], "error: --ratio '2' is not a number above 0 and at most 1"),
         (["--data=data", "--ratio=0.1,,0.3"], "error: --ratio '' is not a number"),
         (["--data=data", "--ratio=nan"], "error: --ratio 'nan' is not a number"),
-        (["--data=data", "--preset=ct", "--ratio=0.1"], "error: task ct takes no ratio"),
-        (["--data=data", "--method=tikhonov,magic"], "error: --method 'magic' is unknown\nhint: choose from idm"),
+        (
+            ["--data=data", "--preset=ct", "--ratio=0.1"],
+            "error: --ratio: operator.ratio is for task cs or inpainting or mri, and the task is ct",
+        ),
+        (
+            ["--data=data", "--method=tikhonov,magic"],
+            "error: --method 'magic' is unknown\nhint: `idm methods` describes",
+        ),
         (["--data=data", "--method=tv", "--weights=w"], "error: none of these methods takes weights"),
         (["--data=data", "--method=vamp", "--weights=none"], "error: there is no weights file"),
         (["--data=data", "--device=tpu"], "error: --device tpu is not a device"),
@@ -190,15 +198,37 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], error: str) -> None:
 
 
 def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from idmcli.evaluation import benchmark
+    asked: list[tuple[Any, ...]] = []
 
-    loads: list[tuple[Any, ...]] = []
+    class Watched(Library):
+        def method(self, name: Any, operator: Any, weights: Any, settings: Any) -> Method:
+            asked.append((name, weights))
+            return super().method("pinv", operator, None, settings)
 
-    def load(method: Any, operator: Any, weights: Any, library: Any) -> Any:
-        loads.append((method, weights))
-        return load_reconstructor("back-projection", operator, None, library)
-
-    monkeypatch.setattr(benchmark, "load_reconstructor", load)
     config = load_config(overrides=["operator.ratio=0.5", "operator.block=8"]).config
-    Benchmark("x", [config], ["tikhonov", "vamp"], Path("w"), Library(CPU)).scores(read_image(Path("data/grey.png")))
-    assert loads == [("tikhonov", None), ("vamp", Path("w"))]
+    Benchmark("x", [config], ["tikhonov", "vamp", None], Path("w"), Watched(CPU)).scores(
+        read_image(Path("data/grey.png"))
+    )
+    assert asked == [("tikhonov", None), ("vamp", Path("w")), (None, Path("w"))]
+
+
+@pytest.mark.parametrize("method", ["ddnm", "vamp"])
+def test_a_picture_is_scored_as_it_is_reconstructed(capsys: Capture, data: Path, method: str) -> None:
+    """Also by a method that samples: the seed follows from the measurement."""
+    (data / "colour.png").unlink()
+    options = {"ddnm": "solver.steps=3", "vamp": "solver.iterations=3"}
+    same = ["--ratio=0.4", "--noise=0.02", "--seed=3", f"--method={method}", f"--set={options[method]}", "--json"]
+    assert main(["eval", "--data=data", *same]) == 0
+    (scored,) = json.loads(capsys.readouterr().out)["results"]
+    assert main(["reconstruct", "data/grey.png", *same]) == 0
+    (made,) = json.loads(capsys.readouterr().out)["results"]
+    assert (scored["psnr"], scored["ssim"]) == (made["psnr"], made["ssim"])
+
+
+def test_the_method_and_its_options_are_recorded(capsys: Capture) -> None:
+    settings = ["--ratio=0.5", "--set=solver.method=tikhonov", "--set=solver.weight=0.01"]
+    assert main(["eval", "--data=data", *settings, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {r["method"] for r in result["results"]} == {"tikhonov"}
+    solver = result["summary"]["configuration"]["solver"]
+    assert solver == {"method": "tikhonov", "seed": None, "options": {"weight": 0.01}}

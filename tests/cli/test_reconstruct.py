@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from idmcli.measuring import to_batch
-from idmcli.reconstruction import METHODS
 
+from idmcli import solvers
 from idmcli.cli import main
+from idmcli.experiment import to_batch
 from idmcli.io.images import read_image, write_image
 from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
@@ -27,6 +27,10 @@ from idmcli.models.unet import UNetConfig
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("folder")
+SHORT = {
+    **{name: ["--set", "solver.steps=4"] for name in ("ddnm", "diffpir")},
+    **{name: ["--set", "solver.iterations=4"] for name in ("vamp", "tv")},
+}
 
 
 @pytest.fixture
@@ -77,9 +81,9 @@ def test_a_picture_is_measured_reconstructed_and_scored(camera: Path, capsys: Ca
     assert written() == ["camera.png"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", solvers.names())
 def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) -> None:
-    more = ["--weights", weights] if method == "idm" else []
+    more = ["--weights", weights] if method == "idm" else SHORT.get(method, [])
     result = reconstruct(capsys, camera, "--method", method, *more)
     assert result["method"] == method and math.isfinite(result["psnr"])
 
@@ -89,14 +93,14 @@ def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) 
     [
         ("inpainting", ("tv", "ddnm", "idm")),
         ("mri", ("tikhonov", "ddnm", "idm")),
-        ("ct", ("tikhonov", "back-projection", "idm")),
+        ("ct", ("tikhonov", "pinv", "diffpir", "idm")),
     ],
 )
 def test_the_other_tasks(kind: str, methods: tuple[str, ...], weights: str, capsys: Capture) -> None:
     write_image("small.png", skimage.data.camera()[128:160, 128:160] / 255)
-    task = ["--set", f"task.kind={kind}", "--set", "operator.views=12"]
+    task = ["--set", f"task.kind={kind}", *(["--set", "operator.views=12"] if kind == "ct" else [])]
     for method in methods:
-        more = ["--weights", weights] if method == "idm" else []
+        more = ["--weights", weights] if method == "idm" else SHORT.get(method, [])
         result = reconstruct(capsys, "small.png", *task, "--method", method, *more, "--out", method)
         assert (result["kind"], result["method"]) == (kind, method)
 
@@ -106,13 +110,14 @@ def test_a_measurement_file_gives_the_same_bytes_in_another_process(
     method: str, camera: Path, idm: Run, capsys: Capture
 ) -> None:
     measuring = ["--ratio", "0.2", "--noise", "0.03", "--seed", "4"]
-    reconstruct(capsys, camera, *measuring, "--method", method, "--out", "simulated")
+    reconstruct(capsys, camera, *measuring, "--method", method, *SHORT[method], "--out", "simulated")
     assert main(["sense", str(camera), *measuring]) == 0
+    Path("measurements/camera.safetensors").rename("other.safetensors")  # no seed follows from a file's name
     camera.unlink()
-    done = idm("reconstruct", "measurements/camera.safetensors", "--method", method, "--seed", "4")
+    done = idm("reconstruct", "other.safetensors", "--method", method, *SHORT[method])
     assert (done.returncode, done.stderr) == (0, "")
     assert "PSNR" not in done.stdout
-    assert Path("reconstructions/camera.png").read_bytes() == Path("simulated/camera.png").read_bytes()
+    assert Path("reconstructions/other.png").read_bytes() == Path("simulated/camera.png").read_bytes()
 
 
 def test_colours_sixteen_bits_and_odd_sizes(capsys: Capture) -> None:
@@ -152,9 +157,12 @@ def test_one_bad_file_in_a_folder(capsys: Capture) -> None:
 def test_a_wrong_method_or_weights_is_said_once(camera: Path, weights: str, capsys: Capture) -> None:
     write_image("other.png", np.zeros((32, 32)))
     for arguments, message in (
-        (["--method", "magic"], "--method magic is unknown"),
+        (["--method", "magic"], "--method 'magic' is unknown"),
         (["--method", "tv", "--weights", weights], "--method tv takes no weights"),
-        (["--method", "vamp", "--weights", weights], "needs weights of kind prior"),
+        (
+            ["--method", "vamp", "--weights", weights],
+            "--method vamp needs a prior, and 'idm.safetensors' is a network trained end to end",
+        ),
     ):
         err = failed(capsys, camera, "other.png", *arguments)
         assert err.count("error:") == 1 and message in err
@@ -168,7 +176,8 @@ def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
 
 def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
-    assert "method vamp is for compressed sensing" in err and "--method ddnm" in err
+    assert "method vamp needs" in err and "which this ct operator is not" in err
+    assert "hint: these can: ddnm, diffpir, idm, pinv, tikhonov, tv" in err
     assert written() == []
 
 
@@ -180,12 +189,13 @@ def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Ca
 
 
 def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:
-    assert "task ct takes no ratio" in failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
+    err = failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
+    assert "--ratio: operator.ratio is for task cs or inpainting or mri, and the task is ct" in err
     assert "operator.ratio" in failed(capsys, camera, "--ratio", "1.5")
 
 
 def test_nothing_is_overwritten_unless_asked_for(camera: Path, capsys: Capture) -> None:
-    reconstruct(capsys, camera, "--method", "back-projection")
+    reconstruct(capsys, camera, "--method", "pinv")
     before = Path("reconstructions/camera.png").read_bytes()
     assert "exists already" in failed(capsys, camera, "--method", "tikhonov")
     assert Path("reconstructions/camera.png").read_bytes() == before
@@ -201,6 +211,68 @@ def test_collisions_are_found_before_any_work(camera: Path, capsys: Capture) -> 
     assert not Path("reconstructions").exists()
 
 
+def test_samples_have_a_mean_and_a_deviation(camera: Path, capsys: Capture) -> None:
+    ddnm = ["--preset", "inpainting", "--method", "ddnm", "--set", "solver.steps=4"]
+    result = reconstruct(capsys, camera, *ddnm, "--samples", "3")
+    assert written() == ["camera.png", "camera_mean.png", "camera_std.png"]
+    assert result["samples"] == 3 and result["mean_psnr"] > result["psnr"]
+    truth, mean = (to_batch(read_image(path)) for path in (camera, result["mean"]))
+    assert result["mean_psnr"] == pytest.approx(float(psnr(mean, truth)), abs=0.1)
+    spread = read_image(result["std"]).pixels
+    assert read_image(result["std"]).bits == 16
+    known = spread < 1e-3  # where a pixel was measured all samples agree
+    assert 0.45 < known.mean() < 0.55 and spread[~known].mean() > 0.05
+
+    first = Path("reconstructions/camera.png").read_bytes()
+    reconstruct(capsys, camera, *ddnm, "--overwrite")
+    assert Path("reconstructions/camera.png").read_bytes() == first  # the first sample is what one alone is
+
+
+def test_samples_are_of_methods_that_sample(camera: Path, capsys: Capture) -> None:
+    write_image("other.png", np.zeros((32, 32)))
+    err = failed(capsys, camera, "other.png", "--method", "tikhonov", "--samples", "2")
+    assert err == "error: --samples 2: method tikhonov does not sample\nhint: leave out --samples\n"
+    assert written() == []
+
+
+def test_the_seed_of_the_solver_changes_samples_and_not_the_measurement(camera: Path, capsys: Capture) -> None:
+    for seed in (1, 2):
+        sampling = ["--method", "ddnm", "--set", "solver.steps=3", "--set", f"solver.seed={seed}"]
+        reconstruct(capsys, camera, *sampling, "--out", f"ddnm{seed}")
+        reconstruct(capsys, camera, "--method", "pinv", "--set", f"solver.seed={seed}", "--out", f"pinv{seed}")
+    assert Path("ddnm1/camera.png").read_bytes() != Path("ddnm2/camera.png").read_bytes()
+    assert Path("pinv1/camera.png").read_bytes() == Path("pinv2/camera.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["solver.steps=0"], "solver.steps = 0: expected greater than or equal to 1"),
+        (["solver.stpes=3"], "method ddnm has no option solver.stpes; it has steps, eta"),
+    ],
+)
+def test_options_of_a_method_are_checked_before_any_work(
+    settings: list[str], message: str, camera: Path, capsys: Capture
+) -> None:
+    err = failed(capsys, camera, "--method", "ddnm", *(f"--set={setting}" for setting in settings))
+    assert message in err and written() == []
+
+
+def test_a_file_of_a_configuration_names_method_and_options(camera: Path, capsys: Capture) -> None:
+    Path("mine.toml").write_text('[solver]\nmethod = "ddnm"\nsteps = 3\n')
+    assert reconstruct(capsys, camera, "--config", "mine.toml")["method"] == "ddnm"
+    err = failed(capsys, camera, "--config", "mine.toml", "--method", "tikhonov", "--overwrite")
+    assert "method tikhonov has no option solver.steps" in err
+
+
+def test_shipped_networks_are_for_what_they_were_trained_on(camera: Path, capsys: Capture) -> None:
+    err = failed(capsys, camera, "--method", "idm", "--set", "operator.permutation=none")
+    assert "is made for other measurements:" in err and "permutation  weights: global, here: none" in err
+    assert "no weights for --method idm on task ct come with idm" in failed(
+        capsys, camera, "--method", "idm", "--preset", "ct"
+    )
+
+
 def test_nothing_to_reconstruct(capsys: Capture) -> None:
     assert "nothing to reconstruct" in failed(capsys)
     assert "none.png" in failed(capsys, "none.png")
@@ -214,11 +286,11 @@ def test_a_damaged_measurement_file(camera: Path, capsys: Capture) -> None:
     path.write_bytes(damaged)
     assert "does not match its checksum" in failed(capsys, path)
     path.write_bytes(damaged[:50])
-    assert "not a measurement file" in failed(capsys, path)
+    assert "not a readable measurement file" in failed(capsys, path)
 
 
 def test_a_weights_file_is_no_measurement(weights: str, capsys: Capture) -> None:
-    assert "holds no measurements (weights, perhaps)" in failed(capsys, weights)
+    assert "is a safetensors file but holds no measurements" in failed(capsys, weights)
 
 
 def test_the_example_needs_no_files(capsys: Capture) -> None:

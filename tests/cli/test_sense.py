@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from idmcli.measuring import to_batch
 
 from idmcli.cli import main
+from idmcli.experiment import to_batch, unpack
 from idmcli.io.images import read_image, write_image
-from idmcli.io.measurements import load_measurements, operator_of
+from idmcli.io.measurements import load_measurements
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
@@ -48,15 +48,15 @@ def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "photo one.png -> measurements/photo one.safetensors: cs, image 3x40x33 padded to 3x64x64, "
-        f"y 3x4x103, {100 * 4 * 103 / 40 / 33:.1f} % of the image, noise 0.02, 0.01 MB\n"
+        f"y 3x4x103, {100 * 4 * 103 / 40 / 33:.1f} % measurements per pixel, noise 0.02, 0.01 MB\n"
     )
     m = load_measurements("measurements/photo one.safetensors")
-    operator = operator_of(m)
+    operator = unpack(m).operator
     noise = m.y - operator.A(to_batch(read_image("photo one.png")))[0]
     assert 0.019 < float(noise.std()) < 0.021
     assert (m.colour, m.bits, m.noise, m.spec["seed"]) == ("rgb", 16, 0.02, 5)
     assert m.provenance.command == (
-        "idm sense 'photo one.png' --set=operator.ratio=0.1 --set=operator.seed=5 --set=operator.noise=0.02"
+        "idm sense 'photo one.png' --set=operator.seed=5 --set=operator.noise=0.02 --set=operator.ratio=0.1"
     )
 
 
@@ -76,7 +76,7 @@ def test_presets(preset: str, capsys: Capture) -> None:
     in_colour = preset == "inpainting"  # the other presets measure luminance
     assert m.spec["kind"] == preset and m.spec["image_shape"] == [3 if in_colour else 1, 33, 40]
     truth = read_image("a.png").pixels.transpose(2, 0, 1) if in_colour else luminance_of("a.png")[None]
-    error = operator_of(m).A(torch.from_numpy(np.ascontiguousarray(truth))[None])[0] - m.y
+    error = unpack(m).operator.A(torch.from_numpy(np.ascontiguousarray(truth))[None])[0] - m.y
     assert float(error.abs().max()) < 1e-4 * float(m.y.abs().max())
     assert ("colours reduced to luminance" in capsys.readouterr().err) is not in_colour
 
@@ -141,7 +141,7 @@ def test_operators_that_do_not_fit_name_the_file(capsys: Capture) -> None:
     draw("a.png")
     boxes = ["--preset", "inpainting", "--set", "operator.mask=boxes", "--set", "operator.boxes=[[0, 0, 41, 1]]"]
     [error, hint] = failed(capsys, "sense", "a.png", *boxes).splitlines()
-    assert error.startswith("error: 'a.png': The box") and "40 x 33 image" in error and hint.startswith("hint: ")
+    assert error.startswith("error: 'a.png': the box") and "40 x 33 image" in error and hint.startswith("hint: ")
     assert files() == []
 
 
@@ -173,7 +173,10 @@ def test_ratios_that_are_none(capsys: Capture, ratio: str) -> None:
         (["a.png", "--colour=blue"], "error: Invalid value for '--colour'"),
         (["a.png", "--colour=rgb"], "error: 'a.png' is grey, and colour is asked for\n"),
         (["a.png", "--preset=ct", "--colour=rgb"], "error: task.channels = 3 (--colour), task.kind"),
-        (["a.png", "--preset=ct", "--ratio=0.2"], "error: task ct takes no ratio\nhint: set operator.views"),
+        (
+            ["a.png", "--preset=ct", "--ratio=0.2"],
+            "error: --ratio: operator.ratio is for task cs or inpainting or mri, and the task is ct",
+        ),
         (["a.png", "--preset=cs-teeny"], "error: there is no preset called 'cs-teeny'\nhint: did you mean cs-tiny?"),
         (["a.png", "--set=operator.blocks=8"], "error: --set: unknown key operator.blocks; did you mean"),
         (["a.png", "--config=none.toml"], "error: none.toml does not exist"),
@@ -198,6 +201,15 @@ def test_outputs_that_exist_are_refused_before_any_work(capsys: Capture) -> None
     assert files() == ["b.safetensors"] and Path("measurements/b.safetensors").read_bytes() == before
     assert main(["sense", "a.png", "b.png", "--seed=1", "--overwrite"]) == 0
     assert Path("measurements/b.safetensors").read_bytes() != before
+
+
+def test_coils_are_not_counted_as_more_of_k_space(capsys: Capture) -> None:
+    draw("a.png", (32, 32))
+    assert main(["sense", "a.png", "--preset", "mri", "--set", "operator.coils=8"]) == 0
+    assert "% of k-space by 8 coils, " in capsys.readouterr().out
+    assert main(["sense", "a.png", "--preset", "mri", "--set", "operator.coils=8", "--overwrite", "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)["results"]
+    assert 0.2 <= record["ratio"] < 0.3 and record["y_shape"][0] == 8
 
 
 def test_names_that_collide_are_refused_before_any_work(capsys: Capture) -> None:

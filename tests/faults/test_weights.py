@@ -124,4 +124,4 @@ def test_weights_for_a_method_that_takes_none(capsys: Capture) -> None:
 
 def test_a_path_may_be_a_string() -> None:
     """The issue: load_weights(str)."""
-    assert type(load_weights(PRIOR)) is type(load_weights(Path(PRIOR)))  # type: ignore[arg-type, unused-ignore]
+    assert type(load_weights(PRIOR)) is type(load_weights(Path(PRIOR)))

@@ -298,3 +298,5 @@ def test_no_waiting_for_a_fifo(folder: Path) -> None:
     for read in (read_image, read_provenance):
         with pytest.raises(InputError, match="'a.png' is not a regular file"):
             read(Path("a.png"))
+    with pytest.raises(InputError, match="'a.png' is not a regular file; 'b.png' does not exist"):
+        find_items(["a.png", "b.png"])

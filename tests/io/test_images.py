@@ -324,6 +324,17 @@ def test_a_16_bit_tiff_with_a_compression_out_of_reach(tmp_path: Path) -> None:
     assert "deflate" in caught.value.hint
 
 
+def test_what_libtiff_prints_is_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path / "a.tif", RNG.random((64, 64)) < 0.5, compression="group4")
+    assert read_image(path).pixels.shape == (64, 64)
+    data = bytearray(path.read_bytes())
+    data[100] ^= 8
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="truncated or damaged TIFF: Fax4Decode: "):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_not_pictures(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"")

@@ -28,7 +28,9 @@ from idmcli.io.measurements import (
     load_measurements,
     save_measurements,
 )
+from idmcli.io.records import to_line
 from idmcli.io.scale import Scale
+from idmcli.io.tensor_file import digest
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
 from idmcli.tasks import build_operator
 
@@ -190,13 +192,14 @@ def test_truncated_or_extended(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_measurements(path, small())
     data = path.read_bytes()
+    header = 8 + int.from_bytes(data[:8], "little")
     for end in [*range(0, len(data), max(1, len(data) // 16)), len(data) - 1]:
         path.write_bytes(data[:end])
-        assert not is_measurement_file(path)
-        with pytest.raises(InputError, match="is not a measurement file"):
+        assert is_measurement_file(path) == (end >= header)  # torn, but what it was is still known
+        with pytest.raises(InputError, match="is not a readable measurement file"):
             load_measurements(path)
     path.write_bytes(data + b"\0")
-    with pytest.raises(InputError, match="is not a measurement file"):
+    with pytest.raises(InputError, match="is not a readable measurement file"):
         load_measurements(path)
 
 
@@ -205,17 +208,19 @@ def test_other_files(tmp_path: Path) -> None:
     save_file({"y": torch.zeros(2)}, tmp_path / "bare.safetensors")
     for name in ("weights.safetensors", "bare.safetensors"):
         assert not is_measurement_file(tmp_path / name)
-        with pytest.raises(InputError, match=r"holds no measurements \(weights, perhaps\)"):
+        with pytest.raises(InputError, match="holds no measurements"):
             load_measurements(tmp_path / name)
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(InputError, match="is not a measurement file"):
+    with pytest.raises(InputError, match="is not a readable measurement file"):
         load_measurements(tmp_path / "a.png")
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="there is no measurement file"):
         load_measurements(tmp_path / "missing.safetensors")
     with pytest.raises(InputError, match="is a folder"):
         load_measurements(tmp_path)
-    for path in (tmp_path, tmp_path / "missing", tmp_path / "a.png"):
+    for path in (tmp_path, tmp_path / "a.png"):
         assert not is_measurement_file(path)
+    with pytest.raises(InputError, match="missing' does not exist"):
+        is_measurement_file(tmp_path / "missing")
 
 
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
@@ -233,14 +238,9 @@ def stored(path: Path) -> dict[str, Any]:
 
 def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
     """A file with changed metadata and a checksum that fits them."""
-    from idmcli.io.measurements import _digest
-    from idmcli.io.records import to_line
-
     content = {key: value for key, value in (json.loads(stored(path)["record"]) | changes).items() if value != "absent"}
     text = to_line(content)
-    path.write_bytes(
-        save(tensors, {"idm_measurements": json.dumps({"sha256": _digest(text, tensors), "record": text})})
-    )
+    path.write_bytes(save(tensors, {"idm_measurements": json.dumps({"sha256": digest(text, tensors), "record": text})}))
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_file_without_y(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_measurements(path, small())
     forge(path, {"z": torch.zeros(2)})
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="holds no tensor y"):
         load_measurements(path)
 
 

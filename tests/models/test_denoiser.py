@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli.errors import InputError
-from idmcli.models.denoiser import MAX_DIVERGENCE, Denoiser, DenoiserConfig
+from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection
 from idmcli.models.unet import UNetConfig
 
@@ -74,66 +70,3 @@ def test_injections_of_odd_colour_images() -> None:
     assert set(seen) == {(2, 3, 15, 18)}
     single = [denoiser.estimate(r[:, c, None], Injection(0, back[:, c, None], lambda f: f / 2)) for c in range(3)]
     torch.testing.assert_close(e, torch.cat(single, 1))
-
-
-def divergence(denoiser: Denoiser, r: Tensor, sigma: Tensor, seed: int = 0) -> Tensor:
-    """What the weight c = div / (1 - div) was made of."""
-    c = denoiser.onsager(r, sigma, denoiser(r, sigma)[0], seed=seed)
-    return c / (1 + c)
-
-
-class Linear(Denoiser):
-    """d = factor r, image by image."""
-
-    factor: float | Tensor = 0.37
-
-    def forward(self, r: Tensor, sigma: Tensor, injection: Injection | None = None) -> tuple[Tensor, Tensor]:
-        d = self.factor * r
-        return d, (r - d) / sigma
-
-
-def test_the_weight_of_a_linear_denoiser() -> None:
-    denoiser, r, sigma = Linear(tiny().config), torch.randn(3, 1, 16, 16), level(0.1, 3)
-    c = denoiser.onsager(r, sigma, 0.37 * r)
-    torch.testing.assert_close(c, torch.full((3, 1, 1, 1), 0.37 / 0.63), rtol=1e-3, atol=0)
-    denoiser.factor = torch.tensor([0.1, 0.2, 0.5]).view(3, 1, 1, 1)
-    torch.testing.assert_close(divergence(denoiser, r, sigma), denoiser.factor, rtol=1e-3, atol=0)
-
-
-@pytest.mark.parametrize(("factor", "kept"), [(1.0, MAX_DIVERGENCE), (5.0, MAX_DIVERGENCE), (-0.2, -0.2)])
-def test_the_weight_is_bounded_above_and_may_be_negative(factor: float, kept: float) -> None:
-    denoiser = Linear(tiny().config)
-    denoiser.factor = factor
-    torch.testing.assert_close(divergence(denoiser, torch.randn(1, 1, 8, 8), level(0.1)), level(kept))
-
-
-def test_a_noise_level_of_zero() -> None:
-    c = Linear(tiny().config).onsager(r := torch.randn(1, 1, 8, 8), level(0.0), 0.37 * r)
-    assert bool(c.isfinite().all())
-
-
-def test_the_divergence_is_the_trace() -> None:
-    denoiser, sigma = tiny().double(), level(0.2).double()
-    denoiser.unet.conv_in.weight[:4, :, 1, 1] += 2 * torch.eye(4)  # so that d is well below r
-    denoiser.unet.conv_out.weight[:, :4, 1, 1] += torch.eye(4)
-    generator = torch.Generator().manual_seed(0)
-    r = torch.randn(1, 1, 8, 8, generator=generator, dtype=torch.float64) * 0.2
-    jacobian = torch.autograd.functional.jacobian(lambda r: denoiser(r, sigma)[0], r).reshape(64, 64)
-    exact = jacobian.trace().item() / 64
-    assert 0.1 < exact < 0.85
-    estimates = [divergence(denoiser, r, sigma, seed).item() for seed in range(200)]
-    assert abs(float(np.mean(estimates)) - exact) < 4 * float(np.std(estimates)) / math.sqrt(200) + 5e-3
-
-
-def test_the_probe_depends_on_the_seed_alone() -> None:
-    denoiser, r = tiny(), torch.rand(2, 1, 16, 16) - 0.45
-    denoiser.unet.conv_out.weight.mul_(20)
-    weights = [divergence(denoiser, r, level(0.5, 2), seed) for seed in (1, 1, 2)]
-    assert weights[0].shape == (2, 1, 1, 1)
-    assert torch.equal(weights[0], weights[1])
-
-
-def test_a_colour_network_refuses_grey_images() -> None:
-    unet = UNetConfig(image_channels=3, channels=(16,), blocks=(1,))
-    with pytest.raises(InputError, match="this network is for colour images"):
-        Denoiser(DenoiserConfig(unet)).estimate(torch.zeros(1, 1, 8, 8))

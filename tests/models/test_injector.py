@@ -50,7 +50,7 @@ def test_the_equation(kernel: int, channels: int) -> None:
     inner, outer = injector.to_image[1], injector.to_features[1]
     shuffled = features.reshape(2, 4, 2, 2, 4, 4).permute(0, 1, 4, 2, 5, 3).reshape(2, 4, 8, 8)
     f = F.conv2d(shuffled, inner.weight, inner.bias, padding=kernel // 2)
-    stacked = torch.cat([f, projection(f), given.back_projection], 1)
+    stacked = torch.cat([f, projection(f), given.pinv], 1)
     added = F.conv2d(stacked, outer.weight, outer.bias, padding=kernel // 2)
     added = added.reshape(2, 4, 4, 2, 4, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 16, 4, 4)
     torch.testing.assert_close(injector(features, Context(given)), features + added)
@@ -90,5 +90,5 @@ def test_measurements_seen_through_another_image_format() -> None:
     through = given.through(lambda image: F.pad(image, (0, 3)), lambda image: image[..., :-3])
     wide = torch.randn(2, 1, 8, 11)
     assert through.step == 2
-    assert torch.equal(through.back_projection, F.pad(given.back_projection, (0, 3)))
+    assert torch.equal(through.pinv, F.pad(given.pinv, (0, 3)))
     assert torch.equal(through.range_projection(wide), F.pad(projection(wide[..., :-3]), (0, 3)))

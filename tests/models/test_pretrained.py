@@ -87,7 +87,7 @@ def test_what_is_copied_and_what_keeps_its_start(model_folder: Path, source: UNe
         assert torch.equal(unet.get_parameter(ours), theirs[name]), ours
     same = [n for n, p in model.named_parameters() if torch.equal(p, untouched.get_parameter(n))]
     injectors = [n for n in same if ".to_image." in n or ".to_features." in n]
-    others = [n for n in same if n == "alpha" or n.endswith((".v", "_scale"))]
+    others = [n for n in same if n == "rule.alpha" or n.endswith((".v", "_scale"))]
     assert len(injectors) == 2 * 20 * 4 and len(others) == 2 + 37 + 8 + 3
     assert len(same) == start.own == len(injectors) + len(others)
     copied = [p for n, p in model.named_parameters() if n not in same]

@@ -123,7 +123,7 @@ def test_output_loss_and_gradients_are_those_of_the_released_code(
     names, norms = released_names(full), dict(zip(golden["grad_names"], golden["grad_norms"], strict=True))
     found = {names[ours]: float(p.grad.norm()) for ours, p in full.named_parameters() if p.grad is not None}
     assert found == pytest.approx(norms, rel=1e-3, abs=0)
-    torch.testing.assert_close(full.alpha.grad, torch.from_numpy(golden["alpha_grad"]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(full.rule.alpha.grad, torch.from_numpy(golden["alpha_grad"]), rtol=1e-3, atol=0)
     full.zero_grad()
 
 
@@ -138,7 +138,7 @@ def test_a_full_size_checkpoint_reconstructs_from_the_command_line(
         assert main(["reconstruct", "camera.png", "--weights", str(path), "--ratio", "0.1", "--json"]) == 0
     finally:
         path.unlink()  # 461 MB
-    assert isinstance(model, InvertibleDiffusion) and (model.config.schedule, model.denoiser.mean) == ("learned", 0)
+    assert isinstance(model, InvertibleDiffusion) and (model.config.rule, model.denoiser.mean) == ("paper", 0)
     for name, parameter in full.named_parameters():
         loaded = model.get_parameter(name)
         assert torch.equal(loaded, parameter) and loaded.stride() == parameter.stride(), name

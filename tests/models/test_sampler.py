@@ -16,19 +16,20 @@ from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
 from idmcli.operators.problem import Problem
+from idmcli.priors.network import DenoiserPrior
 from idmcli.reversible.plan import NAMED, Plan, PlanName, named_plan
-from idmcli.solvers.vamp import vamp
+from tests.small import run
 
 MEAN = 0.45
 
 
 def network(
-    schedule: Literal["learned", "measured"], steps: int = 3, image_channels: int = 1, injected: bool = True
+    rule: Literal["paper", "matched"], steps: int = 3, image_channels: int = 1, injected: bool = True
 ) -> InvertibleDiffusion:
     """A tiny sampler in double precision with every weight away from its start."""
     torch.manual_seed(0)
     unet = UNetConfig(image_channels, 2, (8, 16), (1, 1), steps)
-    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, MEAN), schedule)).double()
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, MEAN), rule)).double()
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and (injected or "to_features" not in name):
             nn.init.normal_(parameter, std=0.05)
@@ -43,12 +44,12 @@ def picture(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
-def test_the_learned_schedule_is_the_papers_sampling() -> None:
+def test_the_learned_rule_is_the_papers_sampling() -> None:
     """Eqs. 1 to 4 with alpha_1 .. alpha_T and t counted down, written out."""
-    model, operator = network("learned", steps=3), compressed()
+    model, operator = network("paper", steps=3), compressed()
     alpha, v, w_start, w_end = [0.9, 0.6, 0.3], [0.3, 0.5, 0.7], 0.8, 0.25  # v of t = 3, 2, 1
     with torch.no_grad():
-        model.alpha.copy_(torch.tensor(alpha))
+        model.rule.alpha.copy_(torch.tensor(alpha))
         for coupling, value in zip(model.couplings, v, strict=True):
             coupling.v.fill_(value)
         model.start_scale.fill_(w_start)
@@ -75,22 +76,23 @@ def test_the_learned_schedule_is_the_papers_sampling() -> None:
     torch.testing.assert_close(model(y, operator), x + w_end * h + MEAN, rtol=0, atol=1e-6)  # alpha, v are float32
 
 
-def test_the_measured_schedule_starts_as_message_passing() -> None:
-    model, operator = network("measured", steps=4, injected=False), compressed()
+def test_the_measured_rule_starts_as_message_passing() -> None:
+    model, operator = network("matched", steps=4, injected=False), compressed()
     with torch.no_grad():
         for coupling in model.couplings:
             coupling.v.fill_(1e-7)
     y = operator.A(picture(2, 1, 32, 32))
-    expected = vamp(model.denoiser, operator, y, iterations=4)
+    prior = DenoiserPrior.of(model.denoiser, "prior", (0.0, 1.0))
+    expected = run("vamp", operator, y, prior, iterations=4)
     torch.testing.assert_close(model(y, operator), expected, rtol=0, atol=1e-4)
-    assert (expected - vamp(model.denoiser, operator, y, iterations=3)).abs().max() > 1e-3
+    assert (expected - run("vamp", operator, y, prior, iterations=3)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("schedule", ["learned", "measured"])
-def test_the_steps_can_be_inverted(schedule: Literal["learned", "measured"]) -> None:
-    model, operator = network(schedule), compressed()
-    problem = Problem.centred(operator, operator.A(picture(1, 1, 32, 32)), MEAN)
-    start = (model.start(problem), 0.9 * model.start(problem))
+@pytest.mark.parametrize("rule", ["paper", "matched"])
+def test_the_steps_can_be_inverted(rule: Literal["paper", "matched"]) -> None:
+    model, operator = network(rule), compressed()
+    problem = Problem(operator, operator.A(picture(1, 1, 32, 32))).centred(MEAN)
+    start = (model.rule.start(problem), 0.9 * model.rule.start(problem))
     x, h = start
     steps = [lambda x, t=t: model.step(problem, t, x) for t in range(3)]
     for step, coupling in zip(steps, model.couplings, strict=True):
@@ -100,9 +102,9 @@ def test_the_steps_can_be_inverted(schedule: Literal["learned", "measured"]) -> 
     torch.testing.assert_close((x, h), start, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", ["learned", "measured"])
-def test_every_parameter_gets_a_finite_gradient(schedule: Literal["learned", "measured"]) -> None:
-    model, operator = network(schedule), compressed()
+@pytest.mark.parametrize("rule", ["paper", "matched"])
+def test_every_parameter_gets_a_finite_gradient(rule: Literal["paper", "matched"]) -> None:
+    model, operator = network(rule), compressed()
     x = picture(2, 1, 32, 32)
     (model(operator.A(x), operator) - x).abs().mean().backward()
     without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
@@ -112,12 +114,12 @@ def test_every_parameter_gets_a_finite_gradient(schedule: Literal["learned", "me
     assert not [name for name in silent if "conv" in name or "alpha" in name or "log_gain" in name]
 
 
-@pytest.mark.parametrize("schedule", ["learned", "measured"])
+@pytest.mark.parametrize("rule", ["paper", "matched"])
 @pytest.mark.parametrize("name", [name for name in NAMED if name != "plain"])
 def test_every_memory_plan_has_the_gradients_of_plain_autograd(
-    name: PlanName, schedule: Literal["learned", "measured"]
+    name: PlanName, rule: Literal["paper", "matched"]
 ) -> None:
-    model, operator = network(schedule), compressed()
+    model, operator = network(rule), compressed()
     x = picture(2, 1, 32, 32)
     y = operator.A(x).requires_grad_()  # the context of the injectors depends on it
 
@@ -132,7 +134,7 @@ def test_every_memory_plan_has_the_gradients_of_plain_autograd(
 
 
 def test_steps_may_follow_different_plans() -> None:
-    model, operator = network("learned"), compressed()
+    model, operator = network("paper"), compressed()
     x = picture(1, 1, 32, 32)
     y = operator.A(x)
     mixed = (NAMED["both"], NAMED["checkpoint"], NAMED["plain"])
@@ -147,11 +149,11 @@ def test_steps_may_follow_different_plans() -> None:
 
 def test_the_sampling_steps_are_invertible() -> None:
     """Eq. 5 over all steps leads from the result back to the start."""
-    model, operator = network("learned"), compressed()
-    problem = Problem.centred(operator, operator.A(picture(2, 1, 32, 32)), MEAN)
+    model, operator = network("paper"), compressed()
+    problem = Problem(operator, operator.A(picture(2, 1, 32, 32))).centred(MEAN)
     steps = [(partial(model.step, problem, step), coupling) for step, coupling in enumerate(model.couplings)]
     with torch.no_grad():
-        start = model.start(problem)
+        start = model.rule.start(problem)
         x, h = start, model.start_scale * start
         for function, coupling in steps:
             x, h = coupling(function, x, h)
@@ -178,16 +180,16 @@ def test_a_fresh_network_trains() -> None:
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.5, 1.0])
-def test_the_measured_schedule_meets_the_measurements(ratio: float) -> None:
-    model, operator = network("measured"), compressed(ratio=ratio)
+def test_the_measured_rule_meets_the_measurements(ratio: float) -> None:
+    model, operator = network("matched"), compressed(ratio=ratio)
     y = operator.A(picture(2, 1, 32, 32))
     torch.testing.assert_close(operator.A(model(y, operator)), y, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", ["learned", "measured"])
+@pytest.mark.parametrize("rule", ["paper", "matched"])
 @pytest.mark.parametrize("shape", [(1, 33, 50), (3, 40, 32), (1, 7, 5)])
-def test_odd_sizes_and_colours(schedule: Literal["learned", "measured"], shape: tuple[int, int, int]) -> None:
-    model, operator = network(schedule), CompressedSensing(shape, 0.3, block=16)
+def test_odd_sizes_and_colours(rule: Literal["paper", "matched"], shape: tuple[int, int, int]) -> None:
+    model, operator = network(rule), CompressedSensing(shape, 0.3, block=16)
     y = operator.A(picture(2, *shape))
     with torch.no_grad():
         assert model(y, operator).shape == (2, *shape)
@@ -195,7 +197,7 @@ def test_odd_sizes_and_colours(schedule: Literal["learned", "measured"], shape: 
 
 
 def test_a_colour_network() -> None:
-    model, operator = network("learned", image_channels=3), compressed(channels=3)
+    model, operator = network("paper", image_channels=3), compressed(channels=3)
     assert model.reconstruct(operator.A(picture(1, 3, 32, 32)), operator).shape == (1, 3, 32, 32)
 
 
@@ -210,34 +212,34 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("operator", OTHERS)
-def test_the_learned_schedule_takes_every_operator(operator: LinearOperator) -> None:
-    model = network("learned", steps=2).float()
+def test_the_learned_rule_takes_every_operator(operator: LinearOperator) -> None:
+    model = network("paper", steps=2).float()
     x = picture(1, 1, 32, 32).float()
     loss = (model(operator.A(x), operator) - x).abs().mean()
     loss.backward()
     assert bool(loss.isfinite())
     assert all(bool(parameter.grad.isfinite().all()) for parameter in model.parameters())
-    assert model.alpha.grad.abs().min() > 0
+    assert model.rule.alpha.grad.abs().min() > 0
 
 
 @pytest.mark.parametrize("operator", [ParallelBeamCT((1, 32, 32), 12), MRI((1, 32, 32), MASK)])
-def test_the_measured_schedule_refuses_operators_that_are_not_tight(operator: LinearOperator) -> None:
+def test_the_measured_rule_refuses_operators_that_are_not_tight(operator: LinearOperator) -> None:
     x = picture(1, 1, 32, 32).float()
     with pytest.raises(InputError, match=rf"A A\^T = I, which this {operator.kind} operator is not"):
-        network("measured").float()(operator.A(x), operator)
+        network("matched").float()(operator.A(x), operator)
 
 
 def test_complex_images_are_refused() -> None:
     operator = MRI((1, 32, 32), MASK, complex_image=True)
     y = operator.A(torch.complex(picture(1, 1, 32, 32), picture(1, 1, 32, 32)).to(torch.complex64))
-    with pytest.raises(InputError, match="reconstruct real images"):
-        network("learned").float()(y, operator)
+    with pytest.raises(InputError, match="reconstructs real images"):
+        network("paper").float()(y, operator)
 
 
-def test_alpha_stays_a_schedule() -> None:
-    model = network("learned")
+def test_alpha_stays_a_rule() -> None:
+    model = network("paper")
     with torch.no_grad():
-        model.alpha.copy_(torch.tensor([-1.0, 0.4, 3.0]))
+        model.rule.alpha.copy_(torch.tensor([-1.0, 0.4, 3.0]))
     model.constrain_()
-    torch.testing.assert_close(model.alpha.detach(), torch.tensor([0.001, 0.4, 0.999]).double())
-    network("measured").constrain_()
+    torch.testing.assert_close(model.rule.alpha.detach(), torch.tensor([0.001, 0.4, 0.999]).double())
+    network("matched").constrain_()

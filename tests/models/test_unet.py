@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from idmcli.errors import InputError
 from idmcli.models.injector import Context, Injection, Injector
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import InjectorUNet, ResidualBlock, UNetConfig
 
 
@@ -73,3 +75,14 @@ def test_every_parameter_of_a_trained_network_gets_a_gradient() -> None:
     unet(torch.randn(1, 1, 8, 8), Injection(0, torch.randn(1, 1, 8, 8), lambda image: image)).square().sum().backward()
     without = [name for name, parameter in unet.named_parameters() if parameter.grad is None]
     assert without == []
+
+
+def test_absurd_sizes_are_refused_before_they_are_built() -> None:
+    for blocks, steps in (((2**63,), 0), ((6_000, 6_000), 0), ((2,), 10_000)):
+        with pytest.raises(InputError, match="blocks and injectors is too large"):
+            UNetConfig(channels=(4,) * len(blocks), blocks=blocks, steps=steps)
+    with pytest.raises(InputError, match="for 1001 sampling steps is too large"):
+        StableDiffusionConfig(steps=1001)
+    for channels in ((), (0,), (4, -1)):
+        with pytest.raises(InputError, match="cannot have"):
+            UNetConfig(channels=channels, blocks=(1,) * len(channels))

@@ -41,12 +41,12 @@ def saved(model: Model, path: Path) -> Path:
 
 
 def test_models() -> None:
-    prior, sampler = build_model(PRIOR), build_model(changed(schedule="measured", injector_kernel=3, v=0.4, step_v=0.6))
+    prior, sampler = build_model(PRIOR), build_model(changed(rule="matched", injector_kernel=3, v=0.4, step_v=0.6))
     assert isinstance(prior, Denoiser) and prior.config.unet.steps == 0
     assert isinstance(sampler, InvertibleDiffusion)
     unet = sampler.config.denoiser.unet
     assert (unet.steps, unet.injector_kernel, unet.v, unet.channels) == (2, 3, 0.4, (8, 16))
-    assert (sampler.config.schedule, sampler.config.v, unet.image_channels) == ("measured", 0.6, 1)
+    assert (sampler.config.rule, sampler.config.v, unet.image_channels) == ("matched", 0.6, 1)
     colour = build_model(replace(PRIOR, task=TaskConfig(channels=3)))
     assert isinstance(colour, Denoiser) and colour.config.unet.image_channels == 3
 
@@ -93,7 +93,7 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
         (changed(PRIOR, blocks=(1, 2)), END, "is another network"),
         (PRIOR, changed(blocks=(1, 2)), "is another network"),
         (changed(steps=3), END, "--init"),
-        (changed(schedule="measured"), END, "is another network"),
+        (changed(rule="matched"), END, "is another network"),
         (replace(PRIOR, task=TaskConfig(channels=3)), END, "tensors of other shapes"),
     ],
 )

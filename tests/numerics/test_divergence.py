@@ -15,10 +15,7 @@ def probed(denoise: object, r: Tensor, sigma: Tensor, seed: int = 0) -> Tensor:
 
 
 def test_of_a_linear_denoiser_it_is_exact_for_each_channel() -> None:
-    r, sigma = (
-        random(2, 3, 8, 9),
-        torch.tensor([[0.1, 0.3, 0.6], [0.2, 0.4, 1.0]], dtype=torch.float64)[..., None, None],
-    )
+    r, sigma = random(2, 3, 8, 9), 0.2 + random(2, 3, 1, 1, seed=1).abs()
     expected = 0.09 / (0.09 + sigma**2)
     torch.testing.assert_close(probed(Gaussian(0.09), r, sigma), expected, rtol=1e-8, atol=0)
 

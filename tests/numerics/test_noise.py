@@ -11,7 +11,7 @@ from tests.small import generator
 def test_white_noise_follows_the_generator_alone() -> None:
     x = torch.zeros(4, 1, 100, 100)
     first = normal_like(x, generator(3))
-    assert first.shape == x.shape and abs(float(first.std()) - 1) < 0.01 and abs(float(first.mean())) < 0.01
+    assert first.shape == x.shape and abs(float(first.std()) - 1) < 0.01 and abs(float(first.mean())) < 0.02
     assert torch.equal(first, normal_like(x + 7, generator(3))) and not torch.equal(first, normal_like(x, generator(4)))
     torch.testing.assert_close(normal_like(x.double(), generator(3)), first.double())
 

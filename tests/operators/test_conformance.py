@@ -228,6 +228,9 @@ def test_checksums_are_optional_but_checked(operator: LinearOperator) -> None:
     for key in keys:
         with pytest.raises(InputError, match="is not the one of the specification"):
             build_operator({**spec, key: "0" * 64}, operator.arrays())
+        with pytest.raises(InputError) as caught:
+            build_operator({**spec, key: "\x1b[31m"}, operator.arrays())
+        assert caught.value.message.isprintable()
 
 
 def test_bad_specs_name_the_key(operator: LinearOperator) -> None:

@@ -113,6 +113,7 @@ def test_sparse_views_reconstruct_with_status() -> None:
     [
         (0, {}, "views"),
         (-3, {}, "views"),
+        (10**30, {}, "views"),
         (True, {}, "views"),
         ([], {}, "views"),
         ([0.0, float("nan")], {}, "finite"),

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
 
     class Push:
         def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
-            return -model.couplings[0].v + model.couplings[1].v - model.alpha.sum(), 0.0
+            return -model.couplings[0].v + model.couplings[1].v - model.rule.alpha.sum(), 0.0
 
         def validate(self, model: Any) -> dict[str, float]:
             return {}
@@ -149,7 +150,7 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
     config = replace(CONFIG, iterations=30, learning_rate=0.1, warmup=0, gradient_clip=0)
     train(network, Push(), config, run_in(tmp_path), silent)
     assert [coupling.v.item() for coupling in network.couplings] == pytest.approx([0.95, 0.05])
-    assert network.alpha.max().item() == pytest.approx(0.999)
+    assert network.rule.alpha.max().item() == pytest.approx(0.999)
 
 
 class Stop(Exception):
@@ -333,12 +334,18 @@ def test_gradients_are_clipped(clip: float, tmp_path: Path) -> None:
     assert max(norms) == pytest.approx(1e-3, rel=0.01) if clip else max(norms) > 1.01
 
 
-def test_bf16_keeps_weights_and_loss_in_float32(tmp_path: Path) -> None:
+def test_bf16_keeps_weights_loss_and_both_ends_in_float32(tmp_path: Path) -> None:
     network = model()
-    kinds = set()
-    network.unet.conv_in.register_forward_hook(lambda module, inputs, output: kinds.add(output.dtype))
+    kinds: dict[str, torch.dtype] = {}
+
+    def watch(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        kinds.setdefault(name, output.dtype)  # validation comes later, in float32
+
+    for name in ("conv_in", "middle.modules_.0.conv1", "conv_out"):
+        network.unet.get_submodule(name).register_forward_hook(partial(watch, name))
     _, last = train(network, prior_stage(), replace(CONFIG, precision="bf16"), run_in(tmp_path), silent)
-    assert torch.bfloat16 in kinds and last is not None and last.loss > 0
+    assert kinds == {"conv_in": torch.float32, "middle.modules_.0.conv1": torch.bfloat16, "conv_out": torch.float32}
+    assert last is not None and last.loss > 0
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 

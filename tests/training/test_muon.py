@@ -30,6 +30,28 @@ def test_orthogonalise_is_the_textbook_iteration(shape: tuple[int, int]) -> None
     torch.testing.assert_close(orthogonalise(matrix), newton_schulz(matrix), rtol=1e-7, atol=1e-7)
 
 
+def test_a_stack_is_orthogonalised_matrix_by_matrix() -> None:
+    for shape in ((3, 4, 10), (3, 10, 4)):
+        stack = random(*shape)
+        each = torch.stack([orthogonalise(matrix) for matrix in stack])
+        torch.testing.assert_close(orthogonalise(stack), each, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_weights_move_as_they_do_alone(layout: torch.memory_format) -> None:
+    shapes = [(4, 3, 3, 3), (4, 3, 3, 3), (30, 3, 3, 3), (5, 7), (4, 3, 3, 3)]  # wide, tall and flat, some alike
+    together, alone = ([nn.Parameter(random(*shape, seed=k)) for k, shape in enumerate(shapes)] for _ in range(2))
+    for k, (a, b) in enumerate(zip(together, alone, strict=True)):
+        gradient = random(*a.shape, seed=10 + k)
+        a.data = a.data.contiguous(memory_format=layout) if a.ndim == 4 else a.data
+        a.grad = gradient.contiguous(memory_format=layout) if a.ndim == 4 else gradient
+        b.grad = gradient
+        Muon([b]).step()
+    Muon(together).step()
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a.detach(), b.detach(), rtol=1e-9, atol=1e-9, check_stride=False)
+
+
 @pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 144), (48, 432)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_singular_values_come_near_one(shape: tuple[int, int], dtype: torch.dtype) -> None:

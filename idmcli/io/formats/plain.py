@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, BinaryIO
 
 import imageio.v3 as iio
@@ -21,6 +22,9 @@ from idmcli.io.formats.base import (
     without_alpha,
     wrong_colours,
 )
+
+# Its remarks on odd files would otherwise reach the user's terminal through logging's last resort.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Jpeg(PictureFormat):

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import imageio.v3 as iio
@@ -23,10 +29,11 @@ from idmcli.io.formats.base import (
 )
 from idmcli.io.formats.plain import decode_page
 
-# Its remarks on odd files would otherwise reach the user's terminal through logging's last resort.
+# As in plain.py.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
+_COMPLAINT = re.compile(rb"[\w. ]+: [\x20-\x7e]*\.\n")  # a line of libtiff's
 _INVERTED = "inverted, since it stores white as zero"
 
 
@@ -60,7 +67,8 @@ class Tiff(PictureFormat):
             if page.photometric not in (0, 1, 2, 3, 6):  # white or black is zero, RGB, palette, YCbCr
                 raise wrong_colours("CMYK" if page.photometric == 5 else getattr(page.photometric, "name", "unknown"))
             if kind in "bu" and bits <= 8:
-                raw = decode_page(file, number, max_pixels)
+                with _libtiff_heard():
+                    raw = decode_page(file, number, max_pixels)
                 if 1 < bits < 8:
                     raw.notes.append(f"{bits}-bit samples expanded to 8 bits")
                 if page.photometric == 0:
@@ -95,6 +103,33 @@ class Tiff(PictureFormat):
                 **options,
             )
         )
+
+
+@contextmanager
+def _libtiff_heard() -> Iterator[None]:
+    """Raise what libtiff, inside Pillow, has to say about damage: it prints that, and goes on where it can.
+
+    Other writers to the standard error are delayed, not lost.
+    """
+    if sys.__stderr__ is None:  # closed: its number may be that of any other file now
+        yield
+        return
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as heard:
+            os.dup2(heard.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                heard.seek(0)
+                text = heard.read()
+                os.write(2, _COMPLAINT.sub(b"", text))
+    finally:
+        os.close(kept)
+    complaint = _COMPLAINT.search(text)
+    if complaint:
+        raise ValueError(complaint[0].decode().strip(" .\n"))
 
 
 def _check_page(page: Any, max_pixels: int) -> None:

@@ -1,0 +1,417 @@
+"""Damaged files against every reader of idm.
+
+    python benchmarks/fuzz_readers.py --seconds 180
+
+Valid files are mutated: bits flipped, numbers overwritten, pieces cut out, repeated or spliced in from another file;
+checksums are mended in half of them, so that what lies behind is reached. Each must be read or be refused
+with an IdmError, within 10 seconds and 512 MiB, without a warning. Inputs that break this are kept in the folder
+given by ``--out``, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import resource
+import signal
+import struct
+import sys
+import tempfile
+import time
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from PIL import Image as Pillow
+from safetensors.torch import load, save
+
+from idmcli.config import list_presets, load_config
+from idmcli.errors import IdmError
+from idmcli.experiment import unpack
+from idmcli.io import png
+from idmcli.io.formats import format_of
+from idmcli.io.images import read_image, read_provenance, write_image
+from idmcli.io.measurements import Measurements, Provenance, load_measurements, save_measurements
+from idmcli.io.scale import Scale
+from idmcli.models.checkpoints import load_weights, save_weights
+from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.unet import UNetConfig
+from idmcli.operators import CompressedSensing, Inpainting, ParallelBeamCT
+
+MAX_PIXELS = 1_000_000
+MEMORY = 2**29
+DEADLINE = 10
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader, valid files for it, and how to give a damaged file the checksums that it asks for."""
+
+    read: Callable[[Path], object]
+    seeds: tuple[bytes, ...]
+    mend: Callable[[bytes], bytes] | None = None
+    suffix: str = ""
+
+
+class BrokenError(AssertionError):
+    """A reader did something else than to read or to refuse."""
+
+
+def outcome(reader: Reader, content: bytes, folder: Path) -> str:
+    """ "read" or "refused"; BrokenError for anything else."""
+    path = folder / f"input{reader.suffix}"
+    path.write_bytes(content)
+    try:
+        with warnings.catch_warnings(record=True) as leaked, logged() as remarks, limits():
+            warnings.simplefilter("always")
+            reader.read(path)
+        result = "read"
+    except IdmError as error:
+        if not error.message.replace("\n", "").isprintable():
+            raise BrokenError(f"a message that could act on a terminal: {error.message!r}") from error
+        result = "refused"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise BrokenError(f"{type(error).__name__}: {error}") from error
+    for text in [str(warning.message) for warning in leaked] + remarks:
+        raise BrokenError(f"a warning: {text}")
+    return result
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """What a library logs without anybody to listen, which would be printed."""
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            remarks.append(record.getMessage())
+
+    remarks: list[str] = []
+    before, logging.lastResort = logging.lastResort, Collector(logging.WARNING)
+    try:
+        yield remarks
+    finally:
+        logging.lastResort = before
+
+
+@contextmanager
+def limits() -> Iterator[None]:
+    """Refuse more than 512 MiB of further memory, and interrupt after 10 seconds."""
+
+    def interrupt(*_: object) -> None:
+        raise TimeoutError(f"longer than {DEADLINE} s")
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    timer = signal.setitimer(signal.ITIMER_REAL, DEADLINE, 1)  # again, should somebody swallow the first
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+
+
+# Mutations --------------------------------------------------------------------------------------------------------
+
+NUMBERS = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1]
+
+
+def mutant(reader: Reader, rng: Random) -> bytes:
+    """A damaged file; of files with a record, half are forged."""
+    if reader.suffix == ".safetensors" and rng.random() < 0.5:
+        return forged(reader.seeds, rng)
+    return damaged(reader, rng)
+
+
+def damaged(reader: Reader, rng: Random) -> bytes:
+    """A valid file with one to four edits, its checksums perhaps mended."""
+    content = bytearray(rng.choice(reader.seeds))
+    for _ in range(rng.randint(1, 4)):
+        edit(content, reader.seeds, rng)
+    if reader.mend is not None and rng.random() < 0.5:
+        return reader.mend(bytes(content))
+    return bytes(content)
+
+
+def edit(content: bytearray, seeds: tuple[bytes, ...], rng: Random) -> None:
+    """One edit in place; half of them in the first 200 bytes, where the structure is."""
+    if not content:
+        return
+    start = rng.randrange(min(len(content), rng.choice([200, len(content)])))
+    end = min(start + rng.randint(1, rng.choice([8, 2000])), len(content))
+    match rng.choice(["flip", "byte", "number", "truncate", "cut", "repeat", "splice"]):
+        case "flip":
+            content[start] ^= 1 << rng.randrange(8)
+        case "byte":
+            content[start] = rng.randrange(256)
+        case "number":
+            kind = rng.choice(["<H", ">H", "<I", ">I", "<Q", ">Q"])
+            size = struct.calcsize(kind)
+            content[start : start + size] = struct.pack(kind, rng.choice(NUMBERS) % 256**size)
+        case "truncate":
+            del content[start:]
+        case "cut":
+            del content[start:end]
+        case "repeat":
+            content[start:end] = content[start:end] * rng.choice([2, 3, 50, 1000])
+            del content[200_000:]
+        case "splice":
+            other = rng.choice(seeds)
+            place = rng.randrange(len(other))
+            content[start:end] = other[place : place + end - start]
+
+
+ODD: list[Any] = [None, True, -1, 0, 1, 2, 7, 64, 4096, 2**31, 2**63, 10**30, 0.5, -1e308, float("nan")]
+ODD += ["", "cs", "random", "x" * 1000, "\x1b[31m", "\udcff"]
+
+
+def odd_value(rng: Random, depth: int = 2) -> Any:
+    """Something that a record may not expect."""
+    match rng.randrange(6) if depth else 5:
+        case 0:
+            return [odd_value(rng, depth - 1) for _ in range(rng.randrange(5))]
+        case 1:
+            return {rng.choice(["type", "kind", "a"]): odd_value(rng, depth - 1) for _ in range(rng.randrange(3))}
+        case _:
+            return rng.choice(ODD)
+
+
+def forged(seeds: tuple[bytes, ...], rng: Random) -> bytes:
+    """A safetensors file of idm's whose checksum fits, with one to three odd values in the record."""
+    content = rng.choice(seeds)
+    key, record = record_of(content)
+    for _ in range(rng.randint(1, 3)):
+        place: Any = record
+        while True:
+            name = rng.choice(sorted(place) if isinstance(place, dict) else range(len(place)))
+            if not isinstance(place[name], dict | list) or not place[name] or rng.random() < 0.25:
+                break
+            place = place[name]
+        place[name] = odd_value(rng)
+    return signed(key, record, load(content))
+
+
+def record_of(content: bytes) -> tuple[str, dict[str, Any]]:
+    """The metadata key and the record of a measurement or weights file."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    [(key, text)] = header.items()
+    outer = json.loads(text)
+    return key, json.loads(outer["record"]) if "record" in outer else outer
+
+
+def signed(key: str, record: dict[str, Any], tensors: dict[str, torch.Tensor]) -> bytes:
+    """A file of this record and these tensors, with its checksum."""
+    if key == "idm_measurements":
+        text = json.dumps(record)
+        sha = hashlib.sha256(text.encode())
+        for name, tensor in sorted(tensors.items()):
+            sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode() + data_of(tensor))
+        return save(tensors, {key: json.dumps({"sha256": sha.hexdigest(), "record": text})})
+    return save(tensors, {key: json.dumps(record)})  # the checksum is that of the tensors alone
+
+
+def data_of(tensor: torch.Tensor) -> bytes:
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def mend_png(content: bytes) -> bytes:
+    """The right checksum for every chunk whose length still makes sense."""
+    content, place = bytearray(content), 8  # type: ignore[assignment]
+    while place + 12 <= len(content):
+        end = place + 8 + int.from_bytes(content[place : place + 4], "big")
+        if end + 4 > len(content):
+            break
+        content[end : end + 4] = zlib.crc32(content[place + 4 : end]).to_bytes(4, "big")  # type: ignore[index]
+        place = end + 4
+    return bytes(content)
+
+
+# Valid files ------------------------------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (14, 18), np.uint8)
+RGB = RNG.integers(0, 256, (14, 18, 3), np.uint8)
+PROVENANCE = {"command": "idm reconstruct a.png", "seed": 0}
+
+
+def saved(samples: np.ndarray[Any, Any], kind: str, mode: str | None = None, **options: Any) -> bytes:
+    picture = Pillow.fromarray(samples)
+    (picture if mode is None else picture.convert(mode)).save(buffer := BytesIO(), kind, **options)
+    return buffer.getvalue()
+
+
+def several(kind: str, **options: Any) -> bytes:
+    return saved(GREY, kind, save_all=True, append_images=[Pillow.fromarray(GREY[::-1]).copy()], **options)
+
+
+def tiff(samples: np.ndarray[Any, Any], **options: Any) -> bytes:
+    photometric = "rgb" if samples.shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(buffer := BytesIO(), samples, photometric=photometric, **options)
+    return buffer.getvalue()
+
+
+def written(folder: Path, name: str, bits: int, **options: Any) -> bytes:
+    write_image(folder / name, RGB / 255, bits, provenance=PROVENANCE, **options)
+    return (folder / name).read_bytes()
+
+
+def measured(folder: Path, operator: Any, **options: Any) -> bytes:
+    y = operator.A(torch.rand(1, *operator.image_shape))[0]
+    colour: Any = "grey" if operator.image_shape[0] == 1 else "rgb"
+    provenance = Provenance("idm sense a.png", "a.png", "0" * 64)
+    m = Measurements(
+        y=y, arrays=operator.arrays(), spec=operator.to_spec(), colour=colour, provenance=provenance, **options
+    )
+    save_measurements(folder / "m.safetensors", m)
+    return (folder / "m.safetensors").read_bytes()
+
+
+def weights(folder: Path, steps: int) -> bytes:
+    config = DenoiserConfig(UNetConfig(channels=(4,), blocks=(1,), steps=steps), 0.1)
+    model = InvertibleDiffusion(SamplerConfig(config)) if steps else Denoiser(config)
+    save_weights(folder / "w.safetensors", model, training={"iterations": 1}, half=True)
+    return (folder / "w.safetensors").read_bytes()
+
+
+def read_pictures(path: Path) -> None:
+    """Every page, if the format is recognised, and the provenance."""
+    format = format_of(path)
+    items = format.items(path) if format is not None else [path]
+    for item in items[:3]:
+        read_image(item, max_pixels=MAX_PIXELS)
+    read_provenance(path)
+
+
+def readers(folder: Path) -> dict[str, Reader]:
+    """All readers by name; ``folder`` is for the making of the valid files."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    mask = torch.from_numpy(RNG.random((14, 18)) < 0.5)
+    boxes = {"type": "boxes", "boxes": [[1, 2, 3, 4]]}
+    random = {"type": "random", "ratio": 0.4, "seed": 3}
+    return {
+        "PNG": Reader(
+            read_pictures,
+            (
+                written(folder, "a.png", 8),
+                written(folder, "a.png", 16),
+                png.encode16(GREY.astype(np.uint16) * 257),
+                saved(GREY, "PNG", exif=exif),
+                saved(GREY, "PNG", "1"),
+                saved(GREY, "PNG", "P", transparency=3),
+                saved(RGB, "PNG", "RGBA"),
+                several("PNG"),
+            ),
+            mend_png,
+        ),
+        "JPEG": Reader(
+            read_pictures,
+            (
+                written(folder, "a.jpg", 8),
+                saved(RGB, "JPEG", exif=exif),
+                saved(RGB, "JPEG", progressive=True),
+                saved(RGB, "JPEG", "CMYK"),
+                several("MPO"),
+            ),
+        ),
+        "TIFF": Reader(
+            read_pictures,
+            (
+                written(folder, "a.tif", 8),
+                written(folder, "a.tif", 32, scale=Scale(-1, 2)),
+                tiff(GREY.astype(np.uint16), rowsperstrip=3),
+                tiff(RGB.astype(np.uint16), tile=(16, 16), compression="zlib"),
+                tiff(np.stack([GREY / 255] * 2)),
+                saved(RGB, "TIFF", compression="tiff_lzw", exif=exif),
+                saved(RGB, "TIFF", compression="jpeg"),
+                saved(GREY, "TIFF", "1", compression="group4"),
+                saved(GREY, "TIFF", "P"),
+                several("TIFF"),
+            ),
+        ),
+        "BMP": Reader(read_pictures, (saved(RGB, "BMP"), saved(GREY, "BMP"), saved(GREY, "BMP", "1"))),
+        "GIF": Reader(read_pictures, (saved(GREY, "GIF"), saved(GREY, "GIF", transparency=3), several("GIF"))),
+        "measurements": Reader(
+            lambda path: unpack(load_measurements(path, max_pixels=MAX_PIXELS)),
+            (
+                measured(folder, CompressedSensing((1, 14, 18), ratio=0.3, block=4, seed=4), noise=0.1, noise_seed=1),
+                measured(folder, CompressedSensing((3, 14, 18), ratio=0.3, block=4, permutation="none")),
+                measured(folder, Inpainting((1, 14, 18), mask), value_range=(-1024.0, 3072.0), unit="HU"),
+                measured(folder, Inpainting((1, 14, 18), boxes)),
+                measured(folder, Inpainting((1, 14, 18), random)),
+                measured(folder, ParallelBeamCT((1, 14, 14), 5)),
+            ),
+            suffix=".safetensors",
+        ),
+        "weights": Reader(load_weights, (weights(folder, 0), weights(folder, 2)), suffix=".safetensors"),
+        "TOML": Reader(
+            lambda path: load_config(file=path),
+            tuple(preset.text.encode() for preset in list_presets()),
+            suffix=".toml",
+        ),
+    }
+
+
+# The long run -----------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="for all readers together")
+    parser.add_argument("--only", help="one reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("broken"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    broken = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = {key: reader for key, reader in readers(folder).items() if arguments.only in (None, key)}
+        for key, reader in chosen.items():
+            counts, found = run(reader, arguments.seconds / len(chosen), f"{arguments.seed}/{key}", folder)
+            for message, content in found.items():
+                arguments.out.mkdir(parents=True, exist_ok=True)
+                digest = hashlib.sha256(content).hexdigest()[:12]
+                (arguments.out / f"{key}-{digest}{reader.suffix}").write_bytes(content)
+                print(f"{key}-{digest}: {message[:300]!r}", file=sys.stderr)
+            broken += len(found)
+            line = ", ".join(f"{counts[result]} {result}" for result in ("read", "refused", "broken"))
+            print(f"{key:<14}{counts.total():>8} inputs: {line}", flush=True)
+    return int(broken > 0)
+
+
+def run(reader: Reader, seconds: float, seed: str, folder: Path) -> tuple[Counter[str], dict[str, bytes]]:
+    """Outcomes of as many inputs as fit into ``seconds``, and the first input of each kind of failure."""
+    counts: Counter[str] = Counter()
+    found: dict[str, bytes] = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        content = mutant(reader, Random(f"{seed}/{counts.total()}"))
+        try:
+            counts[outcome(reader, content, folder)] += 1
+        except BrokenError as error:
+            counts["broken"] += 1
+            if len(found) < 20:
+                found.setdefault(str(error)[:80], content)
+    return counts, found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

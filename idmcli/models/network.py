@@ -1,0 +1,49 @@
+"""What training and reconstruction know of a network that reconstructs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from idmcli.operators.base import LinearOperator
+from idmcli.reversible.plan import Plan
+
+
+class Network(nn.Module, ABC):
+    """Maps measurements to images, for any operator and any memory plan.
+
+    Attributes:
+        config: the dataclass that builds it.
+        trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
+        training_record: how it was trained, for the record.
+    """
+
+    config: Any
+    trained_for: dict[str, Any] | None = None
+    training_record: dict[str, Any] = {}
+
+    @abstractmethod
+    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
+        """Images (B, C, H, W) from measurements (B, \\*measurement_shape); not clipped.
+
+        Args:
+            y: measurements.
+            operator: what took them.
+            plan: what each step keeps for the backward pass; everything if None. The result is the same.
+
+        Raises:
+            InputError: the network cannot handle the operator.
+        """
+
+    @torch.no_grad()
+    def reconstruct(self, y: Tensor, operator: LinearOperator) -> Tensor:
+        """:meth:`forward` without gradients, clipped to [0, 1]."""
+        x: Tensor = self(y, operator)
+        return x.clamp(0, 1)
+
+    @torch.no_grad()
+    def constrain_(self) -> None:
+        """Bring parameters that training moved out of their range back into it."""

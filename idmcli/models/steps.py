@@ -1,0 +1,128 @@
+"""The two rules of a sampling step: the paper's, and the one matched to message passing.
+
+Both belong to one family. With r = x_t / sqrt(ab_t), sigma^2 = (1 - ab_t) / ab_t, the operator's ratio gamma
+and c = div / (1 - div) of the denoiser:
+
+    x0 = r - sigma e                                (Eq. 1)
+    u  = x0 - m_t c sigma e
+    xb = u - (1 + k_t (1 / gamma - 1)) A+(A u - y)  (Eq. 2)
+    F  = sqrt(ab') (xb + b_t sigma' e)              (Eq. 3)
+
+A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps numbered from 0, and returns F_t.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from idmcli.errors import InputError
+from idmcli.models.denoiser import Denoiser
+from idmcli.models.injector import Injection
+from idmcli.numerics.divergence import divergence, onsager
+from idmcli.operators import LinearOperator, Problem
+from idmcli.reversible.engine import Memory
+
+ALPHA_MARGIN = 1e-3
+MIN_EXCESS = 1e-3  # of 1 / gamma over 1
+
+
+class PaperStep(nn.Module):
+    """k = m = 0 and b = 1, with T learned alphas whose products are ab_t (Chen et al., TPAMI 2025)."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((steps,), 0.5))
+
+    def start(self, problem: Problem) -> Tensor:
+        """x_T: the scaled pseudo-inverse."""
+        return self.alpha.prod().sqrt() * problem.pinv
+
+    def forward(self, denoiser: Denoiser, problem: Problem, step: int, x_t: Tensor, memory: Memory) -> Tensor:
+        alpha = self.alpha[: len(self.alpha) - step]  # alpha_1 .. alpha_t
+        ab, ab_next = alpha.prod(), alpha[:-1].prod()
+        e = denoiser.estimate(x_t, _injection(problem, step), memory)
+        x0 = (x_t - (1 - ab).sqrt() * e) / ab.sqrt()  # Eq. 1
+        xb = problem.project(x0)  # Eq. 2
+        f = ab_next.sqrt() * xb
+        return f if len(alpha) == 1 else f + (1 - ab_next).sqrt() * e  # Eq. 3; ab_0 = 1
+
+    def end(self, problem: Problem, x: Tensor) -> Tensor:
+        """The image of x_0, which it is."""
+        return x
+
+    @torch.no_grad()
+    def constrain_(self) -> None:
+        """Keep every alpha inside (0, 1)."""
+        self.alpha.clamp_(ALPHA_MARGIN, 1 - ALPHA_MARGIN)
+
+
+class MatchedStep(nn.Module):
+    """Starts at k = m = 1 and b = 0, that is, vector approximate message passing, with k = m = 0 in the last step.
+
+    The state is r itself, and sigma comes from how far A r is from y. k, m, b and a gain of sigma are learned;
+    a last projection on the measurements closes it.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        inner = torch.ones(steps)
+        inner[-1] = 0
+        self.log_gain = nn.Parameter(torch.zeros(steps))
+        self.over = nn.Parameter(torch.cat([torch.ones(1), inner]))  # k, of the start and of each step
+        self.correction = nn.Parameter(inner.clone())  # m
+        self.renoise = nn.Parameter(torch.zeros(steps))  # b
+
+    def start(self, problem: Problem) -> Tensor:
+        """r of the pseudo-inverse.
+
+        Raises:
+            InputError: the operator has not A A^T = I.
+        """
+        if not problem.operator.tight:
+            raise InputError(
+                f"this network was built for operators with A A^T = I, "
+                f"which this {problem.operator.kind} operator is not",
+                'train one with model.rule = "paper", or use --method ddnm',
+            )
+        return self._gain(problem, 0) * problem.pinv
+
+    def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
+        injection = _injection(problem, step)
+        sigma = self.log_gain[step].exp() * self.noise_level(problem, step, r)
+        x0, e = denoiser(r, sigma, injection, memory)  # Eq. 1
+        last = step == len(self.log_gain) - 1
+        c: Tensor | float = 0.0
+        if not last:
+            c = onsager(divergence(lambda r, sigma: denoiser(r, sigma, injection)[0], r, sigma, x0, seed=step))
+        u = x0 - self.correction[step] * c * sigma * e
+        xb = problem.project(u, self._gain(problem, step + 1))  # Eq. 2
+        f: Tensor = xb + self.renoise[step] * sigma * e  # Eq. 3
+        return f
+
+    def end(self, problem: Problem, x: Tensor) -> Tensor:
+        """The image of the last state: its projection on the measurements."""
+        return problem.project(x)
+
+    def noise_level(self, problem: Problem, step: int, r: Tensor) -> Tensor:
+        """sigma of r, (B, C, 1, 1): r = x^ + g A+ (y - A x^) leaves ``y - A r = (1 - g) (y - A x^)``,
+        and the noise of r has the variance ``(1 / gamma - 1) |y - A x^|^2 / M``.
+        """
+        power = problem.residual_power(r) / _excess(problem.operator)
+        return (power + 1e-12).sqrt() / self.over[step].abs().clamp_min(1e-2)
+
+    def _gain(self, problem: Problem, step: int) -> Tensor:
+        """``1 + k (1 / gamma - 1)``, of the start (0) or of a step (from 1)."""
+        return 1 + self.over[step] * _excess(problem.operator)
+
+    def constrain_(self) -> None:
+        """Every value will do."""
+
+
+def _excess(operator: LinearOperator) -> float:
+    """``1 / gamma - 1``."""
+    return max(1 / operator.ratio - 1, MIN_EXCESS)
+
+
+def _injection(problem: Problem, step: int) -> Injection:
+    return Injection(step, problem.pinv, problem.range_projection)

@@ -1,0 +1,70 @@
+"""Block compressed sensing as a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from idmcli.config import load_config
+from idmcli.errors import ConfigError
+from idmcli.tasks.cs import TASK, VALIDATION_RATIOS, CompressedSensingOptions
+
+SHAPE = (1, 18, 21)
+SMALL = CompressedSensingOptions(block=8)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.25, 1.0])
+def test_the_ratio_counts_measurements_per_pixel(ratio: float) -> None:
+    operator = TASK.operator(replace(SMALL, ratio=ratio), (3, 16, 24), "a")
+    found, text = TASK.amount(operator)
+    assert found == operator.A(torch.rand(1, 3, 16, 24)).numel() / (3 * 16 * 24)
+    assert ratio <= found < ratio + 1 / 64
+    assert text == f"{100 * found:.1f} % measurements per pixel"
+
+
+def test_without_a_ratio_it_is_the_default_one() -> None:
+    asked = TASK.ratio(SMALL)
+    default, same = (TASK.operator(options, SHAPE, "a") for options in (SMALL, replace(SMALL, ratio=asked)))
+    assert torch.equal(default.phi, same.phi)
+
+
+def test_the_matrix_comes_from_the_seed_and_the_permutation_from_seed_and_name() -> None:
+    a, again, b = (TASK.operator(SMALL, SHAPE, item) for item in "aab")
+    other = TASK.operator(replace(SMALL, seed=1), SHAPE, "a")
+    assert all(op.permutation is not None for op in (a, again, b, other))
+    assert torch.equal(a.phi, again.phi) and torch.equal(a.permutation, again.permutation)  # type: ignore[arg-type]
+    assert torch.equal(a.phi, b.phi) and not torch.equal(a.permutation, b.permutation)  # type: ignore[arg-type]
+    assert not torch.equal(a.phi, other.phi)
+
+
+def test_training_draws_the_ratio_where_none_is_set() -> None:
+    options, rng = replace(SMALL, ratio_min=0.2, ratio_max=0.4), np.random.default_rng(0)
+    drawn = [TASK.vary(options, rng) for _ in range(200)]
+    ratios = [option.ratio or 0.0 for option in drawn]
+    assert 0.2 <= min(ratios) < 0.22 and 0.38 < max(ratios) <= 0.4
+    assert {replace(option, ratio=None) for option in drawn} == {options}
+    fixed = replace(options, ratio=0.3)
+    assert TASK.vary(fixed, rng) == fixed and list(TASK.validation(fixed)) == [fixed]
+    assert [option.ratio for option in TASK.validation(options)] == list(VALIDATION_RATIOS)
+
+
+def test_ratios_that_measure_nothing() -> None:
+    with pytest.raises(ConfigError, match="a ratio of 1e-13 measures nothing") as caught:
+        TASK.operator(replace(SMALL, ratio=1e-13), SHAPE, "a")
+    smallest = 1 / 64
+    assert f"{smallest:g}" in caught.value.hint
+    assert TASK.operator(replace(SMALL, ratio=smallest), SHAPE, "a").measurement_shape[2] == 1
+
+
+def test_ratios_to_draw_must_be_in_order() -> None:
+    with pytest.raises(ConfigError, match=r"operator.ratio_min = 0.6 \(--set\), operator.ratio_max = 0.5 \(default\)"):
+        load_config(overrides=["operator.ratio_min=0.6"])
+
+
+def test_networks_are_bound_to_the_permutation() -> None:
+    shuffled, blocks = (TASK.operator(replace(SMALL, permutation=kind), SHAPE, "a") for kind in ("global", "none"))
+    assert TASK.identity(shuffled) != TASK.identity(blocks)
+    assert (TASK.default_method(shuffled), TASK.default_method(blocks)) == ("vamp", "tv")

@@ -1,0 +1,73 @@
+"""Inpainting as a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from idmcli.errors import InputError
+from idmcli.tasks.inpainting import TASK, InpaintingOptions
+
+SHAPE = (1, 18, 21)
+
+
+@pytest.mark.parametrize("ratio", [None, 0.25, 1.0])
+def test_the_ratio_counts_the_pixels_that_are_kept(ratio: float | None) -> None:
+    options = InpaintingOptions(ratio=ratio)
+    operator = TASK.operator(options, SHAPE, "a")
+    found, text = TASK.amount(operator)
+    assert found == float(operator.mask.double().mean()) == pytest.approx(TASK.ratio(options), abs=0.51 / (18 * 21))
+    assert text == f"{100 * found:.1f} % of the pixels"
+
+
+def test_random_masks_come_from_seed_and_name() -> None:
+    masks = [
+        TASK.operator(InpaintingOptions(seed=seed), SHAPE, item).mask
+        for seed, item in [(0, "a")] * 2 + [(0, "b"), (1, "a")]
+    ]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2]) and not torch.equal(masks[0], masks[3])
+
+
+def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
+    options = InpaintingOptions(mask="boxes", boxes=((0, 0, 9, 21), (17, 20, 1, 1)))
+    operator = TASK.operator(options, SHAPE, "a")
+    expected = np.ones(SHAPE[1:], bool)
+    expected[:9], expected[17, 20] = False, False
+    assert np.array_equal(operator.mask, expected)
+    assert TASK.ratio(options) is None and TASK.amount(operator).ratio == expected.mean()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [(((0, 0, 19, 2),), "not inside the 18 x 21 image"), (((0, 0, 18, 21),), "nothing is measured")],
+)
+def test_boxes_that_do_not_fit(boxes: tuple[tuple[int, int, int, int], ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TASK.operator(InpaintingOptions(mask="boxes", boxes=boxes), SHAPE, "a")
+
+
+@pytest.mark.parametrize(
+    ("options", "keys", "expected"),
+    [
+        (InpaintingOptions(mask="boxes"), ("mask",), "operator.boxes"),
+        (InpaintingOptions(mask="file"), ("mask",), "operator.mask_file"),
+        (InpaintingOptions(mask="boxes", boxes=((0, 0, 1, 1),), ratio=0.5), ("ratio", "mask"), "random"),
+        (InpaintingOptions(boxes=((0, 0, 1, 1),)), ("boxes", "mask"), "boxes"),
+        (InpaintingOptions(mask_file="m.png"), ("mask_file", "mask"), "file"),
+    ],
+)
+def test_options_of_another_mask_are_conflicts(
+    options: InpaintingOptions, keys: tuple[str, ...], expected: str
+) -> None:
+    ((found, text),) = TASK.conflicts(options)
+    assert found == keys and expected in text
+
+
+def test_training_measures_as_asked() -> None:
+    options = InpaintingOptions(ratio=0.3)
+    assert TASK.vary(options, np.random.default_rng(0)) == options
+    assert list(TASK.validation(replace(options, ratio=None))) == [replace(options, ratio=None)]

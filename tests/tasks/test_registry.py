@@ -1,0 +1,103 @@
+"""Tasks by name: each says how to measure, how much that is, and which options belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from idmcli import solvers, tasks
+from idmcli.config import check_value, load_config, sections_of
+from idmcli.errors import ConfigError, InputError
+from idmcli.models import shipped_weights
+from idmcli.tasks import build_operator
+from tests.small import OPERATORS, each, picture
+
+EVERY = pytest.mark.parametrize("task", [tasks.find(kind) for kind in tasks.kinds()], ids=tasks.kinds())
+SHAPE = (1, 18, 21)
+
+
+@EVERY
+def test_a_task_has_the_name_of_its_module_and_makes_its_operators(task: tasks.Task[Any]) -> None:
+    operator = task.operator(task.options(), SHAPE, "a.png")
+    assert task.kind == operator.kind == task.operator_type().kind
+    assert type(operator) is task.operator_type() and tasks.task_of(operator) is task
+    assert operator.image_shape == SHAPE
+    assert task.summary and "\n" not in task.summary
+
+
+@EVERY
+def test_the_defaults_of_every_option_are_valid(task: tasks.Task[Any]) -> None:
+    for option in fields(task.options):
+        assert check_value(task.options, option.name, option.default) == (option.default, "")
+    assert not task.conflicts(task.options())
+
+
+@EVERY
+def test_every_channel_count_is_measured_alike(task: tasks.Task[Any]) -> None:
+    for channels in task.channels:
+        operator = task.operator(task.options(), (channels, 18, 21), "a.png")
+        x = torch.rand(1, channels, 18, 21)
+        alone = task.operator(task.options(), (1, 18, 21), "a.png")
+        torch.testing.assert_close(operator.A(x)[:, :1], alone.A(x[:, :1]))
+        assert task.amount(operator) == pytest.approx(task.amount(alone))
+
+
+@EVERY
+def test_what_training_varies_is_valid_and_repeatable(task: tasks.Task[Any]) -> None:
+    for options in (task.options(), *task.validation(task.options())):
+        one, again = (task.vary(options, np.random.default_rng(1)) for _ in range(2))
+        assert one == again and not task.conflicts(one)
+        for option in fields(task.options):
+            assert check_value(task.options, option.name, getattr(one, option.name))[1] == ""
+
+
+@EVERY
+def test_the_default_method_runs_out_of_the_box(task: tasks.Task[Any]) -> None:
+    operator = task.operator(task.options(), SHAPE, "a.png")
+    solver = solvers.find(task.default_method(operator))
+    assert not solvers.why_not(solver, operator)
+    assert solver.weights is None or shipped_weights(task.weights[solver.weights]).is_file()
+
+
+@each()
+def test_specifications_find_their_task(operator: Any) -> None:
+    again = build_operator(operator.to_spec(), operator.arrays())
+    assert torch.equal(again.A(picture(operator)), operator.A(picture(operator)))
+    assert tasks.task_of(again).amount(again) == tasks.task_of(operator).amount(operator)
+
+
+def test_unknown_kinds() -> None:
+    with pytest.raises(LookupError):
+        tasks.find("masks")  # a module of the folder, but no task
+    with pytest.raises(InputError, match="the operator kind is 'fan'") as caught:
+        build_operator({"kind": "fan"})
+    assert all(kind in caught.value.hint for kind in tasks.kinds())
+
+
+@pytest.mark.parametrize("kind", tasks.kinds())
+def test_keys_of_another_task_are_errors_that_say_whose_they_are(kind: str) -> None:
+    own = {option.name for option in fields(tasks.find(kind).options)}
+    others = {option.name for other in tasks.kinds() for option in fields(tasks.find(other).options)} - own
+    assert others
+    for key in others:
+        with pytest.raises(ConfigError, match=f"operator.{key} is for task .*, and the task is {kind}, which has seed"):
+            load_config(overrides=[f"task.kind={kind}", f"operator.{key}=1"])
+    assert set(sections_of(load_config(overrides=[f"task.kind={kind}"]).config)["operator"]) == own
+
+
+def test_options_load_without_the_numerics() -> None:
+    """So that `idm --help` and errors in a configuration are quick."""
+    import subprocess
+    import sys
+
+    script = "import sys; from idmcli import tasks; [tasks.find(k).options() for k in tasks.kinds()]; "
+    done = subprocess.run([sys.executable, "-c", script + "print('torch' in sys.modules)"], capture_output=True)
+    assert done.stdout == b"False\n", done.stderr
+
+
+def test_all_kinds_have_small_operators() -> None:
+    assert {operator.kind for operator in OPERATORS.values()} == set(tasks.kinds())

@@ -1,0 +1,169 @@
+"""One experiment: measured, packed, reconstructed and scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from idmcli.config import Config, SolverConfig, load_config
+from idmcli.errors import ConfigError, InputError
+from idmcli.experiment import Case, Reconstruction, pack, score, select_channels, simulate, solve, to_batch, unpack
+from idmcli.io.images import Image, luminance
+from idmcli.io.measurements import Provenance, load_measurements, save_measurements
+from idmcli.library import Library, Method
+from idmcli.metrics import psnr, ssim
+from idmcli.operators import Inpainting, Problem
+from idmcli.solvers import NoOptions, Progress, Solver
+from tests.small import each, picture
+
+CPU = torch.device("cpu")
+PROVENANCE = Provenance("idm sense a.png", "a.png", "0" * 64)
+SIZE = (18, 21)
+
+
+def settings(kind: str, channels: Any = None, **operator: Any) -> Config:
+    """A configuration that went through the same checks as the user's."""
+    given = {"task.kind": kind, "task.channels": channels} | {f"operator.{k}": v for k, v in operator.items()}
+    return load_config(flags={key: (key, value) for key, value in given.items()}).config
+
+
+def photo(colour: bool = False, bits: int = 8, name: str = "a.png") -> Image:
+    shape = (*SIZE, 3) if colour else SIZE
+    return Image(np.random.default_rng(0).random(shape).astype(np.float32), bits, Path(name), ())
+
+
+CONFIGS = [
+    settings("cs", block=8),
+    settings("cs", block=8, ratio=0.5, permutation="none"),
+    settings("inpainting", ratio=0.25),
+    settings("inpainting", mask="boxes", boxes=((0, 0, 9, 21),)),
+    settings("mri", ratio=0.6, coils=2),
+    settings("mri", mask="random-lines", acceleration=3.0, centre_fraction=0.1),
+    settings("ct", views=7, detectors=33),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_a_file_gives_back_the_case(tmp_path: Path, config: Config, noise: float) -> None:
+    config = replace(config, operator=replace(config.operator, noise=noise))
+    image = photo(bits=16)
+    case = simulate(image, config)
+    save_measurements(tmp_path / "m.safetensors", pack(case, PROVENANCE))
+    again = unpack(load_measurements(tmp_path / "m.safetensors"))
+    assert torch.equal(again.y, case.y) and again.truth is None
+    assert (again.noise, again.noise_seed, again.bits) == (noise, case.noise_seed, 16)
+    assert (again.seed, again.amount) == (case.seed, case.amount)
+    assert torch.equal(again.operator.A(to_batch(image)), case.operator.A(to_batch(image)))
+    error = (again.operator.A(to_batch(image)) - case.y).abs().square().mean().sqrt()
+    scale = 2**0.5 if case.y.is_complex() else 1
+    assert (error == 0) if noise == 0 else (0.08 * scale < error < 0.12 * scale)
+
+
+def test_noise_differs_between_pictures_and_seeds() -> None:
+    def noise(name: str, seed: int) -> Tensor:
+        case = simulate(photo(name=name), settings("inpainting", ratio=1.0, noise=0.1, seed=seed))
+        return case.y - case.operator.A(to_batch(photo()))
+
+    a, again, b, other = noise("a", 0), noise("a", 0), noise("b", 0), noise("a", 1)
+    assert torch.equal(a, again)
+    for different in (b, other):
+        assert float((a * different).mean().abs()) < 0.1 * float(a.square().mean())
+
+
+def test_the_seed_of_a_solver_follows_from_what_was_measured_alone() -> None:
+    """Not from the name or folder of a file; it differs between operators and between noises."""
+    configs = [settings("inpainting", noise=noise, seed=seed) for noise in (0.0, 0.1) for seed in (0, 1)]
+    cases = [simulate(photo(), config) for config in configs]
+    assert len({case.seed for case in cases}) == 4
+    for case in cases:
+        renamed = unpack(pack(case, replace(PROVENANCE, source="elsewhere.png", command="idm sense elsewhere.png")))
+        assert renamed.seed == case.seed
+
+
+def test_channels_are_selected_as_asked() -> None:
+    grey, colour = photo(), photo(colour=True)
+    assert select_channels(grey, settings("cs")) is grey and select_channels(colour, settings("cs")) is colour
+    assert select_channels(grey, settings("cs", 1)) is grey and select_channels(colour, settings("cs", 3)) is colour
+    for config in (settings("cs", 1), settings("mri"), settings("ct")):
+        reduced = select_channels(colour, config)
+        assert reduced.notes == ("colours reduced to luminance",)
+        assert reduced.pixels.dtype == np.float32 and np.allclose(reduced.pixels, luminance(colour.pixels))
+        assert select_channels(reduced, config) is reduced
+        assert pack(simulate(colour, config), PROVENANCE).colour == "grey"
+    with pytest.raises(InputError, match="'a.png' is grey, and colour is asked for"):
+        select_channels(grey, settings("cs", 3))
+    for kind in ("mri", "ct"):
+        with pytest.raises(ConfigError, match=f"task {kind} measures one channel"):
+            settings(kind, 3)
+
+
+def test_each_channel_is_measured_separately() -> None:
+    colour = photo(colour=True)
+    case = simulate(colour, settings("cs", block=8))
+    m = pack(case, PROVENANCE)
+    assert (m.colour, m.spec["image_shape"]) == ("rgb", [3, *SIZE])
+    green = Image(np.ascontiguousarray(colour.pixels[..., 1]), 8, colour.path, ())
+    assert torch.equal(m.y[1], simulate(green, settings("cs", block=8)).y[0, 0])
+    assert np.array_equal(to_batch(colour)[0, 2], colour.pixels[..., 2])
+
+
+def test_files_whose_parts_do_not_fit_are_refused() -> None:
+    m = pack(simulate(photo(), settings("ct", views=7, detectors=33)), PROVENANCE)
+    with pytest.raises(InputError, match=r"have shape \(1, 6, 33\), but their operator \(ct\) gives \(1, 7, 33\)"):
+        unpack(replace(m, y=m.y[:, :6]))
+    with pytest.raises(InputError, match="marked as RGB, but the image has 1 channels"):
+        unpack(replace(m, colour="rgb"))
+    with pytest.raises(InputError, match="operator kind"):
+        unpack(replace(m, spec={**m.spec, "kind": "fan"}))
+
+
+def noisy_pinv(problem: Problem, prior: None, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
+    for step in (1, 2):
+        progress(step, 2)
+    return problem.pinv + 0.1 * torch.rand(problem.pinv.shape, generator=generator)
+
+
+@pytest.mark.parametrize("first", [None, 5, 2**32 - 1])
+def test_samples_have_seeds_that_follow_one_another(first: int | None) -> None:
+    method = Method(Solver("x", "x", noisy_pinv, samples=True), NoOptions(), None, CPU)
+    case = simulate(photo(), settings("inpainting"))
+    told: list[tuple[int, int]] = []
+    found = solve(case, method, samples=3, seed=first, progress=lambda *step: told.append(step))
+    start = case.seed if first is None else first
+    alone = [solve(case, method, seed=(start + n) % 2**32).x for n in range(3)]
+    assert torch.equal(found.x, torch.cat(alone)) and len({x.sum().item() for x in alone}) == 3
+    assert told == [(k, 6) for k in range(1, 7)] and found.seconds > 0
+
+
+def test_pictures_are_magnitudes_between_black_and_white() -> None:
+    real = Reconstruction(torch.tensor([-0.5, 0.25, 1.5]).view(1, 1, 1, 3), 1.0)
+    assert real.x.flatten().tolist() == [0.0, 0.25, 1.0] and real.raw.min() < 0
+    turned = Reconstruction(torch.polar(torch.tensor([0.5, 2.0]), torch.tensor([3.0, 1.0])).view(1, 1, 1, 2), 1.0)
+    torch.testing.assert_close(turned.x.flatten(), torch.tensor([0.5, 1.0]))
+
+
+def test_what_is_scored_is_what_was_measured() -> None:
+    case = simulate(photo(colour=True), settings("cs", 1, block=8, ratio=0.5))
+    assert case.truth is not None and case.truth.shape == (1, 1, *SIZE)
+    x = solve(case, Library(CPU).method("tikhonov", case.operator, None, SolverConfig())).x
+    assert score(x, case.truth) == (float(psnr(x, case.truth)), float(ssim(x, case.truth)))
+    assert score(case.truth, case.truth).psnr == float("inf")
+
+
+@each("mri-coils", "ct", "cs-blocks-colour")
+def test_the_amount_is_the_tasks(operator: Any) -> None:
+    case = Case(operator, operator.A(picture(operator)))
+    assert 0 < case.amount.ratio <= 1 and f"{100 * case.amount.ratio:.1f} %" in case.amount.text
+
+
+def test_the_truth_of_a_simulated_case_is_met() -> None:
+    case = simulate(photo(), settings("inpainting", ratio=1.0))
+    assert isinstance(case.operator, Inpainting)
+    assert torch.equal(case.operator.AT(case.y), case.truth)  # type: ignore[arg-type]

@@ -1,0 +1,262 @@
+"""Methods ready to run: which one, with which weights and options, and what they refuse."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from idmcli import library as module
+from idmcli import solvers
+from idmcli.config import SolverConfig
+from idmcli.errors import ConfigError, InputError, NumericalError
+from idmcli.library import Library, Method, kind_of, read_options
+from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, shipped_weights
+from idmcli.models.checkpoints import save_weights
+from idmcli.models.denoiser import DenoiserConfig
+from idmcli.models.sampler import SamplerConfig
+from idmcli.models.unet import UNetConfig
+from idmcli.operators import CompressedSensing, LinearOperator, Problem
+from idmcli.priors import formats, load_prior
+from tests.small import OPERATORS, REAL, Gaussian, each, picture
+
+CPU = torch.device("cpu")
+CS, BLOCKS = (
+    CompressedSensing((1, 16, 16), 0.5, block=8),
+    CompressedSensing((1, 16, 16), 0.5, block=8, permutation="none"),
+)
+SHORT = {"tv": {"iterations": 10}, "ddnm": {"steps": 3}, "diffpir": {"steps": 3}, "vamp": {"iterations": 2}}
+DEFAULTS = SolverConfig()
+
+
+def problem(operator: LinearOperator, noise: float = 0.0) -> Problem:
+    return Problem(
+        operator, operator.A(picture(operator).to(torch.complex64 if operator.complex_image else torch.float32)), noise
+    )
+
+
+def config(steps: int) -> DenoiserConfig:
+    torch.manual_seed(0)
+    return DenoiserConfig(UNetConfig(channels=(8, 16), blocks=(1, 1), steps=steps))
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "prior.safetensors"
+    save_weights(path, Denoiser(config(0)), training={})
+    return path
+
+
+@pytest.fixture(scope="module")
+def idm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that does not say what it was trained for."""
+    path = tmp_path_factory.mktemp("weights") / "idm.safetensors"
+    save_weights(path, InvertibleDiffusion(SamplerConfig(config(2))), training={})
+    return path
+
+
+@each(*REAL)
+@pytest.mark.parametrize("name", solvers.names())
+def test_every_method_on_every_operator(name: str, operator: LinearOperator, prior: Path, idm: Path) -> None:
+    weights = {None: None, "prior": prior, "network": idm}[solvers.find(name).weights]
+    method = Library(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
+    assert method.name == name
+    if solvers.why_not(method.solver, operator):
+        with pytest.raises(InputError, match=f"method {name} needs") as caught:
+            method(problem(operator))
+        assert caught.value.hint == "these can: " + ", ".join(solvers.suitable(operator))
+        return
+    x = method(problem(operator, 0.01), seed=3)
+    assert x.shape == (1, *operator.image_shape) and not x.requires_grad
+    assert bool(x.isfinite().all()) and x.std() > 0.01
+
+
+def test_weights_choose_their_method(prior: Path, idm: Path) -> None:
+    library = Library(CPU)
+    found = {
+        (name, weights): library.method(None, operator, path, DEFAULTS).name
+        for name, operator in (("cs", CS), ("blocks", BLOCKS), ("ct", OPERATORS["ct"]))
+        for weights, path in (("none", None), ("prior", prior), ("network", idm))
+    }
+    assert {key: name for key, name in found.items() if key[1] == "network"}.keys() == {
+        key for key, name in found.items() if name == "idm"
+    }
+    assert found["cs", "none"] == found["cs", "prior"] == "vamp"  # the best method, which takes a prior
+    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "pinv"
+    assert found["blocks", "prior"] == found["ct", "prior"] == "ddnm"
+
+
+def test_the_configuration_names_the_method_unless_the_call_does() -> None:
+    settings = SolverConfig(method="tikhonov")
+    assert Library(CPU).method(None, CS, None, settings).name == "tikhonov"
+    assert Library(CPU).method("pinv", CS, None, settings).name == "pinv"
+
+
+def test_weights_given_are_the_ones_used(prior: Path) -> None:
+    library = Library(CPU)
+    given, shipped = (library.method("vamp", CS, weights, DEFAULTS) for weights in (prior, None))
+    assert not torch.allclose(given(problem(CS)), shipped(problem(CS)))
+    assert shipped.weights is library.load(shipped_weights("prior-tiny"))
+
+
+def test_weights_of_the_wrong_kind(prior: Path, idm: Path, tmp_path: Path) -> None:
+    cases: list[tuple[str | None, Path | None, str]] = [
+        ("magic", None, "--method 'magic' is unknown"),
+        ("tv", prior, "--method tv takes no weights"),
+        ("idm", prior, "--method idm needs a network trained end to end, and '.*' is a prior"),
+        ("vamp", idm, "--method vamp needs a prior, and '.*' is a network trained end to end"),
+        (None, tmp_path / "none.safetensors", "there is no weights file"),
+    ]
+    for method, weights, message in cases:
+        with pytest.raises(ConfigError, match=message) as caught:
+            Library(CPU).method(method, CS, weights, DEFAULTS)
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_network_is_refused_where_it_was_not_trained_with_a_table_of_both(named: bool) -> None:
+    weights = shipped_weights("cs-tiny") if named else None
+    library = Library(CPU)
+    assert library.method("idm", CS, weights, DEFAULTS).name == "idm"
+    with pytest.raises(ConfigError, match="cs-tiny.safetensors' is made for other measurements") as blocks:
+        library.method("idm", BLOCKS, weights, DEFAULTS)
+    assert "permutation  weights: global, here: none" in blocks.value.message
+    assert "task" not in blocks.value.message and "--method tv" in blocks.value.hint
+    for name in ("ct", "mri-radial", "inpainting-boxes"):
+        operator = OPERATORS[name]
+        with pytest.raises(ConfigError) as caught:
+            library.method("idm", operator, weights, DEFAULTS)
+        if named:
+            assert f"task  weights: cs, here: {operator.kind}" in caught.value.message
+        else:
+            assert f"no weights for --method idm on task {operator.kind} come with idm" in caught.value.message
+            assert f"idm train --preset {operator.kind}" in caught.value.hint
+
+
+def test_options_are_checked_all_at_once() -> None:
+    ddnm = solvers.find("ddnm")
+    assert read_options(ddnm, {"eta": 0, "steps": 7}) == ddnm.options(steps=7, eta=0.0)
+    with pytest.raises(ConfigError) as caught:
+        read_options(ddnm, {"eta": 1.5, "stpes": 7, "steps": "many"})
+    first, second, third = caught.value.message.split("\n")
+    assert first == "solver.eta = 1.5: expected less than or equal to 1"
+    assert second == "method ddnm has no option solver.stpes; it has steps, eta"
+    assert third == 'solver.steps = "many": expected a valid integer'
+    assert "idm methods" in caught.value.hint
+    with pytest.raises(ConfigError, match="method pinv has no option solver.steps; it has none"):
+        read_options(solvers.find("pinv"), {"steps": 7})
+
+
+def test_options_and_seeds_reach_the_method() -> None:
+    operator = OPERATORS["inpainting-boxes"]
+
+    def found(seed: int, **options: Any) -> Tensor:
+        return Library(CPU).method("ddnm", operator, None, SolverConfig(options=options))(problem(operator), seed=seed)
+
+    base = found(1, steps=2)
+    assert torch.equal(base, found(1, steps=2))
+    assert not torch.equal(base, found(2, steps=2)) and not torch.equal(base, found(1, steps=3))
+
+
+def test_results_that_are_not_finite() -> None:
+    case = problem(CS)
+    case.y[0, 0, 0, 0] = float("nan")
+    with pytest.raises(NumericalError, match="method pinv gave values that are not finite"):
+        Library(CPU).method("pinv", CS, None, DEFAULTS)(case)
+
+
+@each("mri-complex", "mri-coils-complex")
+def test_complex_images_keep_their_phase_and_are_not_for_real_priors(operator: LinearOperator) -> None:
+    for name in ("pinv", "tikhonov"):
+        found = Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator))
+        assert found.is_complex() and bool(found.angle().std() > 0.1)
+    for name in ("ddnm", "diffpir"):
+        with pytest.raises(InputError, match="the prior prior-tiny is for real images, and this image is complex"):
+            Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator))
+
+
+def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def load(path: Path) -> Any:
+        read.append(path.stem)
+        return load_prior(path)
+
+    monkeypatch.setattr(module, "load_prior", load)
+    library = Library(CPU)
+    found = [library.method(name, CS, None, DEFAULTS).weights for name in ("vamp", "ddnm", "diffpir", "idm", "idm")]
+    assert found[0] is found[1] is found[2] and found[3] is found[4]
+    assert [kind_of(found[0]), kind_of(found[3])] == ["prior", "network"]  # type: ignore[arg-type]
+    assert read == ["prior-tiny", "cs-tiny"]
+
+
+@dataclass(frozen=True)
+class Elsewhere(Gaussian):
+    """A prior of another format, over a network that idm knows nothing of."""
+
+    network: nn.Module = field(default_factory=lambda: nn.Linear(1, 1))
+
+
+def test_a_prior_of_any_format_serves_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "white.power"
+    path.write_text("0.09")
+    power = formats.Format("power", lambda p: p.suffix == ".power", lambda p: Elsewhere(float(p.read_text()), p.stem))
+    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, power])
+    library = Library(CPU)
+    prior = library.load(path)
+    assert isinstance(prior, Elsewhere) and prior.power == 0.09
+    for name in ("vamp", "ddnm", "diffpir"):
+        method = library.method(name, CS, path, SolverConfig(options=SHORT[name]))
+        assert method.weights is prior and method.weights_name == "white"
+        assert (CS.A(method(problem(CS))) - problem(CS).y).abs().max() < 0.1 * problem(CS).y.abs().max()
+    with pytest.raises(ConfigError, match="--tile is for attention"):
+        Library(CPU, tile=64).load(path)
+
+
+def test_an_operator_is_not_changed_by_being_used() -> None:
+    operator = OPERATORS["cs-global-padded"]
+    before, padded = operator.A(picture(operator)), operator.padded()
+    Library(CPU).method("vamp", operator, None, SolverConfig(options=SHORT["vamp"]))(problem(operator))
+    assert operator.padded() is padded and torch.equal(operator.A(picture(operator)), before)
+
+
+def test_tiles_are_for_networks_with_attention() -> None:
+    with pytest.raises(ConfigError, match="--tile is for attention"):
+        Library(CPU, tile=64).method("vamp", CS, None, DEFAULTS)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_network_computes_the_same(idm: Path) -> None:
+    plain, compiled = (Library(CPU, compile=c).method("idm", CS, idm, DEFAULTS) for c in (False, True))
+    torch.testing.assert_close(compiled(problem(CS)), plain(problem(CS)), rtol=0, atol=1e-4)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ConfigError, match="--compile needs a C\\+\\+ compiler"):
+        Library(CPU, compile=True)
+
+
+def test_half_precision_is_for_the_network_alone() -> None:
+    case = problem(CS)
+    full, half = (
+        Library(CPU, precision=precision).method("idm", CS, None, DEFAULTS)(case) for precision in ("float32", "bf16")
+    )
+    assert half.dtype == torch.float32 and 0 < (half - full).abs().max() < 0.1
+    assert (CS.A(half) - case.y).norm() < 0.05 * case.y.norm()
+
+
+def test_a_method_runs_what_its_weights_are() -> None:
+    """A network in memory serves like one from a file."""
+    network = load_weights(shipped_weights("cs-tiny"))
+    assert isinstance(network, InvertibleDiffusion)
+    idm = solvers.find("idm")
+    direct = Method(idm, idm.options(), network, CPU)(problem(CS))
+    loaded = Library(CPU).method("idm", CS, None, DEFAULTS)(problem(CS))
+    torch.testing.assert_close(direct, loaded, rtol=0, atol=1e-4)
