@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from idmcli.evaluation.published import Colour, Figure, published, source
 from idmcli.metrics import CONVENTIONS
-from idmcli.output import escape
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,9 +80,14 @@ def to_csv(scores: Iterable[Score]) -> str:
 
 
 def to_row(score: Score) -> list[str]:
-    """The cells of a score, as in :data:`COLUMNS`; names escaped, so that each score has one line of its own."""
+    """The cells of a score, as in :data:`COLUMNS`."""
     numbers = [f"{value:.6f}" for value in (score.psnr, score.ssim, score.seconds)]
-    return [escape(score.dataset), score.method, f"{score.ratio:g}", escape(score.image), *numbers]
+    return [_unicode(score.dataset), score.method, f"{score.ratio:g}", _unicode(score.image), *numbers]
+
+
+def _unicode(name: str) -> str:
+    """A name whose undecodable bytes are written out, as CSV in UTF-8 has no place for them."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def csv_line(cells: Sequence[str]) -> str:
