@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idmcli.errors import ConfigError, IdmError, InputError, MemoryShortage, NumericalError, out_of_memory
-from idmcli.output import Output, Progress
+from idmcli.output import Output, Progress, escape
 from idmcli.tasks import task_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def output_paths(
 
 def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
     """Raise InputError if an output exists and may not be replaced, or is a folder."""
-    existing = [output for output in outputs if output.exists() and not (overwrite and output.is_file())]
+    existing = [o for o in outputs if os.path.exists(o) and not (overwrite and os.path.isfile(o))]
     if existing and overwrite:
         raise InputError(f"{str(existing[0])!r} is no file that could be replaced", "choose another --out")
     if existing:
@@ -135,5 +135,5 @@ def plan(item: Item, outputs: Sequence[Path], operator: Operator, output: Output
     amount = task_of(operator).amount(operator)
     record = {"input": str(item), "outputs": outputs, "kind": operator.kind, "ratio": amount.ratio, "method": method}
     by = f", method {method}" if method else ""
-    names = ", ".join(map(str, outputs))
-    output.result(record, f"{item} -> {names}: {operator.kind}, {amount.text}{by} (not done)")
+    names = escape(", ".join(map(str, outputs)))
+    output.result(record, f"{escape(str(item))} -> {names}: {operator.kind}, {amount.text}{by} (not done)")

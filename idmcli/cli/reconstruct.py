@@ -43,7 +43,7 @@ from idmcli.cli.options import (
     show_config,
 )
 from idmcli.errors import ConfigError, InputError
-from idmcli.output import Progress
+from idmcli.output import Progress, escape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -223,7 +223,7 @@ def reconstruct(
             "ratio": case.amount.ratio,
             "seconds": found.seconds,
         }
-        text = f"{item} -> {written[ending]}: {case.operator.kind}, {case.amount.text}"
+        text = escape(f"{item} -> {written[ending]}: ") + f"{case.operator.kind}, {case.amount.text}"
         if case.operator.padded_shape != case.operator.image_shape:
             record["padded_shape"] = case.operator.padded_shape
             text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
@@ -238,11 +238,14 @@ def reconstruct(
             white = Scale(0, (case.scale.high - case.scale.low) / STD_GAIN, case.scale.unit)
             write_image(written["_std.png"], pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white)
             record |= {"samples": samples, "mean": written[f"_mean{ending}"], "std": written["_std.png"]}
-            text += f"; mean of {samples} samples in {record['mean']}"
+            text += f"; mean of {samples} samples in {escape(str(record['mean']))}"
             if case.truth is not None:
                 record["mean_psnr"] = score(Reconstruction(mean, 0.0).x, case.truth).psnr
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += f", standard deviation in {record['std']} (white: {white.high:g} {white.unit}".rstrip() + ")"
+            text += (
+                f", standard deviation in {escape(str(record['std']))} (white: {white.high:g} {white.unit}".rstrip()
+                + ")"
+            )
         if compare:
             rough = solve(case, library.method("pinv", case.operator, None, SolverConfig())).x
             views = [("A+ y", pixels(rough)), (method.name, pixels(x))]
@@ -251,7 +254,7 @@ def reconstruct(
                 views = [("truth", pixels(case.truth.clamp(0, 1))), *views, ("error x 5", pixels(error))]
             write_image(written["_compare.png"], panel(views))
             record["panel"] = written["_compare.png"]
-            text += f", panel {written['_compare.png']}"
+            text += f", panel {escape(str(written['_compare.png']))}"
         output.result(record, text)
 
     error = for_each(list(files), work, output, "reconstructing")

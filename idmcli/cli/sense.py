@@ -133,7 +133,8 @@ def _record(item: Item, file: Path, case: Case) -> dict[str, Any]:
 def _line(record: dict[str, Any], amount: str) -> str:
     image, padded, y = ("x".join(map(str, record[key])) for key in ("image_shape", "padded_shape", "y_shape"))
     return (
-        f"{record['input']} -> {record['output']}: {record['kind']}, image {image}"
+        escape(f"{record['input']} -> {record['output']}: ")
+        + f"{record['kind']}, image {image}"
         + (f" padded to {padded}" if padded != image else "")
         + f", y {y}, {amount}"
         + (f", noise {record['noise']:g}" if record["noise"] else "")

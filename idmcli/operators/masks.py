@@ -21,6 +21,8 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.operators.spec import Types, check_fraction, check_keys, check_seed
 
+MAX_LINES = 100_000  # of a radial mask
+
 Mask = NDArray[np.bool_]
 Shape = tuple[int, int]
 
@@ -119,8 +121,8 @@ def radial(shape: Shape, *, lines: int | None = None, fraction: float | None = N
         check_fraction("kept fraction", fraction)
         enough = 4 * max(shape)
         lines = 1 + bisect_left(range(1, enough), fraction, key=lambda n: _radial(shape, n).mean())
-    if lines is None or isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
-        raise InputError(f"the number of lines is {lines!r}", "it must be an integer >= 1")
+    if isinstance(lines, bool) or not isinstance(lines, int) or not 1 <= lines <= MAX_LINES:
+        raise InputError(f"the number of lines is {lines!r}", f"it must be an integer from 1 to {MAX_LINES}")
     return _radial(shape, lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from idmcli.operators.base import LinearOperator, Spec
 from idmcli.operators.joseph import back_project, project
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
-MAX_VIEWS = 1_000_000  # a file may claim any number
+MAX_RAYS = 100_000  # views, and detectors
 
 
 class ParallelBeamCT(LinearOperator):
@@ -35,7 +36,7 @@ class ParallelBeamCT(LinearOperator):
         detectors: number per view; enough for the image's diagonal, ceil(sqrt(2) max(H, W)), if not given.
 
     Raises:
-        InputError: no view or more than a million, an angle that is not finite, or no detector.
+        InputError: no view, an angle that is not finite, no detector, or more than 100,000 of them.
     """
 
     kind = "ct"
@@ -46,18 +47,17 @@ class ParallelBeamCT(LinearOperator):
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
-        if isinstance(angles, int) and angles > MAX_VIEWS:
-            raise InputError(f"The views are {angles!r}.", f"Give at most {MAX_VIEWS}.")
-        degrees = [180 * k / angles for k in range(angles)] if isinstance(angles, int) else list(angles)
-        if isinstance(angles, bool) or not degrees:
-            raise InputError(f"the views are {angles!r}", "give their number, at least one, or their angles")
-        if not all(isinstance(a, int | float) and math.isfinite(a) for a in degrees):
+        count = angles if isinstance(angles, int) else len(angles)
+        if isinstance(angles, bool) or not 1 <= count <= MAX_RAYS:
+            raise InputError(f"the number of views is not from 1 to {MAX_RAYS}", "give their number, or their angles")
+        degrees = [180 * k / count for k in range(count)] if isinstance(angles, int) else list(angles)
+        if not all(isinstance(a, int | float) and abs(a) <= sys.float_info.max for a in degrees):
             raise InputError("an angle is not a finite number", "give the angles in degrees")
         self.angles = angles if isinstance(angles, int) else [float(a) for a in angles]
         if detectors is None:
             detectors = math.ceil(math.sqrt(2) * max(height, width))
-        if isinstance(detectors, bool) or not isinstance(detectors, int) or detectors < 1:
-            raise InputError(f"the number of detectors is {detectors!r}", "it must be an integer >= 1")
+        if isinstance(detectors, bool) or not isinstance(detectors, int) or not 1 <= detectors <= MAX_RAYS:
+            raise InputError(f"the number of detectors is {detectors!r}", f"it must be from 1 to {MAX_RAYS}")
         self.directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
         self.measurement_shape = (channels, len(degrees), detectors)
 
