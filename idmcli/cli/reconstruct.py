@@ -152,6 +152,8 @@ def reconstruct(
     files = output_paths(sources, out, endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
+    if weights is not None:
+        library.load(weights)  # what is wrong with them is said before any work
 
     def measured(item: Item) -> Measurements | Image:
         if item.path.suffix == SUFFIX or is_measurement_file(item.path):

@@ -74,7 +74,7 @@ def save_weights(
     write(path, KIND, record, tensors)
 
 
-def load_weights(path: Path) -> Model:
+def load_weights(path: str | Path) -> Model:
     """Build the model of a weights file, or of a released checkpoint (``.pkl``), in float32 and evaluation mode.
 
     Its ``trained_for`` and ``training_record`` are those of the file.
@@ -84,6 +84,7 @@ def load_weights(path: Path) -> Model:
             tensors do not fit its configuration.
         NumericalError: a weight is not finite.
     """
+    path = Path(path)
     if path.suffix in PICKLES:
         return load_released(path)
     record, tensors = read(path, KIND)
