@@ -52,8 +52,6 @@ class Benchmark:
         for config in self.configs:
             case = simulate(image, config)
             assert case.truth is not None
-            for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
-                warn(doubt)
             asked = tasks.find(config.task.kind).ratio(config.operator)
             ratio = round(case.amount.ratio, 4) if asked is None else asked
             for name in self.methods:
@@ -67,6 +65,8 @@ class Benchmark:
                 made = solve(case, method, seed=config.solver.seed, progress=note)
                 quality = score(made.x, case.truth)
                 yield Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds)
+            for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
+                warn(doubt)
 
     def published_colour(self) -> Colour | None:
         """Which published figures these scores compare with; None where they measure something else."""

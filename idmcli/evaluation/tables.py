@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from idmcli.evaluation.published import Colour, Figure, published, source
 from idmcli.metrics import CONVENTIONS
+from idmcli.output import escape
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,9 +81,9 @@ def to_csv(scores: Iterable[Score]) -> str:
 
 
 def to_row(score: Score) -> list[str]:
-    """The cells of a score, as in :data:`COLUMNS`."""
-    s = score
-    return [s.dataset, s.method, f"{s.ratio:g}", s.image, *(f"{v:.6f}" for v in (s.psnr, s.ssim, s.seconds))]
+    """The cells of a score, as in :data:`COLUMNS`; names escaped, so that each score has one line of its own."""
+    numbers = [f"{value:.6f}" for value in (score.psnr, score.ssim, score.seconds)]
+    return [escape(score.dataset), score.method, f"{score.ratio:g}", escape(score.image), *numbers]
 
 
 def csv_line(cells: Sequence[str]) -> str:

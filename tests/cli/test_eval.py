@@ -207,7 +207,7 @@ def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPa
 
     config = load_config(overrides=["operator.ratio=0.5", "operator.block=8"]).config
     benchmark = Benchmark("x", [config], ["tikhonov", "vamp", None], Path("w"), Watched(CPU))
-    list(benchmark.scores(read_image(Path("data/grey.png"))))
+    assert len(list(benchmark.scores(read_image(Path("data/grey.png"))))) == 3
     assert asked == [("tikhonov", None), ("vamp", Path("w")), (None, Path("w"))]
 
 
