@@ -156,6 +156,8 @@ def evaluate(
         name = dataset or f"{name} (first {limit})"  # what is published is about all of them
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
     benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
+    if weights is not None:
+        library.load(weights)  # what is wrong with them is said before any work
     if out is not None:
         refuse_existing([out / file for file in FILES], overwrite=overwrite)
         ensure_writable(out)

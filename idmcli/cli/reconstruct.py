@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -42,20 +42,16 @@ from idmcli.cli.options import (
     scale_of,
     show_config,
 )
+from idmcli.cli.results import Results
 from idmcli.errors import ConfigError, InputError
-from idmcli.output import Progress, escape
+from idmcli.output import Progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from idmcli.io.images import Image
     from idmcli.io.items import Item
     from idmcli.io.measurements import Measurements
     from idmcli.library import Method
     from idmcli.operators import Operator
-
-
-STD_GAIN = 5  # standard deviations are small: white is a fifth of the scale
 
 
 @output_flags
@@ -125,33 +121,19 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.evaluation.tables import with_reasons
-    from idmcli.experiment import (
-        Reconstruction,
-        mask_doubts,
-        operator_for,
-        score,
-        select_channels,
-        simulate,
-        solve,
-        unpack,
-    )
-    from idmcli.io.arrays import write_array
-    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image, write_image
+    from idmcli.experiment import mask_doubts, operator_for, select_channels, simulate, solve, unpack
+    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Measurements, Provenance, is_measurement_file, load_measurements
-    from idmcli.io.panels import panel
-    from idmcli.io.scale import Scale
     from idmcli.library import Library
 
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
     sources = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
-    scaled = scale_of(scale)
-    ending = f".{format}"
-    extras = [*(["_compare.png"] if compare else []), *([f"_mean{ending}", "_std.png"] if samples > 1 else [])]
-    endings = [ending, *extras]
-    files = output_paths(sources, out, endings, overwrite=overwrite, skip_existing=skip_existing)
+    scaled, results = scale_of(scale), Results(format, samples, compare)
+    files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
+    if weights is not None:
+        library.load(weights)  # what is wrong with them is said before any work
 
     def measured(item: Item) -> Measurements | Image:
         if item.path.suffix == SUFFIX or is_measurement_file(item.path):
@@ -173,7 +155,7 @@ def reconstruct(
         return method
 
     def work(item: Item, progress: Progress) -> None:
-        source, written = measured(item), dict(zip(endings, files[item], strict=True))
+        source = measured(item)
         if dry_run:
             operator = (
                 unpack(source).operator if isinstance(source, Measurements) else operator_for(source, loaded.config)
@@ -206,62 +188,10 @@ def reconstruct(
             "seed": first if method.solver.samples else None,
         }
 
-        def save(path: Path, x: Tensor) -> None:
-            if format == "npz":
-                write_array(path, pixels(x), scale=case.scale, provenance=provenance)
-            else:
-                bits = 32 if format == "tif" else case.bits
-                write_image(path, pixels(x), bits, scale=case.scale, provenance=provenance)
-
-        x = found.x[:1]
-        save(written[ending], x if format == "png" else found.raw[:1])
-        record: dict[str, Any] = {
-            "input": str(item),
-            "output": written[ending],
-            "method": method.name,
-            "kind": case.operator.kind,
-            "ratio": case.amount.ratio,
-            "seconds": found.seconds,
-        }
-        text = escape(f"{item} -> {written[ending]}: ") + f"{case.operator.kind}, {case.amount.text}"
-        if case.operator.padded_shape != case.operator.image_shape:
-            record["padded_shape"] = case.operator.padded_shape
-            text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
-        text += f", method {method.name}"
-        if case.truth is not None:
-            quality = score(x, case.truth)
-            record |= with_reasons(quality._asdict())
-            text += f", PSNR {quality.psnr:.2f} dB, SSIM {quality.ssim:.4f}"
-        if samples > 1:
-            mean, spread = found.raw.mean(0, keepdim=True), found.x.std(0, keepdim=True)
-            save(written[f"_mean{ending}"], mean)
-            white = Scale(0, (case.scale.high - case.scale.low) / STD_GAIN, case.scale.unit)
-            write_image(written["_std.png"], pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white)
-            record |= {"samples": samples, "mean": written[f"_mean{ending}"], "std": written["_std.png"]}
-            text += f"; mean of {samples} samples in {escape(str(record['mean']))}"
-            if case.truth is not None:
-                record["mean_psnr"] = score(Reconstruction(mean, 0.0).x, case.truth).psnr
-                text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += (
-                f", standard deviation in {escape(str(record['std']))} (white: {white.high:g} {white.unit}".rstrip()
-                + ")"
-            )
-        if compare:
-            rough = solve(case, library.method("pinv", case.operator, None, SolverConfig())).x
-            views = [("A+ y", pixels(rough)), (method.name, pixels(x))]
-            if case.truth is not None:
-                error = (5 * (x - case.truth).abs()).clamp(0, 1)
-                views = [("truth", pixels(case.truth.clamp(0, 1))), *views, ("error x 5", pixels(error))]
-            write_image(written["_compare.png"], panel(views))
-            record["panel"] = written["_compare.png"]
-            text += f", panel {escape(str(written['_compare.png']))}"
-        output.result(record, text)
+        rough = solve(case, library.method("pinv", case.operator, None, SolverConfig())).x if compare else None
+        record, text = results.write(files[item], case, found, rough, provenance)
+        output.result({"input": str(item), **record}, f"{item} -> {text}")
 
     error = for_each(list(files), work, output, "reconstructing")
     if error is not None:
         raise error
-
-
-def pixels(x: Tensor) -> Any:
-    """(1, C, H, W) to (H, W) or (H, W, 3)."""
-    return x[0, 0].numpy() if x.shape[1] == 1 else x[0].permute(1, 2, 0).numpy()

@@ -1,0 +1,125 @@
+"""What ``idm reconstruct`` writes of one reconstruction, and what it says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from idmcli.experiment import Case, Reconstruction
+
+STD_GAIN = 5  # standard deviations are small: white is a fifth of the scale
+
+
+@dataclass(frozen=True)
+class Results:
+    """The files of one input: the result, and what was asked for beside it.
+
+    Attributes:
+        format: of the result and the mean: png clips, tif holds values in their scale, npz complex ones too.
+        samples: how many are drawn; of several, their mean and standard deviation are written.
+        compare: whether a panel is.
+    """
+
+    format: Literal["png", "tif", "npz"]
+    samples: int
+    compare: bool
+
+    @property
+    def endings(self) -> list[str]:
+        """What follows the stem of the input in each file's name."""
+        spread = [f"_mean.{self.format}", "_std.png"] if self.samples > 1 else []
+        return [f".{self.format}", *(["_compare.png"] if self.compare else []), *spread]
+
+    def write(
+        self,
+        files: Sequence[Path],
+        case: Case,
+        found: Reconstruction,
+        rough: Tensor | None,
+        provenance: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], str]:
+        """Write all of them; returns what JSON and people are told.
+
+        Args:
+            files: in the order of :attr:`endings`.
+            case: what was reconstructed.
+            found: how.
+            rough: the pseudo-inverse, for a panel.
+            provenance: of the result.
+        """
+        from idmcli.evaluation.tables import with_reasons
+        from idmcli.experiment import Reconstruction, score
+
+        named = dict(zip(self.endings, files, strict=True))
+        x, path, method = found.x[:1], named[f".{self.format}"], provenance["method"]
+        self._save(path, x if self.format == "png" else found.raw[:1], case, provenance)
+        record: dict[str, Any] = {
+            "output": path,
+            "method": method,
+            "kind": case.operator.kind,
+            "ratio": case.amount.ratio,
+            "seconds": found.seconds,
+        }
+        text = f"{path}: {case.operator.kind}, {case.amount.text}"
+        if case.operator.padded_shape != case.operator.image_shape:
+            record["padded_shape"] = case.operator.padded_shape
+            text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
+        text += f", method {method}"
+        if case.truth is not None:
+            quality = score(x, case.truth)
+            record |= with_reasons(quality._asdict())
+            text += f", PSNR {quality.psnr:.2f} dB, SSIM {quality.ssim:.4f}"
+        if self.samples > 1:
+            record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
+            mean = found.raw.mean(0, keepdim=True)
+            self._save(record["mean"], mean, case, provenance)
+            text += f"; mean of {self.samples} samples in {record['mean']}"
+            if case.truth is not None:
+                record["mean_psnr"] = score(Reconstruction(mean, 0.0).x, case.truth).psnr
+                text += f", PSNR {record['mean_psnr']:.2f} dB"
+            text += f", standard deviation in {record['std']} (white: {self._spread(record['std'], case, found)})"
+        if rough is not None:
+            record["panel"] = named["_compare.png"]
+            self._panel(record["panel"], case, x, rough, method)
+            text += f", panel {record['panel']}"
+        return record, text
+
+    def _save(self, path: Path, x: Tensor, case: Case, provenance: Mapping[str, Any]) -> None:
+        from idmcli.io.arrays import write_array
+        from idmcli.io.images import write_image
+
+        if self.format == "npz":
+            write_array(path, pixels(x), scale=case.scale, provenance=provenance)
+        else:
+            bits = 32 if self.format == "tif" else case.bits
+            write_image(path, pixels(x), bits, scale=case.scale, provenance=provenance)
+
+    def _spread(self, path: Path, case: Case, found: Reconstruction) -> str:
+        """Write the standard deviation; what white stands for in it."""
+        from idmcli.io.images import write_image
+        from idmcli.io.scale import Scale
+
+        white = Scale(0, (case.scale.high - case.scale.low) / STD_GAIN, case.scale.unit)
+        spread = found.x.std(0, keepdim=True)
+        write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white)
+        return f"{white.high:g} {white.unit}".rstrip()
+
+    def _panel(self, path: Path, case: Case, x: Tensor, rough: Tensor, method: str) -> None:
+        from idmcli.io.images import write_image
+        from idmcli.io.panels import panel
+
+        views = [("A+ y", pixels(rough)), (method, pixels(x))]
+        if case.truth is not None:
+            error = (5 * (x - case.truth).abs()).clamp(0, 1)
+            views = [("truth", pixels(case.truth.clamp(0, 1))), *views, ("error x 5", pixels(error))]
+        write_image(path, panel(views))
+
+
+def pixels(x: Tensor) -> Any:
+    """(1, C, H, W) to (H, W) or (H, W, 3)."""
+    return x[0, 0].numpy() if x.shape[1] == 1 else x[0].permute(1, 2, 0).numpy()
