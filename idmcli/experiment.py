@@ -37,6 +37,7 @@ class Case:
         bits: 8 or 16, the depth of the picture that was measured.
         truth: (1, C, H, W) in [0, 1], if it is known.
         scale: what 0 and 1 stand for.
+        base_seed: what a solver's seed follows from where nothing that was measured is random.
     """
 
     operator: Operator
@@ -46,12 +47,12 @@ class Case:
     bits: int = 8
     truth: Tensor | None = None
     scale: Scale = Scale()
+    base_seed: int = 0
 
     @property
     def seed(self) -> int:
         """Of what a solver draws: it follows from what was measured, not from the name of a file."""
-        spec = json.dumps(self.operator.to_spec(), sort_keys=True)
-        return item_seed(self.noise_seed or 0, spec)
+        return item_seed(self.noise_seed or self.base_seed, json.dumps(self.operator.to_spec(), sort_keys=True))
 
     @property
     def amount(self) -> Amount:
@@ -130,7 +131,8 @@ def simulate(image: Image, config: Config) -> Case:
     if options.noise:
         noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
         y = add_noise(y, options.noise, noise_seed)
-    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale)
+    base_seed = 0 if "seed" in json.dumps(operator.to_spec()) else options.seed
+    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale, base_seed)
 
 
 def doubts(case: Case, config: Config) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,8 +53,10 @@ class Method:
         """Raise InputError if the method cannot handle an operator, or its prior the images."""
         refusal = solvers.why_not(self.solver, operator)
         if refusal:
-            others = ", ".join(solvers.suitable(operator))
-            raise InputError(refusal, f"these can: {others}")
+            shipped = tasks.task_of(operator).weights
+            others = [solvers.find(name) for name in solvers.suitable(operator)]
+            ready = [other.name for other in others if other.weights is None or other.weights in shipped]
+            raise InputError(refusal, f"these can: {', '.join(ready)}")
         if self.solver.weights == "prior":
             check_domain(self.weights, operator.image_shape[0], complex_image=operator.complex_image)  # type: ignore[arg-type]
 
@@ -63,7 +65,7 @@ class Method:
     ) -> Tensor:
         operator = problem.operator
         self.check(operator)
-        problem = Problem(operator.to(self.device), problem.y.to(self.device), problem.noise)
+        problem = replace(problem, operator=operator.to(self.device), y=problem.y.to(self.device))
         generator = Generator().manual_seed(seed)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             x = self.solver.run(problem, self.weights, self.options, generator, progress).detach()
@@ -218,6 +220,12 @@ def _shipped(solver: Solver, operator: Operator) -> Path:
             f"{task.default_method(operator)}",
         )
     return shipped_weights(name)
+
+
+def check_options(settings: SolverConfig) -> None:
+    """Raise ConfigError for a method that is unknown or has no such options, if [solver] names one."""
+    if settings.method is not None:
+        read_options(solvers.find(settings.method), settings.options)
 
 
 def read_options(solver: Solver, values: Mapping[str, Any]) -> Any:

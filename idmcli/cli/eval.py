@@ -54,7 +54,13 @@ def evaluate(
     context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Folder of pictures.")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="The same as an option.", rich_help_panel="Files")
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Folder of pictures, as an option instead of an argument.",
+            rich_help_panel="Files",
+        ),
     ] = None,
     limit: Annotated[
         int | None,

@@ -111,10 +111,16 @@ def reconstruct(
     from idmcli.config import SolverConfig, load_config
 
     output = output_of(context)
-    output.inputs(inputs=inputs, example=example, method=method, weights=weights, preset=preset, out=out)
+    output.inputs(inputs=inputs, example=example, method=method, weights=weights, preset=preset, config=config, out=out)
+    output.inputs(settings=settings, ratio=ratio, noise=noise, colour=colour, scale=scale, seed=seed, samples=samples)
+    output.inputs(format=format, compare=compare, device=device, precision=precision, tile=tile)
     measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
     loaded = load_config(
-        preset, config, settings or (), os.environ, measuring | {"--method": ("solver.method", method)}
+        preset,
+        config,
+        settings or (),
+        os.environ,
+        {**measuring, "--method": ("solver.method", method)},
     )
     if print_config:
         return show_config(output, loaded)
@@ -124,8 +130,9 @@ def reconstruct(
     from idmcli.experiment import mask_doubts, operator_for, select_channels, simulate, solve, unpack
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Measurements, Provenance, is_measurement_file, load_measurements
-    from idmcli.library import Library
+    from idmcli.library import Library, check_options
 
+    check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
     sources = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
     scaled, results = scale_of(scale), Results(format, samples, compare)
@@ -168,7 +175,10 @@ def reconstruct(
             for note in [*source.notes, *mask_doubts(case, loaded.config)]:
                 output.warning(f"{str(item)!r}: {note}")
         method = method_for(case.operator)
-        first = case.seed if loaded.config.solver.seed is None else loaded.config.solver.seed
+        given = loaded.config.solver.seed
+        if given is None and isinstance(source, Measurements):
+            given = seed  # of a file nothing else is left to draw
+        first = case.seed if given is None else given
         found = solve(
             case,
             method,
@@ -187,8 +197,10 @@ def reconstruct(
             "weights": method.weights_name,
             "seed": first if method.solver.samples else None,
         }
-
-        rough = solve(case, library.method("pinv", case.operator, None, SolverConfig())).x if compare else None
+        rough = None
+        if compare:
+            plain = library.method("pinv", case.operator, None, SolverConfig())
+            rough = found.x if method.name == "pinv" else solve(case, plain).x
         record, text = results.write(files[item], case, found, rough, provenance)
         output.result({"input": str(item), **record}, f"{item} -> {text}")
 

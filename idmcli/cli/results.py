@@ -69,6 +69,9 @@ class Results:
         if case.operator.padded_shape != case.operator.image_shape:
             record["padded_shape"] = case.operator.padded_shape
             text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
+        if case.noise:
+            record["noise"] = case.noise
+            text += f", noise {case.noise:g}"
         text += f", method {method}"
         if case.truth is not None:
             quality = score(x, case.truth)
@@ -77,12 +80,16 @@ class Results:
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.raw.mean(0, keepdim=True)
-            self._save(record["mean"], mean, case, provenance)
+            of_all = {**provenance, "samples": self.samples}
+            self._save(record["mean"], mean, case, {**of_all, "of": "mean"})
             text += f"; mean of {self.samples} samples in {record['mean']}"
             if case.truth is not None:
-                record["mean_psnr"] = score(Reconstruction(mean, 0.0).x, case.truth).psnr
+                quality = score(Reconstruction(mean, 0.0).x, case.truth)
+                record |= {"mean_psnr": quality.psnr, "mean_ssim": quality.ssim}
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += f", standard deviation in {record['std']} (white: {self._spread(record['std'], case, found)})"
+            text += (
+                f", standard deviation in {record['std']} (white: {self._spread(record['std'], case, found, of_all)})"
+            )
         if rough is not None:
             record["panel"] = named["_compare.png"]
             self._panel(record["panel"], case, x, rough, method)
@@ -99,14 +106,15 @@ class Results:
             bits = 32 if self.format == "tif" else case.bits
             write_image(path, pixels(x), bits, scale=case.scale, provenance=provenance)
 
-    def _spread(self, path: Path, case: Case, found: Reconstruction) -> str:
+    def _spread(self, path: Path, case: Case, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
         """Write the standard deviation; what white stands for in it."""
         from idmcli.io.images import write_image
         from idmcli.io.scale import Scale
 
         white = Scale(0, (case.scale.high - case.scale.low) / STD_GAIN, case.scale.unit)
         spread = found.x.std(0, keepdim=True)
-        write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white)
+        of_spread = {**provenance, "of": "standard deviation"}
+        write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white, provenance=of_spread)
         return f"{white.high:g} {white.unit}".rstrip()
 
     def _panel(self, path: Path, case: Case, x: Tensor, rough: Tensor, method: str) -> None:

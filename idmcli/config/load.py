@@ -214,7 +214,8 @@ def _unknown(setting: Setting, sections: Mapping[str, type]) -> str:
         if owners:
             task = next(kind for kind in tasks.kinds() if tasks.find(kind).options is sections[section])
             keys = ", ".join(_keys(sections[section]))
-            return f"operator.{key} is for task {' or '.join(owners)}, and the task is {task}, which has {keys}"
+            names = " or ".join([", ".join(owners[:-1]), owners[-1]]) if len(owners) > 1 else owners[0]
+            return f"operator.{key} is for task {names}, and the task is {task}, which has {keys}"
     known = [f"{name}.{key}" for name, kind in sections.items() for key in _keys(kind)]
     elsewhere = [name for name in sorted(known) if name.endswith(f".{key}")]
     return f"unknown key {setting.key}{_closest(setting.key, elsewhere or known)}"

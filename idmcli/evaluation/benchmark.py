@@ -8,11 +8,12 @@ from pathlib import Path
 
 from idmcli import solvers, tasks
 from idmcli.config import Config
+from idmcli.errors import ConfigError, InputError
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
-from idmcli.experiment import doubts, mask_doubts, score, simulate, solve
+from idmcli.experiment import Case, doubts, mask_doubts, score, simulate, solve
 from idmcli.io.images import Image
-from idmcli.library import Library
+from idmcli.library import Library, Method
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Benchmark:
         ``report`` is told how far it is, ``warn`` what may be wrong with a measurement.
 
         Raises:
-            ConfigError: a method is unknown, or its weights are missing or of the wrong kind.
-            InputError: the picture cannot be measured, or a method cannot handle the operator.
+            ConfigError: a method is unknown or cannot handle the operator, or its weights are missing or of the wrong
+                kind.
+            InputError: the picture cannot be measured.
             NumericalError: a method gave values that are not finite.
         """
         for config in self.configs:
@@ -54,10 +56,7 @@ class Benchmark:
             assert case.truth is not None
             asked = tasks.find(config.task.kind).ratio(config.operator)
             ratio = round(case.amount.ratio, 4) if asked is None else asked
-            for name in self.methods:
-                takes_weights = name is None or solvers.find(name).weights is not None
-                weights = self.weights if takes_weights else None
-                method = self.library.method(name, case.operator, weights, config.solver)
+            for method in [self._method(name, case, config) for name in self.methods]:
 
                 def note(done: int, total: int, name: str = method.name) -> None:
                     report(f"{image.item.name}: {name} {done}/{total}")
@@ -67,6 +66,15 @@ class Benchmark:
                 yield Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds)
             for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
                 warn(doubt)
+
+    def _method(self, name: str | None, case: Case, config: Config) -> Method:
+        takes_weights = name is None or solvers.find(name).weights is not None
+        method = self.library.method(name, case.operator, self.weights if takes_weights else None, config.solver)
+        try:
+            method.check(case.operator)
+        except InputError as error:  # the same for every picture: said before any is reconstructed
+            raise ConfigError(error.message, error.hint) from error
+        return method
 
     def published_colour(self) -> Colour | None:
         """Which published figures these scores compare with; None where they measure something else."""

@@ -192,7 +192,7 @@ def find_items(
         for item in items:
             found.setdefault(replace(item, path=item.path.resolve()), item)
     if failed:
-        raise InputError("; ".join(failed))
+        raise InputError("; ".join(failed), "check the names; a pattern may stand in quotes")
     return list(found.values())
 
 
@@ -251,7 +251,9 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
             f"{name} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
             "rescale it to 0 to 1, or say what 0 and 1 stand for",
         )
-    if scale is not None:
+    if scale is None:
+        notes = (*notes, "floating-point values taken as they are")
+    else:
         samples = scale.apply(samples.astype(np.float64))
         if low < scale.low or high > scale.high:
             notes = (*notes, f"values from {low:g} to {high:g} reach beyond the scale {scale}")

@@ -114,14 +114,14 @@ def _read_schema_1(path: Path, record: dict[str, Any], tensors: dict[str, Tensor
         inner = config["denoiser"]
         config |= {"denoiser": {**inner, "unet": updated(inner["unet"])}, "rule": RULES[config.pop("schedule")]}
     training = record.get("training") or {}
-    trained_for = task_of(training["config"]) if "config" in training else None
+    trained_for = purpose_of(training["config"]) if "config" in training else None
     if training.keys() == {"released"}:  # converted
         trained_for = released_for(config["denoiser"]["unet"]["image_channels"])
     record = {"kind": record["kind"], "config": config, "training": training, "trained_for": trained_for}
     return record, renamed(tensors)
 
 
-def task_of(config: Mapping[str, Any]) -> dict[str, Any]:
+def purpose_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a network that was trained by a configuration, as a dictionary, is for."""
     task = config["task"]
     channels, domain = task["channels"] or 1, task.get("domain")

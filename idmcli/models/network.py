@@ -43,7 +43,3 @@ class Network(nn.Module, ABC):
         """:meth:`forward` without gradients, clipped to [0, 1]."""
         x: Tensor = self(y, operator)
         return x.clamp(0, 1)
-
-    @torch.no_grad()
-    def constrain_(self) -> None:
-        """Bring parameters that training moved out of their range back into it."""

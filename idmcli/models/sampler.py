@@ -85,9 +85,6 @@ class InvertibleDiffusion(Network):
         f: Tensor = self.rule(self.denoiser, problem, step, x_t, memory)
         return f
 
-    def constrain_(self) -> None:
-        self.rule.constrain_()
-
 
 def renamed(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """A state dict whose rule's parameters may have their old names."""

@@ -27,7 +27,12 @@ class Solution(NamedTuple):
 
 
 def conjugate_gradient(
-    normal: Callable[[Tensor], Tensor], b: Tensor, *, tolerance: float = 1e-5, max_iterations: int = 200
+    normal: Callable[[Tensor], Tensor],
+    b: Tensor,
+    *,
+    tolerance: float = 1e-5,
+    max_iterations: int = 200,
+    progress: Callable[[int, int], None] = lambda done, most: None,
 ) -> Solution:
     """Solve ``N x = b`` for every sample of the batch, from ``x = 0``.
 
@@ -40,6 +45,7 @@ def conjugate_gradient(
         b: right-hand sides (B, ...), real or complex.
         tolerance: on ``|b - N x| / |b|``.
         max_iterations: where to stop otherwise.
+        progress: told the iterations done, and how many there are at most.
 
     Returns:
         x with the status; the residual is that of the recurrence. A zero right-hand side has x = 0, residual 0.
@@ -63,6 +69,7 @@ def conjugate_gradient(
         p = torch.where(active, r + beta * p, p)
         rr = rr_next
         iterations += 1
+        progress(iterations, max_iterations)
         active = active & (rr > target)
     relative = torch.sqrt(rr.detach() / torch.where(bb > 0, bb, 1).detach())
     residual = float(relative.max()) if relative.numel() else 0.0

@@ -158,7 +158,14 @@ class LinearOperator(Operator):
         """``A^T A x``."""
         return self.AT(self.A(x))
 
-    def solve(self, y: Tensor, *, tolerance: float = 1e-5, max_iterations: int = 200) -> Solution:
+    def solve(
+        self,
+        y: Tensor,
+        *,
+        tolerance: float = 1e-5,
+        max_iterations: int = 200,
+        progress: Callable[[int, int], None] = lambda done, most: None,
+    ) -> Solution:
         """The minimum-norm least-squares image ``A+ y``, with the status of the solver.
 
         Closed form where the operator has one (then the options are not used), otherwise
@@ -172,7 +179,7 @@ class LinearOperator(Operator):
         solutions: list[Solution] = []
 
         def invert(y: Tensor) -> Tensor:
-            solutions.append(cg(self.normal, self.AT(y)))
+            solutions.append(cg(self.normal, self.AT(y), progress=progress))
             return solutions[-1].x
 
         def invert_adjoint(x: Tensor) -> Tensor:

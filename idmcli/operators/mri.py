@@ -96,9 +96,9 @@ class MRI(LinearOperator):
             x = (self.sensitivity.to(x.dtype).conj() * x).sum(1, keepdim=True)
         return x if self.complex_image else x.real
 
-    def solve(self, y: Tensor, *, tolerance: float = 1e-5, max_iterations: int = 200) -> Solution:
+    def solve(self, y: Tensor, **options: Any) -> Solution:
         if self.tight or self.sensitivity is not None:
-            return super().solve(y, tolerance=tolerance, max_iterations=max_iterations)
+            return super().solve(y, **options)
         self.check_measurements(y)
         eigenvalues = (self.mask.to(y.real.dtype) + _negate_frequencies(self.mask).to(y.real.dtype)) / 2
         weights = torch.where(eigenvalues > 0, 1 / eigenvalues.clamp(min=0.5), 0)

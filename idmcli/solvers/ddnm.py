@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from idmcli.numerics.noise import normal_like
+from idmcli.numerics.noise import falling_levels, normal_like
 from idmcli.operators import Problem
 from idmcli.priors import Prior
 from idmcli.ranges import Count, Share
 from idmcli.solvers import Progress, Solver
-
-SIGMA_START, SIGMA_END = 1.5, 0.005
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ def ddnm(problem: Problem, prior: Prior, options: DdnmOptions, generator: Genera
     simplified DDNM+); otherwise lambda = 1 and s = sigma'. Levels fall geometrically from 1.5.
     """
     problem, eta = problem.centred(prior.domain.mean), options.eta
-    levels = [*torch.logspace(math.log10(SIGMA_START), math.log10(SIGMA_END), options.steps).tolist(), 0.0]
+    levels = falling_levels(options.steps)
     r = problem.pinv + levels[0] * normal_like(problem.pinv, generator)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)

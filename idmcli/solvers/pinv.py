@@ -10,7 +10,7 @@ from idmcli.solvers import NoOptions, Progress, Solver
 
 def pinv(problem: Problem, prior: None, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
     """``A+ y``, the least-squares image of minimum norm."""
-    return problem.pinv
+    return problem.operator.solve(problem.y, progress=progress).x
 
 
 SOLVER = Solver("pinv", "the pseudo-inverse A+ y", pinv)

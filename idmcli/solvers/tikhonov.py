@@ -32,7 +32,8 @@ def tikhonov(
     def system(x: Tensor) -> Tensor:
         return operator.normal(x) + weight * laplacian(x)
 
-    return conjugate_gradient(system, operator.AT(y), max_iterations=options.iterations).x
+    start = operator.AT(y)
+    return conjugate_gradient(system, start, max_iterations=options.iterations, progress=progress).x
 
 
 SOLVER = Solver(

@@ -37,7 +37,7 @@ def total_variation(
     power = operator.squared_norm(y)
     w = options.fidelity * power + options.noise_weight * problem.noise * math.sqrt(power)
     step, dual_step = options.primal_step, 1 / (8 * options.primal_step)
-    x = tikhonov(problem, None, TikhonovOptions(), generator, progress)
+    x = tikhonov(problem, None, TikhonovOptions(), generator, lambda done, total: None)
     dual = torch.zeros_like(gradient(x))
     for iteration in range(options.iterations):
         following = operator.prox(x - step * gradient_adjoint(dual), y, step / w)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from idmcli.config import to_toml
 from idmcli.errors import InputError
 from idmcli.io.atomic import ensure_writable, write_text
-from idmcli.models.checkpoints import Model, save_weights, task_of
+from idmcli.models.checkpoints import Model, purpose_of, save_weights
 from idmcli.models.zoo import Start, build_model, find_start, initialise
 from idmcli.output import Output
 from idmcli.output import Progress as Count
@@ -96,7 +96,7 @@ def run_training(
         settled = asdict(config)
         training = {"config": settled, "init": record["init"], "pictures": len(images)}
         model = cast(Model, step.average.module)
-        save_weights(run.weights, model, training=training, trained_for=task_of(settled), half=True)
+        save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
     return Outcome(start, dict(last.validation) if last else {})
 
 

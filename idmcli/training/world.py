@@ -27,10 +27,13 @@ class World:
     @classmethod
     def of_environment(cls, device: torch.device, environment: Mapping[str, str]) -> World:
         """As ``torchrun`` describes it, one GPU for each process; without ``torchrun`` a single process."""
-        rank, size, local = (
-            int(environment.get(name, default))
-            for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
-        )
+        names = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+        try:
+            rank, size, local = (int(environment.get(name, default)) for name, default in names.items())
+        except ValueError:
+            raise ConfigError(
+                f"{', '.join(names)} are not all whole numbers in the environment", "unset them, or use torchrun"
+            ) from None
         shared = device.type == "cuda" and size > 1
         return cls(torch.device("cuda", local) if shared else device, rank, size)
 

@@ -177,7 +177,7 @@ def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
 def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
     assert "method vamp needs" in err and "which this ct operator is not" in err
-    assert "hint: these can: ddnm, diffpir, idm, pinv, tikhonov, tv" in err
+    assert "hint: these can: ddnm, diffpir, pinv, tikhonov, tv" in err
     assert written() == []
 
 
@@ -190,7 +190,7 @@ def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Ca
 
 def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
-    assert "--ratio: operator.ratio is for task cs or inpainting or mri, and the task is ct" in err
+    assert "--ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct" in err
     assert "operator.ratio" in failed(capsys, camera, "--ratio", "1.5")
 
 
@@ -255,7 +255,7 @@ def test_options_of_a_method_are_checked_before_any_work(
     settings: list[str], message: str, camera: Path, capsys: Capture
 ) -> None:
     err = failed(capsys, camera, "--method", "ddnm", *(f"--set={setting}" for setting in settings))
-    assert message in err and written() == []
+    assert message in err and not Path("reconstructions").exists()
 
 
 def test_a_file_of_a_configuration_names_method_and_options(camera: Path, capsys: Capture) -> None:

@@ -240,6 +240,6 @@ def test_alpha_stays_a_rule() -> None:
     model = network("paper")
     with torch.no_grad():
         model.rule.alpha.copy_(torch.tensor([-1.0, 0.4, 3.0]))
-    model.constrain_()
+    model.rule.constrain_()
     torch.testing.assert_close(model.rule.alpha.detach(), torch.tensor([0.001, 0.4, 0.999]).double())
-    network("matched").constrain_()
+    network("matched").rule.constrain_()

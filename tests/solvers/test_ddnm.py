@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from idmcli.metrics import psnr
+from idmcli.numerics.noise import SIGMA_END, SIGMA_START
 from idmcli.operators import CompressedSensing, LinearOperator, add_noise
-from idmcli.solvers.ddnm import SIGMA_END, SIGMA_START
 from tests.small import REAL, Gaussian, Oracle, Watched, camera, each, picture, random, run, shipped_prior
 
 

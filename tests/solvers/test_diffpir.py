@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from idmcli.metrics import psnr
+from idmcli.numerics.noise import SIGMA_END, SIGMA_START
 from idmcli.operators import CompressedSensing, LinearOperator, add_noise
-from idmcli.solvers.diffpir import LEAST_NOISE, SIGMA_END, SIGMA_START
+from idmcli.solvers.diffpir import LEAST_NOISE
 from tests.small import REAL, Gaussian, Oracle, Watched, camera, each, picture, random, run, shipped_prior
 
 TIGHT = [name for name, operator in REAL.items() if operator.padded().tight]

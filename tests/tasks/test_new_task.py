@@ -144,4 +144,4 @@ def test_its_options_are_checked_and_those_of_others_refused(capsys: pytest.Capt
     assert main(["sense", "pictures/a.png", *DEBLUR, "--set", "operator.width=0", "--ratio", "0.5"]) == 2
     error = capsys.readouterr().err
     assert "operator.width = 0: expected greater than 0" in error
-    assert "operator.ratio is for task cs or inpainting or mri, and the task is deblur" in error
+    assert "operator.ratio is for task cs, inpainting or mri, and the task is deblur" in error

@@ -163,8 +163,6 @@ def _decode_deep(page: Any) -> Raw:
     samples = squeezed(samples)
     if samples.ndim != 2 and samples.shape[2:] != (3,):
         raise wrong_colours(f"{samples.shape[-1]} channels")
-    if samples.dtype.kind == "f":
-        notes.append("floating-point values taken as they are")
     if page.photometric == 0:
         samples = (1 if samples.dtype.kind == "f" else 65535) - samples
         notes.append(_INVERTED)
