@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--steps", type=int, default=6)
     arguments = parser.parse_args()
-    prior = load_weights(shipped_weights("prior-tiny"))
+    prior = load_weights(shipped_weights("prior-grey"))
     assert isinstance(prior, Denoiser)
     images = []
     for path in find_images([arguments.data]):
@@ -67,7 +67,7 @@ def main() -> None:
         )
 
     with torch.no_grad():
-        denoiser = load_prior(shipped_weights("prior-tiny"))
+        denoiser = load_prior(shipped_weights("prior-grey"))
         assert denoiser is not None
 
         def unwired(operator: LinearOperator, y: Tensor) -> Tensor:

@@ -160,7 +160,7 @@ class Watched:
 @cache
 def shipped_prior() -> Prior:
     """The prior that comes with idm."""
-    prior = load_prior(shipped_weights("prior-tiny"))
+    prior = load_prior(shipped_weights("prior-grey"))
     assert prior is not None
     return prior
 

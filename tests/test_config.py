@@ -84,7 +84,16 @@ def test_presets_validate_and_say_what_they_are(preset: Any) -> None:
 
 
 def test_preset_names() -> None:
-    assert [preset.name for preset in list_presets()] == ["cs", "cs-tiny", "ct", "inpainting", "mri", "prior-tiny"]
+    assert [preset.name for preset in list_presets()] == [
+        "cs",
+        "cs-tiny",
+        "ct",
+        "inpainting",
+        "mri",
+        "prior-grey",
+        "prior-mri",
+        "prior-tiny",
+    ]
     assert read_preset("ct").text == (preset_folder() / "ct.toml").read_text(encoding="utf-8")
 
 

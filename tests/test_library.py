@@ -105,7 +105,7 @@ def test_weights_given_are_the_ones_used(prior: Path) -> None:
     library = Library(CPU)
     given, shipped = (library.method("vamp", CS, weights, DEFAULTS) for weights in (prior, None))
     assert not torch.allclose(given(problem(CS)), shipped(problem(CS)))
-    assert shipped.weights is library.load(shipped_weights("prior-tiny"))
+    assert shipped.weights is library.load(shipped_weights("prior-grey"))
 
 
 def test_weights_of_the_wrong_kind(prior: Path, idm: Path, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_complex_images_keep_their_phase_and_are_not_for_real_priors(operator: L
         found = Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator))
         assert found.is_complex() and bool(found.angle().std() > 0.1)
     for name in ("ddnm", "diffpir"):
-        with pytest.raises(InputError, match="the prior prior-tiny is for real images, and this image is complex"):
+        with pytest.raises(InputError, match=r"the prior prior-\w+ is for real images, and this image is complex"):
             Library(CPU).method(name, operator, None, DEFAULTS)(problem(operator))
 
 
@@ -196,7 +196,7 @@ def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch
     found = [library.method(name, CS, None, DEFAULTS).weights for name in ("vamp", "ddnm", "diffpir", "idm", "idm")]
     assert found[0] is found[1] is found[2] and found[3] is found[4]
     assert [kind_of(found[0]), kind_of(found[3])] == ["prior", "network"]  # type: ignore[arg-type]
-    assert read == ["prior-tiny", "cs-tiny"]
+    assert read == ["prior-grey", "cs-tiny"]
 
 
 @dataclass(frozen=True)

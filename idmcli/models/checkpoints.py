@@ -40,7 +40,7 @@ def kind_in(path: Path) -> str:
 
 
 def shipped_weights(name: str) -> Path:
-    """The path of weights that come with idm: "prior-tiny" or "cs-tiny"."""
+    """The path of weights that come with idm: "prior-grey", "prior-mri" or "cs-tiny"."""
     return Path(str(files("idmcli") / "weights" / f"{name}.safetensors"))
 
 

@@ -55,7 +55,7 @@ class Task(ABC, Generic[Options]):
     summary: ClassVar[str]
     options: type[Options]
     channels: ClassVar[tuple[int, ...]] = (1, 3)
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-tiny"}
+    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey"}
 
     @abstractmethod
     def operator_type(self) -> type[Operator]:

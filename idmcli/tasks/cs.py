@@ -41,7 +41,7 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
     kind = "cs"
     summary = "block compressed sensing: orthonormal Gaussian measurements of shuffled pixels"
     options = CompressedSensingOptions
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-tiny", "network": "cs-tiny"}
+    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey", "network": "cs-tiny"}
 
     def operator_type(self) -> type[CompressedSensing]:
         from idmcli.operators import CompressedSensing

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -54,6 +54,7 @@ class MRITask(Task[MRIOptions]):
     summary = "accelerated MRI: some of the spatial frequencies are known"
     options = MRIOptions
     channels = (1,)
+    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-mri"}
 
     def operator_type(self) -> type[MRI]:
         from idmcli.operators import MRI
@@ -85,6 +86,9 @@ class MRITask(Task[MRIOptions]):
         sampled = float(operator.mask.double().mean())
         coils = operator.measurement_shape[0]
         return Amount(sampled, f"{100 * sampled:.1f} % of k-space" + (f" by {coils} coils" if coils > 1 else ""))
+
+    def default_method(self, operator: MRI) -> str:
+        return "tikhonov" if operator.complex_image else "ddnm"
 
     def ratio(self, options: MRIOptions) -> float | None:
         if options.mask != "pseudo-radial":

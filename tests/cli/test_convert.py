@@ -80,7 +80,7 @@ def test_half_the_size(released: str, capsys: Capture) -> None:
 
 
 def test_a_weights_file_keeps_its_record(capsys: Capture) -> None:
-    shipped = shipped_weights("prior-tiny")
+    shipped = shipped_weights("prior-grey")
     assert convert(capsys, str(shipped), "--out", "mine.safetensors", "--half")["kind"] == "prior"
     assert training_in("mine.safetensors") == training_in(str(shipped)) != {}
     convert(capsys, "mine.safetensors", "--out", "again.safetensors", "--half")

@@ -16,7 +16,7 @@ from idmcli.models import load_weights, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from tests.faults.hostile import Capture, draw, failed, run
 
-NETWORK, PRIOR = str(shipped_weights("cs-tiny")), str(shipped_weights("prior-tiny"))
+NETWORK, PRIOR = str(shipped_weights("cs-tiny")), str(shipped_weights("prior-grey"))
 
 
 @pytest.mark.parametrize(

@@ -232,11 +232,12 @@ def test_saving_replaces_or_leaves_the_old_file(file: Path, monkeypatch: pytest.
     assert file.read_bytes() == before and len(list(file.parent.iterdir())) == 1
 
 
-def test_the_shipped_prior() -> None:
-    model = load_weights(shipped_weights("prior-tiny"))
+@pytest.mark.parametrize("name", ["prior-grey", "prior-mri"])
+def test_the_shipped_priors(name: str) -> None:
+    model = load_weights(shipped_weights(name))
     assert isinstance(model, Denoiser)
     assert model.config.unet.steps == 0 and model.config.unet.image_channels == 1
-    assert shipped_weights("prior-tiny").stat().st_size < 8e6
+    assert shipped_weights(name).stat().st_size < 8e6
 
 
 def test_what_a_network_is_for(tmp_path: Path) -> None:
@@ -251,7 +252,9 @@ def test_what_shipped_networks_are_for() -> None:
     found = load_weights(shipped_weights("cs-tiny")).trained_for
     assert found is not None and (found["task"], found["channels"]) == ("cs", 1)
     assert found["operator"].items() >= {"block": 32, "permutation": "global", "ratio_min": 0.04}.items()
-    assert load_weights(shipped_weights("prior-tiny")).trained_for is None
+    for name, domain in (("prior-grey", "photographs"), ("prior-mri", "magnetic resonance images")):
+        prior = load_weights(shipped_weights(name)).trained_for
+        assert prior is not None and prior["domain"] == domain
 
 
 FORMER = {new: old for old, new in OLD_NAMES.items()}
