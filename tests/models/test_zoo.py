@@ -105,8 +105,8 @@ def test_weights_of_another_network(source: Config, target: Config, message: str
 
 def test_ordinary_weights_load_without_diffusers() -> None:
     code = (
-        "import sys; from pathlib import Path; from idmcli.config import Config; from idmcli.models import *;"
-        "initialise(build_model(Config()), Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from idmcli.config import load_config; from idmcli.models import *;"
+        "initialise(build_model(load_config('prior-grey').config), Path(sys.argv[1]));"
         "sys.exit(bool({'diffusers', 'huggingface_hub', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code, str(shipped_weights("prior-grey"))]).returncode == 0
