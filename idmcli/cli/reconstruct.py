@@ -128,8 +128,9 @@ def reconstruct(
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
     from idmcli.experiment import mask_doubts, operator_for, select_channels, simulate, solve, unpack
+    from idmcli.io.formats import MeasurementFile, format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
-    from idmcli.io.measurements import SUFFIX, Measurements, Provenance, is_measurement_file, load_measurements
+    from idmcli.io.measurements import SUFFIX, Measurements, Provenance
     from idmcli.library import Library, check_options
 
     check_options(loaded.config.solver)
@@ -143,14 +144,14 @@ def reconstruct(
         library.load(weights)  # what is wrong with them is said before any work
 
     def measured(item: Item) -> Measurements | Image:
-        if item.path.suffix == SUFFIX or is_measurement_file(item.path):
+        if item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile):
             given = [name for name, (_, value) in measuring.items() if value is not None and name != "--seed"]
             given += ["--scale"] if scale is not None else []
             if given:
                 raise InputError(
                     f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
                 )
-            return load_measurements(item.path, max_pixels=max_pixels or MAX_PIXELS)
+            return MeasurementFile().read(item, max_pixels=max_pixels or MAX_PIXELS)
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         return select_channels(image, loaded.config)
 

@@ -11,7 +11,17 @@ from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
 from idmcli.io.formats.tiff import Tiff
 
-__all__ = ["FORMATS", "MAX_PIXELS", "PICTURES", "Format", "Picture", "PictureFormat", "format_of", "head_of"]
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "PICTURES",
+    "Format",
+    "MeasurementFile",
+    "Picture",
+    "PictureFormat",
+    "format_of",
+    "head_of",
+]
 
 PICTURES: tuple[PictureFormat, ...] = (Png(), Jpeg(), Tiff(), Bmp(), Gif())
 FORMATS: tuple[Format[Any], ...] = (*PICTURES, MeasurementFile())
