@@ -14,6 +14,8 @@ from idmcli.errors import InputError, NumericalError
 
 PICKLES = frozenset({".pkl", ".pt", ".pth", ".bin"})
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -51,7 +53,7 @@ def check(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor
     """Compare the tensors of a file with those (of any device) that the model it describes needs.
 
     Raises:
-        InputError: one is missing, unknown or of another shape; the first ten are named.
+        InputError: one is missing, unknown, of another shape or of another type; the first ten are named.
         NumericalError: one is not finite.
     """
     problems = [f"{name} is missing" for name in expected if name not in found]
@@ -60,6 +62,11 @@ def check(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor
         f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
         for name in expected
         if name in found and found[name].shape != expected[name].shape
+    ]
+    problems += [
+        f"{name} holds {str(tensor.dtype).removeprefix('torch.')}, not floating-point numbers of 16 bits or more"
+        for name, tensor in found.items()
+        if tensor.dtype not in FLOATS
     ]
     if problems:
         listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")

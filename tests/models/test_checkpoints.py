@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from idmcli.errors import IdmError, InputError, NumericalError
+from idmcli.io import tensor_file
 from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from idmcli.io.records import to_line
 from idmcli.io.tensor_file import digest
@@ -326,3 +327,13 @@ def test_state_dicts_with_the_old_names_load(tmp_path: Path) -> None:
     old = {f"module.{FORMER.get(name, name)}": tensor for name, tensor in model.state_dict().items()}
     torch.nn.ModuleDict({"module": other}).load_state_dict(old)
     assert torch.equal(other.rule.log_gain, model.rule.log_gain)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64, torch.float8_e4m3fn])
+def test_weights_of_another_type_are_refused_not_cast(file: Path, dtype: torch.dtype) -> None:
+    """With a checksum that fits them."""
+    record, tensors = tensor_file.read(file, checkpoints.KIND)
+    name = min(tensors)
+    record = {key: value for key, value in record.items() if key != "schema"}
+    tensor_file.write(file, checkpoints.KIND, record, {**tensors, name: tensors[name].to(dtype)})
+    assert f"{name} holds {str(dtype).removeprefix('torch.')}, not floating-point numbers" in refused(file)
