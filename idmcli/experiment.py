@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -20,7 +21,7 @@ from idmcli.io.measurements import Measurements, Provenance
 from idmcli.io.scale import Scale
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import LinearOperator, Operator, Problem, add_noise
+from idmcli.operators import LinearOperator, Operator, Problem, Spec, add_noise
 from idmcli.seeds import item_seed
 from idmcli.tasks import Amount
 
@@ -49,10 +50,16 @@ class Case:
     scale: Scale = Scale()
     base_seed: int = 0
 
+    @cached_property
+    def spec(self) -> Spec:
+        """Of the operator; it takes checksums of its arrays."""
+        return self.operator.to_spec()
+
     @property
     def seed(self) -> int:
         """Of what a solver draws: it follows from what was measured, not from the name of a file."""
-        return item_seed(self.noise_seed or self.base_seed, json.dumps(self.operator.to_spec(), sort_keys=True))
+        text = json.dumps(self.spec, sort_keys=True)
+        return item_seed(self.noise_seed or (0 if "seed" in text else self.base_seed), text)
 
     @property
     def amount(self) -> Amount:
@@ -118,21 +125,24 @@ def operator_for(image: Image, config: Config) -> Operator:
         InputError: the operator cannot be built or does not fit the picture, or the picture is grey
             where colour is asked for.
     """
-    shape = to_batch(select_channels(image, config)).shape
+    return _operator(to_batch(select_channels(image, config)), image, config)
+
+
+def _operator(x: Tensor, image: Image, config: Config) -> Operator:
+    """What measures the picture x, (1, C, H, W), of a file."""
     task = tasks.find(config.task.kind)
-    return task.operator(config.operator, (shape[1], shape[2], shape[3]), image.item.name)
+    return task.operator(config.operator, (x.shape[1], x.shape[2], x.shape[3]), image.item.name)
 
 
 def simulate(image: Image, config: Config) -> Case:
     """Measure a picture by :func:`operator_for`: ``y = A x + n`` with the noise of ``operator.noise``; errors alike."""
-    image = select_channels(image, config)
-    x, operator, options = to_batch(image), operator_for(image, config), config.operator
+    x, options = to_batch(select_channels(image, config)), config.operator
+    operator = _operator(x, image, config)
     y, noise_seed = operator.A(x), None
     if options.noise:
         noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
         y = add_noise(y, options.noise, noise_seed)
-    base_seed = 0 if "seed" in json.dumps(operator.to_spec()) else options.seed
-    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale, base_seed)
+    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale, options.seed)
 
 
 def doubts(case: Case, config: Config) -> list[str]:
@@ -158,7 +168,7 @@ def pack(case: Case, provenance: Provenance) -> Measurements:
     return Measurements(
         y=case.y[0],
         arrays=case.operator.arrays(),
-        spec=case.operator.to_spec(),
+        spec=case.spec,
         colour="grey" if case.operator.image_shape[0] == 1 else "rgb",
         provenance=provenance,
         value_range=(case.scale.low, case.scale.high),

@@ -34,10 +34,10 @@ def output_paths(
         InputError: two inputs give one output, an output is an input or its name too long, or as
             :func:`refuse_existing`.
     """
+    every = {item: [folder / item.below / (item.stem + ending) for ending in endings] for item in inputs}
     outputs: dict[Path, Item] = {}
-    for item in inputs:
-        for ending in endings:
-            output = folder / item.below / (item.stem + ending)
+    for item, paths in every.items():
+        for output in paths:
             if output in outputs:
                 raise InputError(
                     f"{str(outputs[output])!r} and {str(item)!r} would both be written to {str(output)!r}",
@@ -53,8 +53,7 @@ def output_paths(
     if skip_existing and overwrite:
         raise InputError("--skip-existing keeps what --overwrite replaces", "leave out one of them")
     refuse_existing(outputs, overwrite=overwrite or skip_existing)
-    every = {item: [folder / item.below / (item.stem + ending) for ending in endings] for item in inputs}
-    return {item: own for item, own in every.items() if not (skip_existing and all(path.exists() for path in own))}
+    return {item: paths for item, paths in every.items() if not (skip_existing and all(p.exists() for p in paths))}
 
 
 def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:

@@ -191,7 +191,7 @@ def reconstruct(
             "version": __version__,
             "source": origin.source,
             "source_sha256": origin.source_sha256,
-            "spec": case.operator.to_spec(),
+            "spec": case.spec,
             "noise": case.noise,
             "method": method.name,
             "options": asdict(method.options),
