@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from idmcli.errors import ConfigError, InputError
+from idmcli.models.architectures import UNetSettings
 from idmcli.models.checkpoints import Model, kind_of, load_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.pretrained import differences, find_unet, load_unet
@@ -133,8 +134,11 @@ def _copy(model: Model, start: Path) -> list[nn.Parameter]:
     if isinstance(model, Denoiser) and not isinstance(source, Denoiser):
         raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", "a prior starts from a prior")
     target = model.denoiser if isinstance(model, InvertibleDiffusion) and isinstance(source, Denoiser) else model
+    tensors = source.state_dict()
+    if isinstance(source, Denoiser) and isinstance(target, Denoiser):
+        tensors = _coloured(tensors, source.unet.config, target.unet.config)
     try:
-        missing, unexpected = target.load_state_dict(source.state_dict(), strict=False)
+        missing, unexpected = target.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise InputError(
             f"--init {str(start)!r} has tensors of other shapes: {str(error).splitlines()[1].strip()}",
@@ -147,3 +151,18 @@ def _copy(model: Model, start: Path) -> list[nn.Parameter]:
             "use the same model.size, model.steps, model.channels and model.blocks",
         )
     return list(source.parameters())
+
+
+def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettings) -> dict[str, Tensor]:
+    """The weights of a grey U-Net for one of ``colour.image_channels``, which then sees the mean of the channels and
+    estimates the same noise in each; other weights as they are."""
+    copies = colour.image_channels
+    if grey.image_channels != 1 or copies == 1 or not isinstance(grey, UNetConfig):
+        return tensors
+    first, last = tensors["unet.conv_in.weight"], tensors["unet.conv_out.weight"]
+    return {
+        **tensors,
+        "unet.conv_in.weight": first.repeat(1, copies, 1, 1) / copies,
+        "unet.conv_out.weight": last.repeat(copies, 1, 1, 1),
+        "unet.conv_out.bias": tensors["unet.conv_out.bias"].repeat(copies),
+    }
