@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from idmcli import solvers
 from idmcli.models import shipped_weights
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, Problem
-from idmcli.priors import Domain, Prior, load_prior
+from idmcli.priors import Domain, Prior, for_images, load_prior
 from idmcli.solvers import Solver
 
 
@@ -178,4 +178,5 @@ def run(
     """What a solver makes of measurements, not clipped."""
     solver = solvers.find(solver) if isinstance(solver, str) else solver
     problem = Problem(operator, y, noise)
+    prior = prior and for_images(prior, complex_image=operator.complex_image)
     return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)

@@ -29,7 +29,7 @@ Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("folder")
 SHORT = {
     **{name: ["--set", "solver.steps=4"] for name in ("ddnm", "diffpir")},
-    **{name: ["--set", "solver.iterations=4"] for name in ("vamp", "tv")},
+    **{name: ["--set", "solver.iterations=4"] for name in ("vamp", "tv", "hqs")},
 }
 
 
@@ -177,7 +177,7 @@ def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
 def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
     assert "method vamp needs" in err and "which this ct operator is not" in err
-    assert "hint: these can: ddnm, diffpir, pinv, tikhonov, tv" in err
+    assert "hint: these can: ddnm, diffpir, hqs, pinv, tikhonov, tv" in err
     assert written() == []
 
 
