@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,12 +34,14 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
 
     ``z = D(x + m (x - x'), sigma)``, where x' is the x before it (heavy ball, Polyak, 1964), and
     ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2. Levels fall geometrically from
-    sigma_start to sigma_end or, if that is more, the noise. The result is z or, without noise, the nearest image with
-    A x = y.
+    sigma_start to sigma_end or, if that is more, noise / |A|, the noise as seen in the image. The result is z or,
+    without noise, the nearest image with A x = y.
     """
     problem = problem.centred(prior.domain.mean)
     noise = max(problem.noise, LEAST_NOISE)
-    end = max(problem.noise, options.sigma_end)
+    end = options.sigma_end
+    if problem.noise > 0:
+        end = max(end, problem.noise / math.sqrt(problem.operator.squared_norm(problem.y)))
     levels = falling_levels(options.iterations, max(options.sigma_start, end), end)[:-1]
     z = x = previous = problem.pinv
     for iteration, level in enumerate(levels, start=1):

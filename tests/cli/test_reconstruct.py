@@ -16,13 +16,16 @@ import torch
 
 from idmcli import solvers
 from idmcli.cli import main
-from idmcli.experiment import to_batch
+from idmcli.experiment import Case, pack, to_batch
 from idmcli.io.images import read_image, write_image
+from idmcli.io.measurements import Provenance, save_measurements
 from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
+from idmcli.operators import MRI
+from idmcli.tasks.mri import coil_maps
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
@@ -118,6 +121,22 @@ def test_a_measurement_file_gives_the_same_bytes_in_another_process(
     assert (done.returncode, done.stderr) == (0, "")
     assert "PSNR" not in done.stdout
     assert Path("reconstructions/other.png").read_bytes() == Path("simulated/camera.png").read_bytes()
+
+
+def test_complex_images_by_coils_are_reconstructed_with_the_shipped_prior(camera: Path, capsys: Capture) -> None:
+    magnitude = torch.from_numpy(read_image(camera).pixels)[None, None]
+    x = torch.polar(magnitude, torch.linspace(0, 2, 64).expand(1, 1, 64, 64).contiguous())
+    lines = {"type": "equispaced", "acceleration": 4, "centre_fraction": 0.08}
+    operator = MRI((1, 64, 64), lines, complex_image=True, sensitivity=coil_maps(4, (64, 64)))
+    measured = pack(Case(operator, operator.A(x)), Provenance("idm sense", "x.png", "0" * 64))
+    save_measurements("x.safetensors", measured)
+    error = {}
+    for method in (None, "pinv"):
+        chosen = [] if method is None else ["--method", method]
+        result = reconstruct(capsys, "x.safetensors", *chosen, "--format", "npz", "--out", method or "default")
+        (name,) = (archive := np.load(result["output"])).files[:1]
+        error[result["method"]] = np.abs(archive[name].squeeze() - x.squeeze().numpy()).std()
+    assert error["hqs"] < error["pinv"] / 2
 
 
 def test_colours_sixteen_bits_and_odd_sizes(capsys: Capture) -> None:

@@ -35,6 +35,14 @@ def test_the_noise_levels_fall_geometrically_to_the_noise() -> None:
         assert [claimed for _, claimed in prior.seen] == pytest.approx(expected, rel=1e-4)
 
 
+@each("ct", "mri-coils")
+def test_the_last_level_is_the_noise_as_seen_in_the_image(operator: LinearOperator) -> None:
+    x = picture(operator)
+    y, prior = operator.A(x), Watched(Oracle(x), x)
+    run("hqs", operator, y, prior, noise=0.5, iterations=3)
+    assert prior.seen[-1][1] == pytest.approx(0.5 / operator.squared_norm(y) ** 0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 @pytest.mark.parametrize(("weight", "noise"), [(1e-6, 0.2), (0.23, 0.2), (1.0, 0.4)])
 def test_with_a_gaussian_prior_it_converges_to_the_shrunk_image(weight: float, noise: float, momentum: float) -> None:
