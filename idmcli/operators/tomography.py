@@ -13,7 +13,7 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
 from idmcli.operators.base import LinearOperator, Spec
-from idmcli.operators.joseph import back_project, project
+from idmcli.operators.joseph import Projector
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
 MAX_RAYS = 100_000  # views, and detectors
@@ -58,7 +58,8 @@ class ParallelBeamCT(LinearOperator):
             detectors = math.ceil(math.sqrt(2) * max(height, width))
         if isinstance(detectors, bool) or not isinstance(detectors, int) or not 1 <= detectors <= MAX_RAYS:
             raise InputError(f"the number of detectors is {detectors!r}", f"it must be from 1 to {MAX_RAYS}")
-        self.directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
+        directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
+        self._projector = Projector(directions, (height, width), detectors)
         self.measurement_shape = (channels, len(degrees), detectors)
 
     def A(self, x: Tensor) -> Tensor:
@@ -70,12 +71,10 @@ class ParallelBeamCT(LinearOperator):
         return linear_map(y, self._back_project, self._project_rays)
 
     def _project_rays(self, x: Tensor) -> Tensor:
-        rays = project(x.flatten(0, 1), self.directions, self.measurement_shape[2])
-        return rays.view(-1, *self.measurement_shape)
+        return self._projector.project(x.flatten(0, 1)).view(-1, *self.measurement_shape)
 
     def _back_project(self, y: Tensor) -> Tensor:
-        images = back_project(y.flatten(0, 1), self.directions, self.image_shape[1:])
-        return images.view(-1, *self.image_shape)
+        return self._projector.back_project(y.flatten(0, 1)).view(-1, *self.image_shape)
 
     def fbp(self, y: Tensor, *, window: str = "ramp") -> Tensor:
         """Filtered back-projection, for views spread evenly over 180 degrees: (B, \\*image_shape).
@@ -86,8 +85,8 @@ class ParallelBeamCT(LinearOperator):
         """
         self.check_measurements(y)
         filtered = ramp_filter(y, window).flatten(0, 1)
-        images = back_project(filtered, self.directions, self.image_shape[1:], transpose=False)
-        return images.view(-1, *self.image_shape) * (math.pi / len(self.directions))
+        images = self._projector.smear(filtered).view(-1, *self.image_shape)
+        return images * (math.pi / self.measurement_shape[1])
 
     def to_spec(self) -> Spec:
         """``angles`` is the number of views, or the list of angles."""
