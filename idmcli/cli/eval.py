@@ -187,7 +187,7 @@ def evaluate(
         raise error
     low = [s for s in summarise(scores) if min_psnr is not None and not s.psnr >= min_psnr]
     if low:
-        means = ", ".join(f"{s.method} at {100 * s.ratio:g} %: {s.psnr:.2f} dB" for s in low)
+        means = ", ".join(f"{s.method} at {s.column}: {s.psnr:.2f} dB" for s in low)
         raise CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})")
 
 

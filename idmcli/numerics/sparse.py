@@ -57,8 +57,6 @@ def _shape(starts: Tensor, columns: Tensor, values: Tensor, x: Tensor) -> Tensor
 
 
 # One operator of PyTorch's, so that whoever follows operators on tensors without values knows its result.
-_OPERATORS = torch.library.Library("idm", "DEF")
-_OPERATORS.define("sparse_times(Tensor starts, Tensor columns, Tensor values, Tensor x) -> Tensor")
-for _device in ("CPU", "CUDA"):
-    _OPERATORS.impl("sparse_times", _times, _device)
-_OPERATORS.impl("sparse_times", _shape, "Meta")
+torch.library.define("idm::sparse_times", "(Tensor starts, Tensor columns, Tensor values, Tensor x) -> Tensor")
+torch.library.impl("idm::sparse_times", ("CPU", "CUDA"), _times)
+torch.library.impl("idm::sparse_times", "Meta", _shape)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
 from idmcli.numerics.linear_map import linear_map
+from idmcli.numerics.power_iteration import largest_eigenvalue
 
-__all__ = ["LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
+__all__ = ["Gram", "LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
 
 Spec = dict[str, Any]
 
@@ -131,6 +132,29 @@ class Spectrum(NamedTuple):
     from_basis: Callable[[Tensor], Tensor]
 
 
+class Gram(NamedTuple):
+    """A map ``U g U^T`` of measurements with an orthogonal U that is near ``A A^T``: what preconditions a solver.
+
+    Attributes:
+        values: g > 0, the gains: one, or of the shape that ``to`` gives.
+        to: ``U^T``.
+        back: ``U``.
+    """
+
+    values: Tensor
+    to: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Tensor]
+
+    @property
+    def gain(self) -> float:
+        """The mean of g, ``trace(A A^T) / M``: by what A makes squares larger."""
+        return float(self.values.mean())
+
+    def scaled(self, factors: Tensor, y: Tensor) -> Tensor:
+        """``U f U^T y``."""
+        return self.back(factors * self.to(y))
+
+
 class LinearOperator(Operator):
     """A linear map, with its adjoint and what follows from it.
 
@@ -216,12 +240,10 @@ class LinearOperator(Operator):
         """The singular value decomposition, where it is known in closed form."""
         return None
 
-    @torch.no_grad()
-    def squared_norm(self, y: Tensor, iterations: int = 20) -> float:
+    def squared_norm(self, y: Tensor) -> float:
         """``|A|^2``: 1 for a tight operator, otherwise by power iteration on ``A^T A`` from ``A^T y`` (from below)."""
-        if self.padded().tight:
-            return 1.0
-        x = self.AT(y[:1])
-        for _ in range(iterations):
-            x = self.normal(x / x.norm().clamp_min(torch.finfo(x.real.dtype).tiny))
-        return float(x.norm()) or 1.0
+        return 1.0 if self.padded().tight else largest_eigenvalue(self.normal, self.AT(y[:1]))
+
+    def gram(self, y: Tensor) -> Gram:
+        """``A A^T``, or what is near it in shape and simple: here ``|A|^2``. ``y`` says where to compute."""
+        return Gram(y.real.new_tensor(self.squared_norm(y)), lambda y: y, lambda y: y)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
-from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.base import Gram, LinearOperator, Spec
 from idmcli.operators.joseph import Projector
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
@@ -76,17 +76,21 @@ class ParallelBeamCT(LinearOperator):
     def _back_project(self, y: Tensor) -> Tensor:
         return self._projector.back_project(y.flatten(0, 1)).view(-1, *self.image_shape)
 
-    def fbp(self, y: Tensor, *, window: str = "ramp") -> Tensor:
-        """Filtered back-projection, for views spread evenly over 180 degrees: (B, \\*image_shape).
-
-        Args:
-            y: measurements.
-            window: "ramp", or "hann" to damp the high frequencies of noisy data.
-        """
+    def smear(self, y: Tensor) -> Tensor:
+        """Give each pixel the sum of every view's linearly interpolated value at its position: (B, \\*image_shape)."""
         self.check_measurements(y)
-        filtered = ramp_filter(y, window).flatten(0, 1)
-        images = self._projector.smear(filtered).view(-1, *self.image_shape)
-        return images * (math.pi / self.measurement_shape[1])
+        return self._projector.smear(y.flatten(0, 1)).view(-1, *self.image_shape)
+
+    def gram(self, y: Tensor) -> Gram:
+        """A filter along the detectors: two rays of a view share a ray's length, those of others fill 2 V / |w|.
+
+        That is the blur 1 / |r| of V views over 180 degrees, at frequencies |w| where they cover the plane, in
+        radians per pixel, and no less than the lowest that a view resolves.
+        """
+        views, detectors = self.measurement_shape[1:]
+        frequency = 2 * math.pi * torch.fft.rfftfreq(detectors, dtype=y.dtype, device=y.device)
+        gains = max(self.image_shape) + 2 * views / frequency.clamp_min(math.pi / detectors)
+        return Gram(gains, torch.fft.rfft, lambda spectrum: torch.fft.irfft(spectrum, detectors))
 
     def to_spec(self) -> Spec:
         """``angles`` is the number of views, or the list of angles."""
@@ -104,20 +108,3 @@ class ParallelBeamCT(LinearOperator):
         check_keys(name, spec, required, {"detectors": (int, None)})
         check_arrays(name, arrays, [])
         return cls(check_image_shape(spec["image_shape"]), spec["angles"], detectors=spec.get("detectors"))
-
-
-def ramp_filter(y: Tensor, window: str) -> Tensor:
-    """Convolve the last axis with the band-limited ramp (Kak & Slaney, 1988, Eq. 3.61), windowed."""
-    if window not in ("ramp", "hann"):
-        raise InputError(f"the filter window is {window!r}", "it must be 'ramp' or 'hann'")
-    detectors = y.shape[-1]
-    size = max(64, 2 ** math.ceil(math.log2(2 * detectors)))
-    n = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64).round()
-    kernel = torch.where(n % 2 == 1, -1 / (math.pi * torch.where(n == 0, 1, n)) ** 2, 0)
-    kernel[0] = 0.25
-    response = torch.fft.rfft(kernel).real
-    if window == "hann":
-        response = response * (1 + torch.cos(2 * math.pi * torch.fft.rfftfreq(size, dtype=torch.float64))) / 2
-    spectrum = torch.fft.rfft(y, n=size) * response.to(y)
-    filtered: Tensor = torch.fft.irfft(spectrum, n=size)
-    return filtered[..., :detectors]

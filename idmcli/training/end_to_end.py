@@ -13,7 +13,7 @@ from idmcli import tasks
 from idmcli.errors import ConfigError
 from idmcli.metrics import psnr
 from idmcli.models import Network
-from idmcli.operators import LinearOperator, add_noise
+from idmcli.operators import LinearOperator
 from idmcli.reversible.plan import Plan
 from idmcli.seeds import item_seed
 from idmcli.tasks import OperatorOptions, Shape
@@ -97,8 +97,6 @@ def reconstruction_loss(
 
 
 def _measure(x: Tensor, operator: LinearOperator, config: Config, items: Sequence[str]) -> Tensor:
-    y, sigma = operator.A(x), config.operator.noise
-    if sigma == 0:
-        return y
+    task, parts = tasks.find(config.task.kind), torch.split(operator.A(x), 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
-    return torch.cat([add_noise(part, sigma, seed) for part, seed in zip(torch.split(y, 1), seeds, strict=True)])
+    return torch.cat([task.disturb(y, config.operator, seed)[0] for y, seed in zip(parts, seeds, strict=True)])
