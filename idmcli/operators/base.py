@@ -147,7 +147,7 @@ class Gram(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """The mean of g, ``trace(A A^T) / M``: by what A makes squares larger."""
+        """The mean of g: by what A makes squares larger, roughly; 1 for a tight operator."""
         return float(self.values.mean())
 
     def scaled(self, factors: Tensor, y: Tensor) -> Tensor:

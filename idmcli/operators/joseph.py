@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Map = Literal["project", "transpose", "interpolate"]
 
 BLOCK = 2**20  # pixels times views in one matrix: its making takes some 100 bytes for each
-KEPT = 2**30  # bytes of matrices that are kept; others are made again for every use
+KEPT = 2**31  # bytes of matrices that are kept; others are made again for every use
 
 
 class Projector:

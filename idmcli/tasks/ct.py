@@ -66,7 +66,7 @@ class CTTask(Task[CTOptions]):
 
     def conflicts(self, options: CTOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         if options.attenuation is not None and options.photons is None:
-            return [(("attenuation", "photons"), "attenuation is for photons, which are not set")]
+            return [(("attenuation",), "it is for operator.photons, which is not set")]
         return []
 
 
