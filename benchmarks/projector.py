@@ -1,7 +1,8 @@
 """What the CT projector gains by keeping its weights.
 
-Each way is timed in every round, A and its transpose, and its least time compared with that of a projector that computes
-indices and weights in every call. "made" is ours where nothing is kept; "radon" is scikit-image's, of the projection alone.
+Each way is timed in every round, A and its transpose, and its least time compared with that of a projector that
+computes indices and weights in every call. "made" is ours where nothing is kept; "radon" is scikit-image's, of the
+projection alone.
 
     python benchmarks/projector.py --sides 256 --views 25,60,180
 """
