@@ -45,9 +45,8 @@ class Projector:
     def project(self, x: Tensor) -> Tensor:
         """Line integrals of images (n, H, W), shape (n, views, detectors)."""
         images = x.flatten(1)
-        return torch.cat([matrix.times(images) for _, matrix in self._matrices("project", x)], 1).view(
-            len(x), -1, self._detectors
-        )
+        rays = torch.cat([matrix.times(images) for _, matrix in self._matrices("project", x)], 1)
+        return rays.view(len(x), -1, self._detectors)
 
     def back_project(self, y: Tensor) -> Tensor:
         """The transpose of :meth:`project`: (n, views, detectors) to (n, H, W)."""
@@ -72,13 +71,13 @@ class Projector:
             key = map, start, like.dtype, like.device
             matrix = self._kept.get(key)
             if matrix is None:
-                make = self._rays if map == "project" else self._pixels
-                matrix = make(self._directions[views], map).to(like)
+                some = self._directions[views]
+                matrix = (self._rays(some) if map == "project" else self._pixels(some, map)).to(like)
                 if matrix.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT:
                     self._kept[key] = matrix
             yield views, matrix
 
-    def _rays(self, directions: Sequence[tuple[float, float]], map: Map) -> SparseMatrix:
+    def _rays(self, directions: Sequence[tuple[float, float]]) -> SparseMatrix:
         """Rows are rays, view by view: where each crosses a row (or a column), two pixels share it."""
         (height, width), d = self._shape, _centred(self._detectors)[:, None]
         counts, columns, weights = [], [], []

@@ -82,10 +82,10 @@ class ParallelBeamCT(LinearOperator):
         return self._projector.smear(y.flatten(0, 1)).view(-1, *self.image_shape)
 
     def gram(self, y: Tensor) -> Gram:
-        """A filter along the detectors: two rays of a view share a ray's length, those of others fill 2 V / |w|.
+        """A filter along the detectors with the gains ``L + 2 V / |w|``, w in radians per pixel.
 
-        That is the blur 1 / |r| of V views over 180 degrees, at frequencies |w| where they cover the plane, in
-        radians per pixel, and no less than the lowest that a view resolves.
+        L, the length of a ray, is the gain of one view by itself. V views over 180 degrees blur the image by
+        ``V / (pi |r|)``, whose gain 2 V / |w| is what they add where they overlap, at low frequencies.
         """
         views, detectors = self.measurement_shape[1:]
         frequency = 2 * math.pi * torch.fft.rfftfreq(detectors, dtype=y.dtype, device=y.device)
