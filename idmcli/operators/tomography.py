@@ -89,7 +89,7 @@ class ParallelBeamCT(LinearOperator):
         """
         views, detectors = self.measurement_shape[1:]
         frequency = 2 * math.pi * torch.fft.rfftfreq(detectors, dtype=y.dtype, device=y.device)
-        gains = max(self.image_shape) + 2 * views / frequency.clamp_min(math.pi / detectors)
+        gains = max(self.image_shape[1:]) + 2 * views / frequency.clamp_min(math.pi / detectors)
         return Gram(gains, torch.fft.rfft, lambda spectrum: torch.fft.irfft(spectrum, detectors))
 
     def to_spec(self) -> Spec:
