@@ -19,6 +19,7 @@ from idmcli.cli.options import (
     CompileOption,
     ConfigOption,
     DeviceOption,
+    EnsembleOption,
     MaxPixelsOption,
     NoiseOption,
     OverwriteOption,
@@ -95,7 +96,8 @@ def evaluate(
     seed: SeedOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    precision: PrecisionOption = "float32",
+    precision: PrecisionOption = "auto",
+    ensemble: EnsembleOption = False,
     tile: TileOption = None,
     compile: CompileOption = False,
     dataset: Annotated[
@@ -160,7 +162,9 @@ def evaluate(
     if limit is not None and limit < len(pictures):
         pictures = pictures[:limit]
         name = dataset or f"{name} (first {limit})"  # what is published is about all of them
-    library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
+    library = Library(
+        choose_device(device, threads), precision=precision, ensemble=ensemble, tile=tile, compile=compile
+    )
     benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
     if weights is not None:
         library.load(weights)  # what is wrong with them is said before any work

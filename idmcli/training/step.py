@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from idmcli.models.precision import choose_precision
 from idmcli.training.optimisers import build_optimisers, learning_rate_factor
-from idmcli.training.precision import choose_precision
 
 if TYPE_CHECKING:
     from idmcli.config import TrainingConfig
