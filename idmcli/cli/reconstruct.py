@@ -180,7 +180,12 @@ def reconstruct(
             case, origin = simulate(source, loaded.config), Provenance.of_file("", item.path)
             for note in [*source.notes, *mask_doubts(case, loaded.config)]:
                 output.warning(f"{str(item)!r}: {note}")
-        method = method_for(case.operator)
+        try:
+            method = method_for(case.operator)
+        except ConfigError as error:
+            if isinstance(source, Measurements):  # the next file may be of a kind that was asked for
+                raise InputError(error.message, error.hint) from error
+            raise
         given = loaded.config.solver.seed
         if given is None and isinstance(source, Measurements):
             given = seed  # of a file nothing else is left to draw

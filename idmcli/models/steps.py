@@ -13,6 +13,8 @@ A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps nu
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -96,8 +98,8 @@ class MatchedStep(nn.Module):
         last = step == len(self.log_gain) - 1
         c: Tensor | float = 0.0
         if not last:
-            again = lambda r, sigma: denoiser(r, sigma, injection, number=turns)[0]  # noqa: E731
-            c = onsager(divergence(again, r, sigma, x0, seed=step))
+            again = partial(denoiser, injection=injection, number=turns)
+            c = onsager(divergence(lambda r, sigma: again(r, sigma)[0], r, sigma, x0, seed=step))
         u = x0 - self.correction[step] * c * sigma * e
         xb = problem.project(u, self._gain(problem, step + 1))  # Eq. 2
         f: Tensor = xb + self.renoise[step] * sigma * e  # Eq. 3

@@ -7,6 +7,7 @@ diffusion model it is the score-based turbo message passing of arXiv 2503.22140.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -14,7 +15,7 @@ from torch import Generator, Tensor
 from idmcli.numerics.divergence import divergence, onsager, stein_divergence
 from idmcli.operators import Problem
 from idmcli.priors import Prior, turned
-from idmcli.ranges import Count, PositiveOrZero, Ratio
+from idmcli.ranges import Count, Ratio
 from idmcli.solvers import Progress, Solver
 
 
@@ -22,9 +23,8 @@ from idmcli.solvers import Progress, Solver
 class VampOptions:
     """Of :func:`vamp`."""
 
-    iterations: Count = 20  # of one denoiser call, or two where the divergence is measured by a probe
+    iterations: Count = 20  # of one denoiser call each, two beyond the noise levels it was trained for
     damping: Ratio = 0.7  # share of the new estimate in the next one
-    probe_above: PositiveOrZero = 0.1  # noise level below which the divergence follows from Stein's lemma
 
 
 @torch.no_grad()
@@ -39,22 +39,20 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
     problem = problem.centred(prior.domain.mean)
     gamma = problem.operator.ratio
 
+    def denoise(r: Tensor, sigma: Tensor, *, step: int) -> Tensor:
+        return turned(prior, step)(r + problem.mean, sigma) - problem.mean
+
     d = x = torch.zeros_like(problem.pinv)
     for iteration in range(options.iterations):
         sigma = ((1 / gamma - 1) * problem.residual_power(x) + problem.noise**2).sqrt()
         r = problem.project(x, 1 / gamma)
-        view = turned(prior, iteration)
-
-        def denoise(r: Tensor, sigma: Tensor, view: Prior = view) -> Tensor:
-            return view(r + problem.mean, sigma) - problem.mean
-
-        d = denoise(r, sigma)
-        if iteration + 1 < options.iterations:
-            div, noisy = stein_divergence(r, sigma, d), sigma > options.probe_above
-            if bool(noisy.any()):
-                div = torch.where(noisy, divergence(denoise, r, sigma, d, seed=iteration), div)
-            new = d - onsager(div) * (r - d)
-            x = torch.lerp(x, new, options.damping if iteration else 1.0)
+        view = partial(denoise, step=iteration)
+        d = view(r, sigma)
+        div, beyond = stein_divergence(r, sigma, d), sigma > prior.noise_levels[1]
+        if bool(beyond.any()):  # where the prior is no denoiser of least error
+            div = torch.where(beyond, divergence(view, r, sigma, d, seed=iteration), div)
+        corrected = d - onsager(div) * (r - d)
+        x = torch.lerp(x, corrected, options.damping if iteration else 1.0)
         progress(iteration + 1, options.iterations)
     trust = (1 - problem.noise**2 / problem.residual_power(d).clamp_min(1e-12)).clamp_min(0)
     return problem.image(problem.project(d, trust))

@@ -68,6 +68,7 @@ class RunFolder:
         """
         lock = self.path / ".lock"
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise InputError(f"{str(lock)!r} cannot be used as a lock: {error.strerror}", "remove it") from error
