@@ -304,6 +304,12 @@ def test_autocast_does_not_reach_the_operator(operator: LinearOperator) -> None:
         inside = operator.A(x), operator.AT(y)
     assert torch.equal(inside[0], operator.A(x))
     assert torch.equal(inside[1], operator.AT(y))
+    spectrum = operator.spectrum()
+    if spectrum is not None:
+        coordinates = spectrum.to_basis(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(spectrum.to_basis(x), coordinates)
+            assert spectrum.to_range(y).dtype == spectrum.from_basis(coordinates).dtype == x.dtype
 
 
 def test_wrong_tensors_are_refused(operator: LinearOperator) -> None:
