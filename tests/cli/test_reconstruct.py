@@ -94,6 +94,10 @@ def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) 
         ("inpainting", ("tv", "ddnm", "idm")),
         ("mri", ("tikhonov", "ddnm", "idm")),
         ("ct", ("fbp", "tikhonov", "pinv", "diffpir", "idm")),
+        ("deblur", ("tv", "diffpir", "idm")),
+        ("sr", ("pinv", "ddrm", "idm")),
+        ("hdr", ("gradient",)),
+        ("nonlinear_deblur", ("gradient",)),
     ],
 )
 def test_the_other_tasks(kind: str, methods: tuple[str, ...], weights: str, capsys: Capture) -> None:
@@ -177,7 +181,7 @@ def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
 def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
     assert "method vamp needs" in err and "which this ct operator is not" in err
-    assert "hint: these can: ddnm, diffpir, fbp, pinv, tikhonov, tv" in err
+    assert "hint: these can: ddnm, diffpir, fbp, gradient, pinv, tikhonov, tv" in err
     assert written() == []
 
 
