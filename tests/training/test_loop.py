@@ -29,6 +29,7 @@ from idmcli.training.loop import MAX_BAD_STEPS, Progress
 from idmcli.training.prior import PriorStage
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
+from idmcli.training.validation import Validation
 from idmcli.training.world import World
 
 CPU = torch.device("cpu")
@@ -56,7 +57,7 @@ class Regression:
     interrupt_at: int = -1
     seen: list[int] | None = None
 
-    def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+    def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
         if self.seen is not None:
             self.seen.append(iteration)
         if iteration == self.interrupt_at:
@@ -65,8 +66,11 @@ class Regression:
         loss = error.square().mean()
         return (loss * float("nan") if iteration in self.fail else loss), float(iteration)
 
-    def validate(self, model: Any) -> dict[str, float]:
-        return {"score": float(model.weight.detach().sum())}
+    def draw(self, numbers: Sequence[int]) -> None:
+        return None
+
+    def validate(self, model: Any) -> Validation:
+        return Validation({"score": float(model.weight.detach().sum())}, {"truth": torch.zeros(1, 1, 8, 8)})
 
 
 def linear() -> nn.Linear:
@@ -123,9 +127,9 @@ def test_the_average_by_hand(tmp_path: Path) -> None:
     network = linear()
 
     class Watch(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             weights.append(model.weight.detach().clone())
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     average, _ = train(network, Watch(), replace(CONFIG, ema=0.6), run_in(tmp_path), silent)
     weights.append(network.weight.detach().clone())
@@ -140,12 +144,14 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = InvertibleDiffusion(SamplerConfig(DenoiserConfig(UNetConfig(channels=(4,), blocks=(1,), steps=2))))
 
-    class Push:
-        def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+    class Push(Regression):
+        def loss(
+            self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int], drawn: Any
+        ) -> tuple[Tensor, float]:
             return -model.couplings[0].v + model.couplings[1].v - model.rule.alpha.sum(), 0.0
 
-        def validate(self, model: Any) -> dict[str, float]:
-            return {}
+        def validate(self, model: Any) -> Validation:
+            return Validation({}, {"truth": torch.zeros(1, 1, 8, 8)})
 
     config = replace(CONFIG, iterations=30, learning_rate=0.1, warmup=0, gradient_clip=0)
     train(network, Push(), config, run_in(tmp_path), silent)
@@ -169,10 +175,10 @@ def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> N
 
     @dataclass(frozen=True)
     class Crashing(PriorStage):
-        def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 11:
                 raise Stop
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     broken = run_in(tmp_path / "broken")
     with pytest.raises(Stop):
@@ -186,20 +192,6 @@ def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> N
     assert saved[0]["iteration"] == saved[1]["iteration"] == 12
 
 
-def test_the_first_process_alone_writes(tmp_path: Path) -> None:
-    seen: list[Sequence[int]] = []
-
-    class Watch(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
-            seen.append(numbers)
-            return super().loss(model, iteration, numbers)
-
-    run, lines = run_in(tmp_path), list[Progress]()
-    last = loop.train(Step(linear(), CONFIG), Watch(), run, World(CPU, 1, 2), lines.append)
-    assert list(tmp_path.iterdir()) == lines == [] and last is not None
-    assert [list(numbers) for numbers in seen] == [[2 * iteration + 1] for iteration in range(12)]
-
-
 def iterations_of(run: RunFolder) -> list[int]:
     return [int(row.split(",")[0]) for row in run.metrics.read_text().splitlines()[1:]]
 
@@ -209,10 +201,10 @@ def test_metrics_have_no_duplicates_after_a_crash(tmp_path: Path) -> None:
     config = replace(CONFIG, log_every=1, checkpoint_every=5)
 
     class Crashing(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 8:
                 raise Stop
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     with pytest.raises(Stop):
         train(linear(), Crashing(), config, run, silent)
@@ -235,10 +227,10 @@ def test_sigterm_finishes_the_step_and_saves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals, code: int, tmp_path: Path) -> None:
     class Twice(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 5:
                 os.kill(os.getpid(), number)
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     run = run_in(tmp_path)
     with pytest.raises(SystemExit) as caught:
@@ -255,12 +247,12 @@ def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals, code: in
 
 def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
     class Twice(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 5:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
                 raise AssertionError("not reached")
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     run = run_in(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -300,7 +292,7 @@ def test_a_diverged_run_stops_with_its_checkpoint_intact(tmp_path: Path) -> None
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip: float, tmp_path: Path) -> None:
     class Root(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             return (model.weight * 0).sum().sqrt() + model.bias.square().sum(), 0.0  # 0, with an infinite slope
 
     run, network = run_in(tmp_path), linear()
@@ -316,8 +308,8 @@ def test_gradients_are_clipped(clip: float, tmp_path: Path) -> None:
     norms = []
 
     class Watch(Regression):
-        def validate(self, model: Any) -> dict[str, float]:
-            return {}
+        def validate(self, model: Any) -> Validation:
+            return Validation({}, {"truth": torch.zeros(1, 1, 8, 8)})
 
     network = linear()
     original = torch.optim.AdamW.step
@@ -357,10 +349,10 @@ from dataclasses import replace
 from idmcli.training.run_folder import RunFolder
 
 class Slow(Regression):
-    def loss(self, model, iteration, numbers):
+    def loss(self, model, iteration, numbers, drawn):
         print(iteration, flush=True)
         time.sleep(0.01)
-        return super().loss(model, iteration, numbers)
+        return super().loss(model, iteration, numbers, drawn)
 
 train(linear(), Slow(), replace(CONFIG, iterations=60, checkpoint_every=1), RunFolder(Path(sys.argv[1])), silent,
       resume="resume" in sys.argv)
