@@ -16,10 +16,11 @@ from idmcli import solvers, tasks
 from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.library import Library, Method, kind_of, read_options
-from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, shipped_weights
+from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import SamplerConfig
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
 from idmcli.priors import formats, load_prior
@@ -262,5 +263,27 @@ def test_a_method_runs_what_its_weights_are() -> None:
     assert isinstance(network, InvertibleDiffusion)
     idm = solvers.find("idm")
     direct = Method(idm, idm.options(), network, CPU)(problem(CS))
-    loaded = Library(CPU).method("idm", CS, None, DEFAULTS)(problem(CS))
+    loaded = Library(CPU, precision="float32").method("idm", CS, None, DEFAULTS)(problem(CS))
     torch.testing.assert_close(direct, loaded, rtol=0, atol=1e-4)
+
+
+def test_automatic_precision_is_half_where_that_costs_nothing(monkeypatch: pytest.MonkeyPatch, idm: Path) -> None:
+    """On devices that compute in it, for networks whose ends stay in single precision."""
+    full = InvertibleDiffusion(SamplerConfig(DenoiserConfig(StableDiffusionConfig(1, 1))))
+    for fast, expected in ((True, "bf16"), (False, "float32")):
+        monkeypatch.setattr(precision, "has_bf16", lambda device, fast=fast: fast)
+        library = Library(CPU)
+        assert library.method("idm", CS, idm, DEFAULTS).precision == expected
+        assert library.method("ddnm", CS, None, DEFAULTS).precision == expected
+        assert library.method("tv", CS, None, DEFAULTS).precision == "float32"
+        assert library._precision_of(full) == "float32"
+    assert Library(CPU, precision="bf16")._precision_of(full) == "bf16"
+
+
+def test_an_ensemble_serves_priors_and_networks(idm: Path) -> None:
+    for name, weights in (("idm", idm), ("ddnm", None)):
+        case, few = problem(CS), SolverConfig(options=SHORT.get(name, {}))
+        method = Library(CPU, precision="float32", ensemble=True).method(name, CS, weights, few)
+        plain = Library(CPU, precision="float32").method(name, CS, weights, few)
+        assert method.ensemble and not plain.ensemble
+        assert (method(case) - plain(case)).abs().max() > 0

@@ -19,6 +19,7 @@ from idmcli.cli.options import (
     CompileOption,
     ConfigOption,
     DeviceOption,
+    EnsembleOption,
     MaxPixelsOption,
     NoiseOption,
     OverwriteOption,
@@ -113,7 +114,8 @@ def evaluate(
     seed: SeedOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    precision: PrecisionOption = "float32",
+    precision: PrecisionOption = "auto",
+    ensemble: EnsembleOption = False,
     tile: TileOption = None,
     compile: CompileOption = False,
     dataset: Annotated[
@@ -181,13 +183,14 @@ def evaluate(
             if limit is not None and limit < len(pictures):
                 pictures = pictures[:limit]
                 name = dataset or f"{name} (first {limit})"  # what is published is about all of them
-            library = Library(world.device, precision=precision, tile=tile, compile=compile)
+            library = Library(world.device, precision=precision, ensemble=ensemble, tile=tile, compile=compile)
             benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
             if weights is not None:
                 library.load(weights)  # what is wrong with them is said before any work
             if out is not None:
                 refuse_existing([out / file for file in FILES], overwrite=overwrite)
-                ensure_writable(out)
+                if world.writes:
+                    ensure_writable(out)
         log = None if out is None else ScoreLog(out / FILES[0], begun=not world.writes)
         if world.size > 1:
             if log is not None and world.writes:

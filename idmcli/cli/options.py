@@ -99,10 +99,18 @@ TileOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    Literal["float32", "bf16"],
+    Literal["auto", "float32", "bf16"],
     typer.Option(
         "--precision",
-        help="Of the networks; bf16 is for devices that compute in it, and costs a little PSNR.",
+        help="Of the networks. auto: bf16 where the device computes in it and the network loses nothing.",
+        rich_help_panel="Computation",
+    ),
+]
+EnsembleOption = Annotated[
+    bool,
+    typer.Option(
+        "--ensemble",
+        help="Take the mean over all flips and quarter turns wherever a network is called: better, 8 times the time.",
         rich_help_panel="Computation",
     ),
 ]

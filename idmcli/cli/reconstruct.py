@@ -18,6 +18,7 @@ from idmcli.cli.options import (
     ConfigOption,
     DeviceOption,
     DryRunOption,
+    EnsembleOption,
     MaxPixelsOption,
     MethodOption,
     NoiseOption,
@@ -97,7 +98,8 @@ def reconstruct(
     max_pixels: MaxPixelsOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    precision: PrecisionOption = "float32",
+    precision: PrecisionOption = "auto",
+    ensemble: EnsembleOption = False,
     tile: TileOption = None,
     compile: CompileOption = False,
 ) -> None:
@@ -114,6 +116,7 @@ def reconstruct(
     output.inputs(inputs=inputs, example=example, method=method, weights=weights, preset=preset, config=config, out=out)
     output.inputs(settings=settings, ratio=ratio, noise=noise, colour=colour, scale=scale, seed=seed, samples=samples)
     output.inputs(format=format, compare=compare, device=device, precision=precision, tile=tile)
+    output.inputs(ensemble=ensemble)
     measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
     loaded = load_config(
         preset,
@@ -139,7 +142,9 @@ def reconstruct(
     scaled, results = scale_of(scale), Results(format, samples, compare)
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
-    library = Library(choose_device(device, threads), precision=precision, tile=tile, compile=compile)
+    library = Library(
+        choose_device(device, threads), precision=precision, ensemble=ensemble, tile=tile, compile=compile
+    )
     if weights is not None:
         library.load(weights)  # what is wrong with them is said before any work
 
@@ -175,7 +180,12 @@ def reconstruct(
             case, origin = simulate(source, loaded.config), Provenance.of_file("", item.path)
             for note in [*source.notes, *mask_doubts(case, loaded.config)]:
                 output.warning(f"{str(item)!r}: {note}")
-        method = method_for(case.operator)
+        try:
+            method = method_for(case.operator)
+        except ConfigError as error:
+            if isinstance(source, Measurements):  # the next file may be of a kind that was asked for
+                raise InputError(error.message, error.hint) from error
+            raise
         given = loaded.config.solver.seed
         if given is None and isinstance(source, Measurements):
             given = seed  # of a file nothing else is left to draw
@@ -196,6 +206,8 @@ def reconstruct(
             "method": method.name,
             "options": asdict(method.options),
             "weights": method.weights_name,
+            "precision": method.precision,
+            "ensemble": method.ensemble,
             "seed": first if method.solver.samples else None,
         }
         rough = None

@@ -21,6 +21,8 @@ LEFTOVER_SECONDS = 3600  # since the last write to a temporary file, before it c
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; what was written there replaces ``path`` on success.
 
+    Missing folders are made.
+
     The temporary file is flushed to the disk before it takes the name, and the folder after, so a
     crash or a power loss leaves the old file or the new one. Whatever ends the block early
     (Ctrl-C included) removes the temporary file and leaves ``path`` as it was.
@@ -35,6 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".idm-{secrets.token_hex(8)}.tmp"
     with ExitStack() as stack:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             stack.callback(temporary.unlink, missing_ok=True)  # no longer there after os.replace
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             stack.callback(os.close, descriptor)
@@ -99,9 +102,10 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Create ``folder`` if it is missing and prove that a file can be made in it: before long work, not after.
+    """Prove that files can be made in ``folder``, be it there or not: before long work, not after.
 
-    What killed processes have left there is removed, see :func:`remove_leftovers`.
+    Nothing of the proof stays, not even the folder, so that a command that fails leaves none behind. What killed
+    processes have left there is removed, see :func:`remove_leftovers`.
 
     Raises:
         InputError: ``folder`` is, or lies under, something that is not a folder.
@@ -109,11 +113,15 @@ def ensure_writable(folder: Path) -> None:
     """
     folder = Path(folder)
     probe = folder / f".idm-{secrets.token_hex(8)}.tmp"
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch(exist_ok=False)
         probe.unlink()
         remove_leftovers(folder)
+        with suppress(OSError):  # in use by now
+            for place in missing:
+                place.rmdir()
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{str(folder)!r} is not a folder", "name another output folder") from error
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from idmcli.errors import InputError
 from idmcli.models.architectures import UNetSettings, build_unet
 from idmcli.models.injector import Injection
+from idmcli.models.turns import TURNS, turn, turn_back
 from idmcli.reversible.engine import Memory
 
 
@@ -34,10 +36,12 @@ class Denoiser(nn.Module):
         mean: the constant to subtract.
         trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
         training_record: how it was trained, for the record.
+        ensemble: whether to take the mean over all flips and quarter turns of the image instead of one of them.
     """
 
     trained_for: dict[str, Any] | None = None
     training_record: dict[str, Any] = {}
+    ensemble: bool = False
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -49,14 +53,17 @@ class Denoiser(nn.Module):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(
-        self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain"
+        self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Denoised image and unit noise (Eq. 1) of r, (B, C, H, W), at noise levels sigma, (B, 1 or C, 1, 1)."""
-        e = self.estimate(r * torch.rsqrt(1 + sigma**2), injection, memory)
+        e = self.estimate(r * torch.rsqrt(1 + sigma**2), injection, memory, number)
         return r - sigma * e, e
 
-    def estimate(self, x_t: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
-        """The U-Net on an image of any size and number of channels, (B, C, H, W).
+    def estimate(
+        self, x_t: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
+    ) -> Tensor:
+        """The U-Net on an image of any size and number of channels, (B, C, H, W), under a turn of that number
+        (:func:`idmcli.models.turns.turn`) which is undone after it.
 
         The image is padded by reflection to the multiple the network needs; a network for grey images
         takes colour channels as separate images.
@@ -64,6 +71,14 @@ class Denoiser(nn.Module):
         Raises:
             InputError: a grey image and a network for colour.
         """
+        views = []
+        for turns in range(TURNS) if self.ensemble else (number,):
+            there, back = partial(turn, number=turns), partial(turn_back, number=turns)
+            seen = injection if injection is None or not turns else injection.through(there, back)
+            views.append(back(self._upright(there(x_t), seen, memory)))
+        return views[0] if len(views) == 1 else torch.stack(views).mean(0)
+
+    def _upright(self, x_t: Tensor, injection: Injection | None, memory: Memory) -> Tensor:
         batch, channels, height, width = x_t.shape
         inner = self.unet.config.image_channels
         if channels % inner:

@@ -13,12 +13,15 @@ A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps nu
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.injector import Injection
+from idmcli.models.turns import TURNS
 from idmcli.numerics.divergence import divergence, onsager
 from idmcli.operators import LinearOperator, Problem
 from idmcli.reversible.engine import Memory
@@ -90,11 +93,13 @@ class MatchedStep(nn.Module):
     def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
         injection = _injection(problem, step)
         sigma = self.log_gain[step].exp() * self.noise_level(problem, step, r)
-        x0, e = denoiser(r, sigma, injection, memory)  # Eq. 1
+        turns = step % TURNS  # another in each step, so that the network's preferences do not add up
+        x0, e = denoiser(r, sigma, injection, memory, turns)  # Eq. 1
         last = step == len(self.log_gain) - 1
         c: Tensor | float = 0.0
         if not last:
-            c = onsager(divergence(lambda r, sigma: denoiser(r, sigma, injection)[0], r, sigma, x0, seed=step))
+            again = partial(denoiser, injection=injection, number=turns)
+            c = onsager(divergence(lambda r, sigma: again(r, sigma)[0], r, sigma, x0, seed=step))
         u = x0 - self.correction[step] * c * sigma * e
         xb = problem.project(u, self._gain(problem, step + 1))  # Eq. 2
         f: Tensor = xb + self.renoise[step] * sigma * e  # Eq. 3

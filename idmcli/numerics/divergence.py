@@ -33,6 +33,22 @@ def divergence(
     return (change * probe / step).mean((2, 3), keepdim=True).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
 
 
+def stein_divergence(r: Tensor, sigma: Tensor, denoised: Tensor) -> Tensor:
+    """``tr(dd/dr) / N`` of each channel of each image, (B, C, 1, 1), without a probe: ``1 - |r - d|^2 / (N sigma^2)``.
+
+    That is Stein's unbiased estimate of the risk, ``|r - d|^2 / N - sigma^2 + 2 sigma^2 div``, set equal to the risk of
+    the denoiser of least squared error, ``sigma^2 div`` (Stein, 1981; Robbins, 1956). A trained denoiser comes close at
+    low noise.
+
+    Args:
+        r: noisy images (B, C, H, W).
+        sigma: their noise levels, (B, 1 or C, 1, 1), > 0.
+        denoised: d(r, sigma).
+    """
+    removed = (r - denoised).square().mean((2, 3), keepdim=True)
+    return (1 - removed / sigma.square().clamp_min(1e-12)).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)
+
+
 def onsager(divergence: Tensor) -> Tensor:
     """The weight ``c = div / (1 - div)`` of the correction ``x = d - c (r - d)``."""
     return divergence / (1 - divergence)

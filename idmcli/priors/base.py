@@ -17,11 +17,13 @@ class Domain:
     Attributes:
         channels: 1 (any number of channels is then denoised one by one) or 3 (colours together).
         mean: their mean value; solvers start from it.
+        symmetric: whether flips and quarter turns of such images are as likely as they are.
         complex: whether the prior takes complex images, its channels being the real and the imaginary part.
     """
 
     channels: int = 1
     mean: float = 0.0
+    symmetric: bool = False
     complex: bool = False
 
 

@@ -23,7 +23,7 @@ class DenoiserPrior:
     @staticmethod
     def of(network: Denoiser, name: str, noise_levels: tuple[float, float]) -> DenoiserPrior:
         """The prior of a network, whose domain follows from its configuration."""
-        domain = Domain(network.unet.config.image_channels, network.mean)
+        domain = Domain(network.unet.config.image_channels, network.mean, symmetric=True)  # so its crops were
         return DenoiserPrior(network, name, domain, noise_levels)
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from idmcli.numerics.noise import falling_levels, normal_like
 from idmcli.operators import Problem
-from idmcli.priors import Prior
+from idmcli.priors import Prior, turned
 from idmcli.ranges import Count, Share
 from idmcli.solvers import Progress, Solver
 
@@ -37,7 +37,7 @@ def ddnm(problem: Problem, prior: Prior, options: DdnmOptions, generator: Genera
     r = problem.pinv + levels[0] * normal_like(problem.pinv, generator)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
-        x0 = prior(r + problem.mean, sigma) - problem.mean
+        x0 = turned(prior, step)(r + problem.mean, sigma) - problem.mean
         e = (r - x0) / sigma
         trust = min(1.0, following / problem.noise) if problem.noise > 0 else 1.0
         spread = math.sqrt(max(0.0, following**2 - (trust * problem.noise) ** 2))

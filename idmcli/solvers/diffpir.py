@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from idmcli.numerics.noise import falling_levels, normal_like
 from idmcli.operators import Problem
-from idmcli.priors import Prior
+from idmcli.priors import Prior, turned
 from idmcli.ranges import Count, Positive, Share
 from idmcli.solvers import Progress, Solver
 
@@ -43,7 +43,7 @@ def diffpir(
     r = problem.pinv + levels[0] * normal_like(problem.pinv, generator)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
-        x0 = prior(r + problem.mean, sigma) - problem.mean
+        x0 = turned(prior, step)(r + problem.mean, sigma) - problem.mean
         rho = options.weight * noise**2 / level**2
         xh = problem.operator.prox(x0, problem.y, 1 / rho)
         e = (r - xh) / sigma

@@ -7,14 +7,15 @@ diffusion model it is the score-based turbo message passing of arXiv 2503.22140.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from idmcli.numerics.divergence import divergence, onsager
+from idmcli.numerics.divergence import divergence, onsager, stein_divergence
 from idmcli.operators import Problem
-from idmcli.priors import Prior
-from idmcli.ranges import Count
+from idmcli.priors import Prior, turned
+from idmcli.ranges import Count, Ratio
 from idmcli.solvers import Progress, Solver
 
 
@@ -22,7 +23,8 @@ from idmcli.solvers import Progress, Solver
 class VampOptions:
     """Of :func:`vamp`."""
 
-    iterations: Count = 10  # of two denoiser calls each, one in the last
+    iterations: Count = 20  # of one denoiser call each, two beyond the noise levels it was trained for
+    damping: Ratio = 0.7  # share of the new estimate in the next one
 
 
 @torch.no_grad()
@@ -31,21 +33,26 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
 
     With the estimate x^ and P = |y - A x^|^2 / M, the image ``r = x^ + A^T (y - A x^) / gamma`` is x
     plus white Gaussian noise of variance ``(1 / gamma - 1) P + noise^2``: what the denoiser was
-    trained on. Its output d loses its memory of r through ``x^ = d - c (r - d)``, c = div / (1 - div).
+    trained on. Its output d loses its memory of r through ``x^ = d - c (r - d)``, c = div / (1 - div),
+    of which the next estimate is a damped mean. Every iteration sees the image under another flip or quarter turn.
     """
     problem = problem.centred(prior.domain.mean)
     gamma = problem.operator.ratio
 
-    def denoise(r: Tensor, sigma: Tensor) -> Tensor:
-        return prior(r + problem.mean, sigma) - problem.mean
+    def denoise(r: Tensor, sigma: Tensor, *, step: int) -> Tensor:
+        return turned(prior, step)(r + problem.mean, sigma) - problem.mean
 
     d = x = torch.zeros_like(problem.pinv)
     for iteration in range(options.iterations):
         sigma = ((1 / gamma - 1) * problem.residual_power(x) + problem.noise**2).sqrt()
         r = problem.project(x, 1 / gamma)
-        d = denoise(r, sigma)
-        if iteration + 1 < options.iterations:
-            x = d - onsager(divergence(denoise, r, sigma, d, seed=iteration)) * (r - d)
+        view = partial(denoise, step=iteration)
+        d = view(r, sigma)
+        div, beyond = stein_divergence(r, sigma, d), sigma > prior.noise_levels[1]
+        if bool(beyond.any()):  # where the prior is no denoiser of least error
+            div = torch.where(beyond, divergence(view, r, sigma, d, seed=iteration), div)
+        corrected = d - onsager(div) * (r - d)
+        x = torch.lerp(x, corrected, options.damping if iteration else 1.0)
         progress(iteration + 1, options.iterations)
     trust = (1 - problem.noise**2 / problem.residual_power(d).clamp_min(1e-12)).clamp_min(0)
     return problem.image(problem.project(d, trust))

@@ -1,34 +1,19 @@
-"""The precision to train in, by what the device computes fast."""
+"""The precision to train in."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
+from idmcli.models.precision import choose_precision
+
 if TYPE_CHECKING:
     from idmcli.config import Config
-
-Precision = Literal["float32", "bf16"]
-
-
-def choose_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """``wanted``; for "auto" bf16 where the device has instructions for it, float32 elsewhere."""
-    if wanted != "auto":
-        return wanted
-    return "bf16" if has_bf16(device) else "float32"
 
 
 def settle(config: Config, device: torch.device) -> Config:
     """A configuration whose precision is decided, so that a run keeps it wherever it is resumed."""
     precision = choose_precision(config.training.precision, device)
     return replace(config, training=replace(config.training, precision=precision))
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies matrices of bfloat16 in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of this PyTorch; another may lack them
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

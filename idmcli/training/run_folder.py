@@ -79,6 +79,7 @@ class RunFolder:
         """
         lock = self.path / ".lock"
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise InputError(f"{str(lock)!r} cannot be used as a lock: {error.strerror}", "remove it") from error
@@ -188,7 +189,6 @@ class RunFolder:
 
     def write_sample(self, iteration: int, validation: Validation) -> None:
         """Add the pictures of a validation to ``samples/``, and remove the oldest where there are too many."""
-        self.samples.mkdir(exist_ok=True)
         write_image(self.samples / f"{iteration:07}.png", validation.sheet())
         for old in sorted(self.samples.glob("*.png"))[:-MAX_SAMPLES]:
             old.unlink(missing_ok=True)

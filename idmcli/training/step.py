@@ -13,8 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from idmcli.models.compiled import compile_blocks
+from idmcli.models.precision import choose_precision
 from idmcli.training.optimisers import build_optimisers, learning_rate_factor
-from idmcli.training.precision import choose_precision
 
 if TYPE_CHECKING:
     from idmcli.config import TrainingConfig

@@ -20,10 +20,10 @@ import torch
 
 from idmcli.cli import main
 from idmcli.io.images import write_image
+from idmcli.models import precision
 from idmcli.models.checkpoints import load_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.training import precision
 from idmcli.training.run_folder import RunFolder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

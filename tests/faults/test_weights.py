@@ -34,6 +34,23 @@ def test_a_network_made_for_other_measurements(capsys: Capture, options: list[st
     assert "other measurements" in failed(capsys, "reconstruct", "measurements", "--weights", NETWORK)
 
 
+def test_a_folder_of_measurements_of_several_kinds(capsys: Capture) -> None:
+    """The first of another kind does not end it: the network serves the others."""
+    draw("a.png"), draw("b.png")
+    run(capsys, "sense", "a.png", "--preset=mri", "--out", "files")
+    run(capsys, "sense", "b.png", "--ratio", "0.3", "--out", "files")
+    _, error = run(capsys, "reconstruct", "files", "--weights", NETWORK, "--out", "out", code=2)
+    assert "is made for other measurements:" in error and "1 of 2 files failed" in error
+    assert [path.name for path in Path("out").iterdir()] == ["b.png"]
+
+
+def test_a_refused_command_leaves_no_folder(capsys: Capture) -> None:
+    draw("a.png")
+    failed(capsys, "reconstruct", "a.png", "--preset=mri", "--weights", NETWORK, "--out", "new/deep")
+    failed(capsys, "eval", "a.png", "--method", "ddrm", "--preset=mri", "--out", "new/deep")
+    assert not Path("new").exists()
+
+
 def test_a_network_of_one_channel_in_colour(capsys: Capture) -> None:
     """D.2, further: a 3-channel image for a 1-channel checkpoint is reconstructed channel by channel."""
     draw("a.png", (32, 32, 3))

@@ -88,8 +88,9 @@ def test_a_library_error_without_errno_is_not_taken_for_a_full_disk(tmp_path: Pa
 def test_wrong_targets(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         write_bytes(tmp_path, b"")
-    with pytest.raises(ResourceError, match="missing"):
-        write_bytes(tmp_path / "missing" / "a.bin", b"")
+    write_bytes(tmp_path / "file", b"")
+    with pytest.raises(ResourceError, match="file"):
+        write_bytes(tmp_path / "file" / "below", b"")
 
 
 def test_kill_leaves_a_whole_file(tmp_path: Path) -> None:
@@ -113,7 +114,8 @@ def test_kill_leaves_a_whole_file(tmp_path: Path) -> None:
 
 def test_ensure_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ensure_writable(tmp_path / "new" / "deep")
-    assert list((tmp_path / "new" / "deep").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    write_text(tmp_path / "new" / "deep" / "file", "made then")
     (tmp_path / "file").write_text("")
     for wrong in ("file", "file/below"):
         with pytest.raises(InputError, match="is not a folder"):

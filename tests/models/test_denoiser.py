@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.injector import Injection
+from idmcli.models.turns import turn, turn_back
 from idmcli.models.unet import UNetConfig
 
 
@@ -70,3 +71,21 @@ def test_injections_of_odd_colour_images() -> None:
     assert set(seen) == {(2, 3, 15, 18)}
     single = [denoiser.estimate(r[:, c, None], Injection(0, back[:, c, None], lambda f: f / 2)) for c in range(3)]
     torch.testing.assert_close(e, torch.cat(single, 1))
+
+
+def test_a_turn_is_of_the_image_and_of_the_measurements() -> None:
+    """The network must not see upright measurements beside a turned image."""
+    denoiser, x, back, mask = tiny(steps=1), torch.randn(1, 1, 12, 16), torch.randn(1, 1, 12, 16), torch.rand(12, 16)
+    turned = Injection(0, turn(back, 5), lambda f: turn(turn_back(f, 5) * mask, 5))
+    expected = turn_back(denoiser.estimate(turn(x, 5), turned), 5)
+    torch.testing.assert_close(denoiser.estimate(x, Injection(0, back, lambda f: f * mask), number=5), expected)
+    assert (expected - denoiser.estimate(x, Injection(0, back, lambda f: f * mask))).abs().max() > 1e-3
+
+
+def test_the_ensemble_is_as_good_any_way_round() -> None:
+    denoiser, x, back = tiny(steps=1), torch.randn(1, 1, 12, 16), torch.randn(1, 1, 12, 16)
+    denoiser.ensemble = True
+    e = denoiser.estimate(x, Injection(0, back, lambda f: f / 2))
+    for number in (1, 6):
+        there = denoiser.estimate(turn(x, number), Injection(0, turn(back, number), lambda f: f / 2))
+        torch.testing.assert_close(there, turn(e, number))

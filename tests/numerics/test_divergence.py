@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli.numerics.divergence import MAX_DIVERGENCE, divergence, onsager
+from idmcli.numerics.divergence import MAX_DIVERGENCE, divergence, onsager, stein_divergence
 from tests.small import Gaussian, random
 
 
@@ -31,6 +31,19 @@ def test_of_any_denoiser_it_is_the_trace_of_the_jacobian() -> None:
     probes = torch.stack([probed(denoise, r, sigma, seed) for seed in range(200)])
     assert float(probes.mean()) == pytest.approx(float(jacobian.trace()) / 42, abs=0.005)
     assert probes.std() > 0 and torch.equal(probed(denoise, r, sigma, 5), probes[5])
+
+
+def test_the_best_denoiser_needs_no_probe() -> None:
+    """Of white images with power 0.09 under noise of another level in each channel."""
+    sigma = torch.tensor([0.15, 0.3, 0.6], dtype=torch.float64).view(1, 3, 1, 1)
+    r = 0.45 + (0.09 + sigma**2).sqrt() * random(1, 3, 200, 200)
+    found = stein_divergence(r, sigma, Gaussian(0.09)(r, sigma))
+    torch.testing.assert_close(found, 0.09 / (0.09 + sigma**2), rtol=0, atol=0.02)
+
+
+def test_without_noise_it_stays_finite() -> None:
+    r = random(1, 1, 8, 8)
+    assert float(stein_divergence(r, torch.zeros(1, 1, 1, 1), r + 0.1)) == -MAX_DIVERGENCE
 
 
 def test_it_is_limited_so_that_the_correction_is() -> None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from idmcli.config import Config, TrainingConfig
-from idmcli.training import precision
-from idmcli.training.precision import choose_precision, has_bf16, settle
+from idmcli.models import precision
+from idmcli.models.precision import choose_precision, has_bf16
+from idmcli.training.precision import settle
 
 CPU = torch.device("cpu")
 
