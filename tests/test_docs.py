@@ -98,7 +98,7 @@ def test_the_commands_of_the_readme_in_several_processes_run(pictures: Path) -> 
         launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", *command, *more]
         done = subprocess.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    assert (pictures / "runs/cs-two/weights.safetensors").is_file() and (pictures / "scores-two/scores.csv").is_file()
+    assert (pictures / "runs/grey-two/weights.safetensors").is_file() and (pictures / "scores-two/scores.csv").is_file()
 
 
 def test_every_command_is_in_the_readme() -> None:

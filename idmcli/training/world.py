@@ -105,7 +105,7 @@ class World:
                 raise
             raise ResourceError(
                 f"process {self.rank} lost the connection to the others",
-                "one of them ended, and says why; continue a training with --resume",
+                "one of them ended, and may have said why; continue a training with --resume",
             ) from error
         finally:
             if distributed.is_initialized():
