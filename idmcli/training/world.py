@@ -10,10 +10,12 @@ from typing import TypeVar
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from idmcli.errors import ConfigError, IdmError, ResourceError, ToldElsewhere
 
 T = TypeVar("T")
+MEETING = timedelta(minutes=5)
 PATIENCE = timedelta(days=1)  # one may work for long while the others wait; that it ended is known at once
 LOST = ("gloo", "NCCL", "Connection reset by peer", "Connection closed by peer", "Broken pipe")
 
@@ -89,27 +91,39 @@ class World:
         """Connect the processes for a block.
 
         Raises:
+            ConfigError: the environment is not that of ``torchrun``.
             ResourceError: they do not find each other, or another one ends early.
         """
         if self.size == 1:
             yield
             return
-        if self.device.type == "cuda":
+        cuda = self.device.type == "cuda"
+        if cuda:
             torch.cuda.set_device(self.device)
         try:
-            backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
-            distributed.init_process_group(backend, timeout=PATIENCE)
+            store, rank, size = next(rendezvous("env://", timeout=MEETING))
+        except ValueError as error:
+            raise ConfigError(
+                f"WORLD_SIZE = {self.size} is set, but the rest of torchrun's environment is missing",
+                "start the command with torchrun, or unset WORLD_SIZE",
+            ) from error
+        except distributed.DistError as error:
+            raise ResourceError(
+                f"process {self.rank} does not find the others", "check torchrun's --rdzv_endpoint and the network"
+            ) from error
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        try:
             yield
-        except (RuntimeError, ValueError) as error:
-            if isinstance(error, ValueError) or not any(word in str(error) for word in LOST):
+        except RuntimeError as error:
+            if not any(word in str(error) for word in LOST):
                 raise
             raise ResourceError(
                 f"process {self.rank} lost the connection to the others",
                 "one of them ended, and may have said why; continue a training with --resume",
             ) from error
         finally:
-            if distributed.is_initialized():
-                distributed.destroy_process_group()
+            distributed.destroy_process_group()
 
     def gathered(self, value: T) -> list[T]:
         """The values of all processes, by rank, in each of them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -51,3 +53,13 @@ def test_one_process_needs_no_other() -> None:
         world.wait()
     with pytest.raises(InputError, match="^bad$"), world.agreed():
         raise InputError("bad")
+
+
+def test_other_processes_that_torchrun_did_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    world = World.of_environment(CPU, os.environ)
+    message = "WORLD_SIZE = 2 is set, but the rest of torchrun's environment is missing"
+    with pytest.raises(ConfigError, match=message), world.joined():
+        pass
