@@ -138,7 +138,7 @@ def test_one_bad_file_does_not_stop_the_others(capsys: Capture, data: Path) -> N
         (data / path).write_bytes(b"")
     error = failed(capsys, "--data=data", *FAST, "--out=other")
     assert error.count("error: 'data/") == 3 and error.endswith("hint: the reasons are above\n")
-    assert list(Path("other").iterdir()) == []
+    assert not Path("other").exists()
 
 
 def test_min_psnr(capsys: Capture) -> None:
