@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Generator, Tensor
@@ -15,7 +14,7 @@ from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models import Network, load_weights, shipped_weights
-from idmcli.models.compiled import compile_blocks
+from idmcli.models.compiled import check_compiler, compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.sampler import InvertibleDiffusion
@@ -63,7 +62,11 @@ class Method:
             check_domain(self.weights, operator.image_shape[0])  # type: ignore[arg-type]
 
     def __call__(
-        self, problem: Problem, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        problem: Problem[Operator],
+        *,
+        seed: int = 0,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tensor:
         operator = problem.operator
         self.check(operator)
@@ -73,7 +76,7 @@ class Method:
         if self.solver.weights == "prior":
             weights = for_images(weights, complex_image=operator.complex_image)  # type: ignore[arg-type]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            x = self.solver.run(problem, weights, self.options, generator, progress).detach()
+            x = self.solver.run(cast(Problem, problem), weights, self.options, generator, progress).detach()
         if not bool(torch.isfinite(x).all()):
             raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
         return x
@@ -103,8 +106,8 @@ class Library:
         tile: int | None = None,
         compile: bool = False,
     ) -> None:
-        if compile and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
-            raise ConfigError("--compile needs a C++ compiler", "install g++ or clang++, or leave out --compile")
+        if compile:
+            check_compiler(device, "--compile")
         self.device = device
         self.precision: Precision | Literal["auto"] = precision
         self._ensemble = ensemble
