@@ -39,7 +39,7 @@ def failed(capsys: Capture, *arguments: str) -> str:
 
 
 def files(folder: str = "measurements") -> list[str]:
-    return sorted(path.name for path in Path(folder).iterdir())
+    return sorted(path.name for path in Path(folder).glob("*"))
 
 
 def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
