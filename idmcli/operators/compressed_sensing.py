@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -32,7 +32,9 @@ class CompressedSensing(LinearOperator):
 
     P is a permutation of all pixels of the padded image, cut into consecutive vectors ("global", the
     structurally random operator of Chen et al., TPAMI 2025), or the B x B blocks of the image in
-    row-major order ("none"). Channels share Phi and P. y is (batch, C, vectors, q), q = ceil(ratio B^2).
+    row-major order ("none"). Channels share Phi, and P unless each has a permutation of its own: then the errors of
+    A^T y are independent, and a prior for colours can tell them from the image. y is (batch, C, vectors, q),
+    q = ceil(ratio B^2).
 
     The domain is the unpadded image. Without padding A A^T = I; with padding the operator is not tight
     and A+ takes a few conjugate gradient iterations, while :meth:`padded` is tight in both cases.
@@ -44,7 +46,8 @@ class CompressedSensing(LinearOperator):
         block: B, from 1 to 64.
         seed: of Phi, the first q rows of one orthonormal matrix, so that ratios share their rows.
         permutation: "global", "none", or the indices themselves (integers, one per padded pixel).
-        permutation_seed: of the global permutation; ``seed`` if not given. Drawing a new one is cheap.
+        permutation_seed: of the global permutation, or one for each channel; ``seed`` if not given. Drawing a new one
+            is cheap.
         phi: orthonormal rows (q, B^2) to use instead of the seeded ones.
 
     Raises:
@@ -64,7 +67,7 @@ class CompressedSensing(LinearOperator):
         block: int = 32,
         seed: int = 0,
         permutation: str | Tensor = "global",
-        permutation_seed: int | None = None,
+        permutation_seed: int | Sequence[int] | None = None,
         phi: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -87,10 +90,10 @@ class CompressedSensing(LinearOperator):
         self.tight = self._padded_shape == self.image_shape
 
         self.permutation_kind = permutation if isinstance(permutation, str) else "given"
-        self.permutation_seed = None
+        self.permutation_seed: int | list[int] | None = None
         if self.permutation_kind == "global":
             given = seed if permutation_seed is None else permutation_seed
-            self.permutation_seed = check_seed("seed of the permutation", given)
+            self.permutation_seed = _check_seeds(given, channels)
             permutation = _random_permutation(pixels, self.permutation_seed)
         elif permutation_seed is not None:
             raise InputError("a permutation seed is given without a global permutation", "remove one of them")
@@ -164,7 +167,7 @@ class CompressedSensing(LinearOperator):
         """P: padded images to vectors, (batch, C, vectors, B^2)."""
         b = self.block
         if self.permutation is not None:
-            return x.flatten(2).index_select(2, self.permutation).view(*x.shape[:2], -1, b * b)
+            return _permuted(x.flatten(2), self.permutation).view(*x.shape[:2], -1, b * b)
         blocks = x.reshape(*x.shape[:2], x.shape[2] // b, b, -1, b).transpose(3, 4)
         return blocks.reshape(*x.shape[:2], -1, b * b)
 
@@ -172,7 +175,7 @@ class CompressedSensing(LinearOperator):
         """P^T: the inverse of :meth:`_vectors`."""
         b, (_, height, width) = self.block, self.padded_shape
         if self.inverse_permutation is not None:
-            return v.flatten(2).index_select(2, self.inverse_permutation).view(*v.shape[:2], height, width)
+            return _permuted(v.flatten(2), self.inverse_permutation).view(*v.shape[:2], height, width)
         blocks = v.view(*v.shape[:2], height // b, width // b, b, b).transpose(3, 4)
         return blocks.reshape(*v.shape[:2], height, width)
 
@@ -203,7 +206,7 @@ class CompressedSensing(LinearOperator):
             "block": (int,),
             "seed": (int, None),
             "permutation": (str,),
-            "permutation_seed": (int, None),
+            "permutation_seed": (int, list, None),
             "phi_sha256": (str, None),
             "permutation_sha256": (str, None),
         }
@@ -226,12 +229,30 @@ class CompressedSensing(LinearOperator):
         return operator
 
 
-def _random_permutation(count: int, seed: int) -> Tensor:
+def _check_seeds(given: int | Sequence[int], channels: int) -> int | list[int]:
+    if not isinstance(given, Sequence):
+        return check_seed("seed of the permutation", given)
+    if len(given) != channels:
+        raise InputError(f"there are {len(given)} seeds of permutations", f"give one, or {channels}, one per channel")
+    return [check_seed("seed of the permutation", seed) for seed in given]
+
+
+def _random_permutation(count: int, seed: int | list[int]) -> Tensor:
+    """(count,), or (C, count) from as many seeds."""
+    if isinstance(seed, list):
+        return torch.stack([_random_permutation(count, one) for one in seed])
     generator = np.random.Generator(np.random.PCG64(seed))
     return torch.from_numpy(generator.permutation(count).astype(np.int64, copy=False))
 
 
+def _permuted(x: Tensor, permutation: Tensor) -> Tensor:
+    """(batch, C, N) along N, by one permutation or one per channel."""
+    return x.index_select(2, permutation) if permutation.ndim == 1 else x.gather(2, permutation.expand_as(x))
+
+
 def _invert(permutation: Tensor, count: int) -> Tensor:
+    if permutation.ndim == 2:
+        return torch.stack([_invert(channel, count) for channel in permutation])
     if permutation.dtype != torch.int64 or permutation.shape != (count,):
         raise InputError(
             f"the permutation has shape {tuple(permutation.shape)} and type {permutation.dtype}",

@@ -23,7 +23,7 @@ from idmcli.solvers import Progress, Solver
 class VampOptions:
     """Of :func:`vamp`."""
 
-    iterations: Count = 20  # of one denoiser call each, two beyond the noise levels it was trained for
+    iterations: Count = 20  # of one denoiser call each, or two, see below
     damping: Ratio = 0.7  # share of the new estimate in the next one
 
 
@@ -48,9 +48,10 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
         r = problem.project(x, 1 / gamma)
         view = partial(denoise, step=iteration)
         d = view(r, sigma)
-        div, beyond = stein_divergence(r, sigma, d), sigma > prior.noise_levels[1]
-        if bool(beyond.any()):  # where the prior is no denoiser of least error
-            div = torch.where(beyond, divergence(view, r, sigma, d, seed=iteration), div)
+        # The prior has not the least error beyond its noise levels, nor at another one in each channel.
+        div, untrained = stein_divergence(r, sigma, d), (sigma > prior.noise_levels[1]) | (prior.domain.channels > 1)
+        if bool(untrained.any()):
+            div = torch.where(untrained, divergence(view, r, sigma, d, seed=iteration), div)
         corrected = d - onsager(div) * (r - d)
         x = torch.lerp(x, corrected, options.damping if iteration else 1.0)
         progress(iteration + 1, options.iterations)

@@ -35,7 +35,7 @@ class CompressedSensingOptions(OperatorOptions):
 
 class CompressedSensingTask(Task[CompressedSensingOptions]):
     """The ratio is the number of measurements per pixel. The matrix comes from the seed, the permutation of an
-    image from the seed and its name.
+    image from the seed and its name, another for each colour.
     """
 
     kind = "cs"
@@ -63,7 +63,7 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
             block=options.block,
             seed=options.seed,
             permutation=options.permutation,
-            permutation_seed=item_seed(options.seed, item) if shuffled else None,
+            permutation_seed=_permutation_seed(options.seed, item, image_shape[0]) if shuffled else None,
         )
 
     def amount(self, operator: CompressedSensing) -> Amount:
@@ -95,6 +95,13 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
 
     def identity(self, operator: CompressedSensing) -> Mapping[str, Any]:
         return {"permutation": "global" if operator.mixing else "none"}
+
+
+def _permutation_seed(seed: int, item: str, channels: int) -> int | list[int]:
+    """Of an image, or of each of its colours."""
+    if channels == 1:
+        return item_seed(seed, item)
+    return [item_seed(seed, f"{item}, channel {channel}") for channel in range(channels)]
 
 
 TASK = CompressedSensingTask()
