@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,9 @@ def test_missing_unknown_and_misshapen_tensors_are_named(name: str, save: Save) 
         load_prior(save(name, lambda tensors: tensors.pop(kernel)))
     with pytest.raises(InputError, match=rf"{kernel}\b.* is \(2, 2\)|no network that can be built"):
         load_prior(save(name, lambda tensors: tensors.update({kernel: torch.zeros(2, 2)})))
+    narrow = foreign.FILES[name][kernel][0], foreign.FILES[name][kernel][1] + 1, *foreign.FILES[name][kernel][2:]
+    with pytest.raises(InputError, match=rf"{kernel} is {re.escape(str(narrow))}, expected"):
+        load_prior(save(name, lambda tensors: tensors.update({kernel: torch.zeros(narrow)})))
     with pytest.raises(InputError, match="stranger is unknown"):
         load_prior(save(name, lambda tensors: tensors.update(stranger=torch.zeros(3))))
     with pytest.raises(NumericalError, match=f"not finite, in {kernel}"):

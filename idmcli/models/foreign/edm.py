@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,28 +23,24 @@ Shapes = Mapping[str, Tensor]
 
 
 class Resample(nn.Module):
-    """A convolution, or none, with a change of resolution by a filter, or none."""
+    """A convolution, or none for a kernel of 0, with a change of resolution by a filter of so many taps, or none."""
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None
-    resample_filter: Tensor | None
+    resample_filter: Tensor
 
-    def __init__(self, name: str, tensors: Shapes, change: str = "") -> None:
+    def __init__(self, inner: int, outer: int, kernel: int, change: str = "", taps: int = 0) -> None:
         super().__init__()
-        self.weight = self.bias = None
-        if not change or f"{name}.bias" in tensors:
-            shape = tensors[f"{name}.weight"].shape
-            self.weight, self.bias = nn.Parameter(torch.empty(shape)), nn.Parameter(torch.empty(shape[0]))
+        self.weight = nn.Parameter(torch.empty(outer, inner, kernel, kernel)) if kernel else None
+        self.bias = nn.Parameter(torch.empty(outer)) if kernel else None
         self.change = change
         if change:
-            taps = tensors.get(f"{name}.resample_filter")
-            self.register_buffer("resample_filter", torch.empty((1, 1, 2, 2) if taps is None else taps.shape))
+            self.register_buffer("resample_filter", torch.empty(1, 1, taps, taps))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.change == "down":
             x = self._down(x, self._margin())
         elif self.change == "up":
-            assert self.resample_filter is not None
             taps = (4 * self.resample_filter).expand(x.shape[1], -1, -1, -1)
             x = F.conv_transpose2d(x, taps, stride=2, padding=self._margin(), groups=x.shape[1])
         return x if self.weight is None else F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
@@ -56,12 +52,10 @@ class Resample(nn.Module):
         return self._down(x, 0) + self.bias[:, None, None]
 
     def _down(self, x: Tensor, padding: int) -> Tensor:
-        assert self.resample_filter is not None
         taps = self.resample_filter.expand(x.shape[1], -1, -1, -1)
         return F.conv2d(x, taps, stride=2, padding=padding, groups=x.shape[1])
 
     def _margin(self) -> int:
-        assert self.resample_filter is not None
         return (self.resample_filter.shape[-1] - 1) // 2
 
 
@@ -69,29 +63,35 @@ class Block(nn.Module):
     """A residual block under an embedding of the noise level, and self-attention where it has some.
 
     Args:
-        name: in the state dict.
-        tensors: whose shapes are taken.
+        inner, outer: channels.
+        embedding: its channels.
+        attends: whether it has attention.
+        change: "up", "down" or neither.
+        taps: of the filter that does that.
         adm: whether it is ADM's: the embedding scales and shifts, heads of 64 channels, no scaling of the sum.
     """
 
-    def __init__(self, name: str, tensors: Shapes, *, adm: bool) -> None:
+    def __init__(
+        self, inner: int, outer: int, embedding: int, *, attends: bool, change: str, taps: int, adm: bool
+    ) -> None:
         super().__init__()
-        change = {"down": "down", "up": "up"}.get(name.rpartition("_")[2], "")
-        self.outer, self.inner = tensors[f"{name}.conv0.weight"].shape[:2]
-        self.adm, eps = adm, 1e-5 if adm else 1e-6
-        self.norm0 = _norm(self.inner, eps)
-        self.conv0 = Resample(f"{name}.conv0", tensors, change)
-        self.affine = nn.Linear(tensors[f"{name}.affine.weight"].shape[1], self.outer * (2 if adm else 1))
-        self.norm1 = _norm(self.outer, eps)
-        self.conv1 = Resample(f"{name}.conv1", tensors)
-        bends = self.outer != self.inner or change
-        self.skip = Resample(f"{name}.skip", tensors, change) if bends else None
+        self.inner, self.outer, self.adm, eps = inner, outer, adm, 1e-5 if adm else 1e-6
+        self.norm0 = _norm(inner, eps)
+        self.conv0 = Resample(inner, outer, 3, change, taps)
+        self.affine = nn.Linear(embedding, outer * (2 if adm else 1))
+        self.norm1 = _norm(outer, eps)
+        self.conv1 = Resample(outer, outer, 3)
+        self.skip = None
+        if outer != inner or change:
+            self.skip = Resample(inner, outer, 0 if adm and outer == inner else 1, change, taps)
         self.heads = 0
-        if f"{name}.qkv.weight" in tensors:
-            self.heads = max(1, self.outer // ADM_HEAD_CHANNELS) if adm else 1
-            self.norm2 = _norm(self.outer, eps)
-            self.qkv = nn.Conv2d(self.outer, 3 * self.outer, 1)
-            self.proj = nn.Conv2d(self.outer, self.outer, 1)
+        if attends:
+            self.heads = outer // ADM_HEAD_CHANNELS if adm else 1
+            if not self.heads or outer % self.heads:
+                raise ValueError(f"{outer} channels in heads of {ADM_HEAD_CHANNELS}")
+            self.norm2 = _norm(outer, eps)
+            self.qkv = nn.Conv2d(outer, 3 * outer, 1)
+            self.proj = nn.Conv2d(outer, outer, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale = 1.0 if self.adm else math.sqrt(0.5)
@@ -155,50 +155,57 @@ class EDM(nn.Module):
 
     Raises:
         KeyError: naming a tensor without which no network can be built.
+        ValueError: no network has tensors of these shapes.
     """
 
     def __init__(self, tensors: Shapes) -> None:
         super().__init__()
-        self.adm = "out_conv.weight" in tensors
-        self.sides = _sides(tensors)
-        noise = tensors["map_layer0.weight"].shape[1]
+        self.adm, self.sides = "out_conv.weight" in tensors, _sides(tensors)
+        fine, coarse = self.sides[0], self.sides[-1]
+        now, self.channels = tensors[f"enc.{fine}_conv.weight"].shape[:2]
+        embedding, noise = tensors["map_layer0.weight"].shape
+        if noise % 2:
+            raise ValueError(f"an embedding of {noise} channels")
         self.map_noise = Fourier(noise // 2) if "map_noise.freqs" in tensors else Positional(noise, adm=self.adm)
         if "map_augment.weight" in tensors:  # of training alone
             self.map_augment = nn.Linear(tensors["map_augment.weight"].shape[1], noise, bias=False)
-        self.map_layer0 = nn.Linear(noise, tensors["map_layer0.weight"].shape[0])
-        self.map_layer1 = nn.Linear(self.map_layer0.out_features, tensors["map_layer1.weight"].shape[0])
+        self.map_layer0, self.map_layer1 = nn.Linear(noise, embedding), nn.Linear(embedding, embedding)
+        taps = 4 if any(tensor.shape == (1, 1, 4, 4) for tensor in tensors.values()) else 2
+
+        def block(name: str, inner: int, change: str = "") -> Block:
+            outer = tensors[f"{name}.conv0.weight"].shape[0] if "_block" in name else inner
+            attends = f"{name}.qkv.weight" in tensors
+            return Block(inner, outer, embedding, attends=attends, change=change, taps=taps, adm=self.adm)
+
         self.enc, self.dec = nn.ModuleDict(), nn.ModuleDict()
-        fine, last = self.sides[0], self.sides[-1]
-        self.channels = tensors[f"enc.{fine}_conv.weight"].shape[1]
+        beside, skips = self.channels, []
         for side in self.sides:
-            self._add("enc", f"{side}_conv" if side == self.sides[0] else f"{side}_down", tensors)
+            if side == fine:
+                self.enc[f"{side}_conv"] = Resample(self.channels, now, 3)
+            else:
+                self.enc[f"{side}_down"] = block(f"enc.{side}_down", now, "down")
             if f"enc.{side}_aux_residual.weight" in tensors:
-                self._add("enc", f"{side}_aux_residual", tensors)
-            self._add_blocks("enc", side, tensors)
+                self.enc[f"{side}_aux_residual"] = Resample(beside, now, 3, "down", taps)
+                beside = now
+            skips.append(now)
+            for name in _blocks(f"enc.{side}", tensors):
+                self.enc[name[4:]] = added = block(name, now)
+                now = added.outer
+                skips.append(now)
         for side in reversed(self.sides):
-            for name in (f"{side}_in0", f"{side}_in1") if side == last else (f"{side}_up",):
-                self._add("dec", name, tensors)
-            self._add_blocks("dec", side, tensors)
-        out = "out_conv" if self.adm else f"dec.{fine}_aux_conv"
-        channels = tensors[f"{out}.weight"].shape[1]
+            if side == coarse:
+                for name in (f"{side}_in0", f"{side}_in1"):
+                    self.dec[name] = block(f"dec.{name}", now)
+            else:
+                self.dec[f"{side}_up"] = block(f"dec.{side}_up", now, "up")
+            for name in _blocks(f"dec.{side}", tensors):
+                self.dec[name[4:]] = added = block(name, now + skips.pop())
+                now = added.outer
+        norm, conv = _norm(now, 1e-5 if self.adm else 1e-6), Resample(now, self.channels, 3)
         if self.adm:
-            self.out_norm, self.out_conv = _norm(channels, 1e-5), Resample(out, tensors)
+            self.out_norm, self.out_conv = norm, conv
         else:
-            self.dec[f"{fine}_aux_norm"], self.dec[f"{fine}_aux_conv"] = _norm(channels, 1e-6), Resample(out, tensors)
-
-    def _add(self, way: str, name: str, tensors: Shapes) -> None:
-        full = f"{way}.{name}"
-        if "_aux_" in name:
-            module: nn.Module = Resample(full, tensors, "down")
-        else:
-            module = Resample(full, tensors) if name.endswith("_conv") else Block(full, tensors, adm=self.adm)
-        self.get_submodule(way)[name] = module  # type: ignore[operator]
-
-    def _add_blocks(self, way: str, side: str, tensors: Shapes) -> None:
-        for n in range(len(tensors)):
-            if not any(name.startswith(f"{way}.{side}_block{n}.") for name in tensors):
-                return
-            self._add(way, f"{side}_block{n}", tensors)
+            self.dec[f"{fine}_aux_norm"], self.dec[f"{fine}_aux_conv"] = norm, conv
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         r, s = 2 * x - 1, (2 * sigma).clamp_min(NOISE_LEVELS[0])
@@ -222,9 +229,9 @@ class EDM(nn.Module):
             else:
                 x = module(x)
                 skips.append(x)
-        for module in self.dec.values():
+        for name, module in self.dec.items():
             if isinstance(module, Block):
-                if x.shape[1] != module.inner:
+                if "_block" in name:
                     x = torch.cat([x, skips.pop()], 1)
                 x = module(x, embedding)
         fine = self.sides[0]
@@ -239,3 +246,12 @@ def _sides(tensors: Shapes) -> list[str]:
     """The resolutions, "64x64" for example, from the finest."""
     found = {match[1] for name in tensors if (match := re.match(r"enc\.((\d{1,5})x\2)_", name))}
     return sorted(found, key=lambda side: -int(side.partition("x")[0]))
+
+
+def _blocks(place: str, tensors: Shapes) -> Iterator[str]:
+    """The names of the blocks without a change of resolution, from the first that is there to the last."""
+    for n in range(len(tensors)):
+        name = f"{place}_block{n}"
+        if not any(other.startswith(f"{name}.") for other in tensors):
+            return
+        yield name
