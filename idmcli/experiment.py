@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from idmcli.io.measurements import Measurements, Provenance
 from idmcli.io.scale import Scale
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import LinearOperator, Operator, Problem, Spec, add_noise
+from idmcli.operators import Operator, Problem, Spec
 from idmcli.seeds import item_seed
 from idmcli.tasks import Amount
 
@@ -135,14 +135,13 @@ def _operator(x: Tensor, image: Image, config: Config) -> Operator:
 
 
 def simulate(image: Image, config: Config) -> Case:
-    """Measure a picture by :func:`operator_for`: ``y = A x + n`` with the noise of ``operator.noise``; errors alike."""
+    """Measure a picture by :func:`operator_for`: ``y = A x + n`` with the noise of [operator]; errors alike."""
     x, options = to_batch(select_channels(image, config)), config.operator
     operator = _operator(x, image, config)
-    y, noise_seed = operator.A(x), None
-    if options.noise:
-        noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
-        y = add_noise(y, options.noise, noise_seed)
-    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale, options.seed)
+    noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
+    y, noise = tasks.find(config.task.kind).disturb(operator.A(x), options, noise_seed)
+    drawn, bits = noise_seed if noise else None, 16 if image.bits == 16 else 8
+    return Case(operator, y, noise, drawn, bits, x, image.scale, options.seed)
 
 
 def doubts(case: Case, config: Config) -> list[str]:
@@ -215,7 +214,7 @@ def solve(
         progress: called with steps done and steps in all, over all samples.
     """
     first = case.seed if seed is None else seed
-    problem = Problem(cast(LinearOperator, case.operator), case.y, case.noise)  # a method refuses what it cannot do
+    problem = Problem(case.operator, case.y, case.noise)
 
     def draw(n: int) -> Tensor:
         return method(problem, seed=(first + n) % 2**32, progress=lambda k, of: progress(n * of + k, samples * of))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Generator, Tensor
@@ -15,7 +14,7 @@ from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models import Network, load_weights, shipped_weights
-from idmcli.models.compiled import compile_blocks
+from idmcli.models.compiled import check_compiler, compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.sampler import InvertibleDiffusion
@@ -30,6 +29,7 @@ from idmcli.priors import (
     averaged,
     check_domain,
     find_prior,
+    for_images,
     handing_over,
     load_prior,
 )
@@ -70,17 +70,24 @@ class Method:
             ready = [other.name for other in others if other.weights is None or other.weights in shipped]
             raise InputError(refusal, f"these can: {', '.join(ready)}")
         if self.solver.weights == "prior":
-            check_domain(self.weights, operator.image_shape[0], complex_image=operator.complex_image)  # type: ignore[arg-type]
+            check_domain(self.weights, operator.image_shape[0])  # type: ignore[arg-type]
 
     def __call__(
-        self, problem: Problem, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        problem: Problem[Operator],
+        *,
+        seed: int = 0,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tensor:
         operator = problem.operator
         self.check(operator)
         problem = replace(problem, operator=operator.to(self.device), y=problem.y.to(self.device))
         generator = Generator().manual_seed(seed)
+        weights = self.weights
+        if self.solver.weights == "prior":
+            weights = for_images(weights, complex_image=operator.complex_image)  # type: ignore[arg-type]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            x = self.solver.run(problem, self.weights, self.options, generator, progress).detach()
+            x = self.solver.run(cast(Problem, problem), weights, self.options, generator, progress).detach()
         if not bool(torch.isfinite(x).all()):
             raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
         return x
@@ -112,8 +119,8 @@ class Library:
         compile: bool = False,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
-        if compile and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
-            raise ConfigError("--compile needs a C++ compiler", "install g++ or clang++, or leave out --compile")
+        if compile:
+            check_compiler(device, "--compile")
         self.device = device
         self.precision: Precision | Literal["auto"] = precision
         self._ensemble = ensemble

@@ -10,11 +10,15 @@ from torch import Generator, Tensor
 SIGMA_START, SIGMA_END = 1.5, 0.005
 
 
-def falling_levels(steps: int) -> list[float]:
-    """``steps`` noise levels that fall geometrically from 1.5 to 0.005, for images in [0, 1], and zero after them."""
-    return [*torch.logspace(math.log10(SIGMA_START), math.log10(SIGMA_END), steps).tolist(), 0.0]
+def falling_levels(steps: int, start: float = SIGMA_START, end: float = SIGMA_END) -> list[float]:
+    """``steps`` noise levels that fall geometrically, for images in [0, 1], and zero after them."""
+    return [*torch.logspace(math.log10(start), math.log10(end), steps).tolist(), 0.0]
 
 
 def normal_like(x: Tensor, generator: Generator) -> Tensor:
-    """White Gaussian noise of unit variance in the shape and precision of x, drawn by a CPU generator."""
+    """White Gaussian noise in the shape and precision of x, drawn by a CPU generator; every real number of it, real
+    and imaginary part alike, has unit variance.
+    """
+    if x.is_complex():
+        return torch.view_as_complex(torch.randn(*x.shape, 2, generator=generator)).to(x)
     return torch.randn(x.shape, generator=generator).to(x)

@@ -12,10 +12,11 @@ from torch import Tensor
 from idmcli import tasks
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import conjugate_gradient
-from idmcli.operators import LinearOperator
+from idmcli.operators import LinearOperator, Operator
 from idmcli.tasks import build_operator
-from tests.small import OPERATORS, dense, flat, random
+from tests.small import NONLINEAR, OPERATORS, dense, flat, random
 
+GIVEN = OPERATORS["deblur-given"]  # reflected, and no product of a column and a row
 DTYPES = {torch.float32: 1e-5, torch.float64: 1e-11}
 
 
@@ -49,7 +50,7 @@ def exact_pinv(op: LinearOperator, y: Tensor) -> Tensor:
 
 
 def test_every_kind_has_cases() -> None:
-    assert {operator.kind for operator in OPERATORS.values()} == set(tasks.kinds())
+    assert {operator.kind for operator in (OPERATORS | NONLINEAR).values()} == set(tasks.kinds())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -164,15 +165,28 @@ def test_the_squared_norm_is_the_largest_singular_value_squared(operator: Linear
         assert 0.93 * largest < found <= largest * (1 + 1e-6)
 
 
+def test_the_gram_is_symmetric_and_positive_and_says_how_loud_the_operator_is(operator: LinearOperator) -> None:
+    y, z = measurements(operator), measurements(operator, seed=22)
+    gram = operator.gram(operator.A(images(operator)))
+    assert bool((gram.values > 0).all())
+    torch.testing.assert_close(gram.scaled(torch.ones_like(gram.values), y), y)
+    torch.testing.assert_close(inner(gram.scaled(gram.values, y), z), inner(y, gram.scaled(gram.values, z)))
+    torch.testing.assert_close(gram.scaled(1 / gram.values, gram.scaled(gram.values, y)), y)
+    if operator.padded().tight:
+        assert gram.gain == 1.0
+
+
 def test_the_squared_norm_of_nothing_measured(operator: LinearOperator) -> None:
-    assert operator.squared_norm(torch.zeros_like(measurements(operator))) == 1.0
+    found = operator.squared_norm(torch.zeros_like(measurements(operator)))
+    spectrum = None if operator.tight else operator.spectrum()
+    assert found == (1.0 if spectrum is None else float(spectrum.values.max()) ** 2)
 
 
 def test_spectrum_against_a_dense_decomposition(operator: LinearOperator) -> None:
     """A = U S V^T with orthogonal U and V."""
     operator = operator.padded()
     spectrum = operator.spectrum()
-    assert (spectrum is not None) == (operator.kind in ("cs", "inpainting"))
+    assert (spectrum is not None) == (operator.kind in ("cs", "inpainting", "deblur", "sr") and operator is not GIVEN)
     if spectrum is None:
         return
     x, y = images(operator), measurements(operator)
@@ -280,12 +294,33 @@ def test_pseudo_inverse_differentiates(operator: LinearOperator) -> None:
     assert relative(grad, operator.A(expected.x)) < 1e-6
 
 
+def test_the_jacobian_is_the_operator(operator: LinearOperator) -> None:
+    """The products that any operator has, by automatic differentiation, are A and its adjoint for a linear one."""
+    x, u, v = images(operator), images(operator, seed=15), measurements(operator)
+    assert torch.equal(operator.jvp(x, u), operator.A(u)) and torch.equal(operator.vjp(x, v), operator.AT(v))
+    assert relative(Operator.jvp(operator, x, u), operator.A(u)) < 1e-12
+    assert relative(Operator.vjp(operator, x, v), operator.AT(v)) < 1e-12
+
+
+def test_the_rough_inverse_needs_no_inverse(operator: LinearOperator) -> None:
+    y = operator.A(images(operator))
+    found = operator.rough_inverse(y)
+    assert relative(found * operator.squared_norm(y), operator.AT(y)) < 1e-12
+    assert (operator.A(found) - y).norm() < y.norm()
+
+
 def test_autocast_does_not_reach_the_operator(operator: LinearOperator) -> None:
     x, y = images(operator, torch.float32), measurements(operator, torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = operator.A(x), operator.AT(y)
     assert torch.equal(inside[0], operator.A(x))
     assert torch.equal(inside[1], operator.AT(y))
+    spectrum = operator.spectrum()
+    if spectrum is not None:
+        coordinates = spectrum.to_basis(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(spectrum.to_basis(x), coordinates)
+            assert spectrum.to_range(y).dtype == spectrum.from_basis(coordinates).dtype == x.dtype
 
 
 def test_wrong_tensors_are_refused(operator: LinearOperator) -> None:
