@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,11 @@ TOLERANCE = 0.01  # a level that is this near to the range is within it
 
 @dataclass(frozen=True)
 class Grey:
-    """A colour prior for grey images: the mean over three channels, each of which is the image."""
+    """A colour prior for grey images: the mean over three channels, each of which is the image.
+
+    Their noise is the same, so that along (1, 1, 1), where all of the image lies, it is sqrt(3) times what a prior told
+    sigma expects there: it is told ``sqrt(3) sigma``.
+    """
 
     prior: Prior
 
@@ -29,11 +34,16 @@ class Grey:
 
     @property
     def noise_levels(self) -> tuple[float, float]:
-        return self.prior.noise_levels
+        low, high = self.prior.noise_levels
+        return low / self._gain, high / self._gain
+
+    @property
+    def _gain(self) -> float:
+        return math.sqrt(self.prior.domain.channels)
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         images = r.reshape(-1, 1, *r.shape[2:]).expand(-1, self.prior.domain.channels, -1, -1)
-        level = sigma.expand(*r.shape[:2], 1, 1).reshape(-1, 1, 1, 1)
+        level = self._gain * sigma.expand(*r.shape[:2], 1, 1).reshape(-1, 1, 1, 1)
         return self.prior(images, level).mean(1).reshape(r.shape)
 
 

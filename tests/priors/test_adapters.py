@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from idmcli.priors import Domain, Grey, handing_over
@@ -58,4 +60,23 @@ def test_a_colour_prior_takes_a_grey_image_in_three_channels() -> None:
     assert prior.domain == Domain(1, 0.4, True)
     r = random(2, 2, 4, 5, dtype=torch.float32)
     sigma = torch.tensor([[0.1, 0.2], [0.3, 0.4]]).view(2, 2, 1, 1)
-    torch.testing.assert_close(prior(r, sigma), 3 * r + sigma)
+    torch.testing.assert_close(prior(r, sigma), 3 * r + 3**0.5 * sigma)
+    assert prior.noise_levels == (0, 10 / 3**0.5)
+
+
+@dataclass(frozen=True)
+class Correlated(Gaussian):
+    """The best denoiser of images whose channels are mostly alike: ``x = mean + sqrt(power) (n, n, n) + 0.1 n_c``."""
+
+    def __call__(self, r: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        covariance = self.power * torch.ones(3, 3) + 0.01 * torch.eye(3)
+        gain = covariance @ torch.linalg.inv(covariance + sigma.view(-1, 1, 1) ** 2 * torch.eye(3))
+        return self.domain.mean + torch.einsum("bij,bjhw->bihw", gain, r - self.domain.mean)
+
+
+def test_its_level_is_that_of_the_noise_that_three_equal_channels_share() -> None:
+    """Of a Gaussian prior for colours the best denoiser of grey images follows, and it is met."""
+    prior = Correlated(0.09, "correlated", Domain(channels=3, mean=0.4))
+    r, sigma = random(1, 1, 4, 4, dtype=torch.float32), levels(0.2)
+    power = 0.09 + 0.01 / 3  # of the mean of the channels
+    torch.testing.assert_close(Grey(prior)(r, sigma), 0.4 + power / (power + 0.04) * (r - 0.4))

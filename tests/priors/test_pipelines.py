@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from idmcli.errors import InputError
 from idmcli.priors import load_prior
 from idmcli.priors.foreign import ForeignPrior
 from idmcli.priors.pipelines import title
+from tests.hub import served
 from tests.small import random
 
 Change = Callable[[dict[str, Any]], object]
@@ -105,6 +109,31 @@ def test_flat_folders_pickles_and_old_names_of_attention(folder: Path, tmp_path:
     torch.save(tensors, flat / "diffusion_pytorch_model.bin")
     r, sigma = random(1, 3, 8, 8, dtype=torch.float32), torch.full((1, 1, 1, 1), 0.2)
     assert torch.equal(load(flat)(r, sigma), load(folder)(r, sigma))
+
+
+def test_a_model_of_the_hub_is_downloaded_once(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model" / "unused.bin").write_bytes(b"x")
+    with served(folder) as address:
+        env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub")}
+        found = found_by_another_process("owner/name", tmp_path, env)
+        assert (title(found), load(found).name) == ("owner/name", "owner/name")
+        assert not (found / "unused.bin").exists()
+        edited(folder / "model_index.json", vae=["diffusers", "AutoencoderKL"])
+        env["HF_HOME"] = str(tmp_path / "other")
+        with pytest.raises(AssertionError, match="latent diffusion model"):
+            found_by_another_process("owner/name", tmp_path, env)
+    assert not any(path.suffix == ".safetensors" for path in (tmp_path / "other").rglob("*"))
+    env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    assert found_by_another_process("owner/name", tmp_path, env) == found
+
+
+def found_by_another_process(name: str, folder: Path, env: dict[str, str]) -> Path:
+    """:func:`find_prior` in a process of its own, for the hub's client reads its environment once."""
+    code = "import sys; from idmcli.priors import find_prior; print(find_prior(sys.argv[1]))"
+    env = {**os.environ, "NO_PROXY": "127.0.0.1", **env}
+    done = subprocess.run([sys.executable, "-c", code, name], env=env, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
 
 
 def edited(path: Path, **changes: Any) -> None:
