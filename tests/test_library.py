@@ -326,7 +326,8 @@ def test_what_a_prior_was_not_trained_for_is_said_once(tmp_path: Path) -> None:
         "the prior ffdnet_gray",
     ]
     assert "for colour images: it takes a grey one as 3 equal channels" in said[0]
-    assert "noise levels from 0 to 0.294; beyond them prior-grey takes over" in said[1]
+    assert "noise levels from 0 to 0.17; beyond them prior-grey takes over" in said[1]  # 75 / 255 / sqrt(3)
+    assert "noise levels from 0 to 0.294; beyond them prior-grey takes over" in said[2]
     library.method("ddnm", OPERATORS["cs-blocks-colour"], None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
     assert "for grey images: it takes the channels of a colour one by one" in said[3]
     averaged = Library(CPU, ensemble=True).method("ddnm", CS, None, few, prior=str(tmp_path / "ffdnet_gray.pth"))

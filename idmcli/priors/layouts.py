@@ -57,7 +57,7 @@ def filled(path: Path, network: Module, tensors: Tensors, named: Callable[[str],
     """A network with the values of a file, whose name for each parameter ``named`` gives.
 
     Raises:
-        InputError: a tensor is missing, unknown or of another shape; all are named.
+        InputError: a tensor is missing, unknown or of another shape; the first ten are named.
         NumericalError: one is not finite.
     """
     own = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
@@ -116,7 +116,7 @@ def chain(path: Path, tensors: Tensors) -> ForeignPrior | None:
 
 
 def _dncnn_levels(path: Path, layers: int) -> tuple[float, float]:
-    """Those of a blind network, or those nearer to the one level in a file's name than to the next integer ones."""
+    """Those of a blind network, or those within 1 of 255 of the one level that a file's name gives."""
     level = re.search(r"[_-](\d{1,2})(?!\d)", path.stem)
     if level is not None:
         return (int(level[1]) - 1) / 255, (int(level[1]) + 1) / 255
