@@ -21,7 +21,18 @@ from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.stable_diffusion import StableDiffusionUNet
 from idmcli.models.unet import InjectorUNet
 from idmcli.operators import Operator, Problem
-from idmcli.priors import NetworkPrior, Prior, averaged, check_domain, for_images, load_prior
+from idmcli.priors import (
+    FORMATS,
+    Grey,
+    NetworkPrior,
+    Prior,
+    averaged,
+    check_domain,
+    find_prior,
+    for_images,
+    handing_over,
+    load_prior,
+)
 from idmcli.solvers import Solver
 
 
@@ -92,6 +103,7 @@ class Library:
         ensemble: take the mean over all flips and quarter turns wherever a network is called.
         tile: side in pixels of the windows that the full-size network's attention is limited to.
         compile: pass the blocks of a network through torch.compile.
+        tell: told once of each way in which a prior is used beyond what it was trained for.
 
     Raises:
         ConfigError: torch.compile has no compiler to work with.
@@ -105,6 +117,7 @@ class Library:
         ensemble: bool = False,
         tile: int | None = None,
         compile: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         if compile:
             check_compiler(device, "--compile")
@@ -113,7 +126,10 @@ class Library:
         self._ensemble = ensemble
         self._tile = tile
         self._compile = compile
+        self._tell = tell
+        self._told: set[str] = set()
         self._loaded: dict[Path, NetworkPrior | Network] = {}
+        self._found: dict[str, Path] = {}
 
     def load(self, path: Path) -> NetworkPrior | Network:
         """The prior or the network of a weights file.
@@ -122,15 +138,18 @@ class Library:
             ConfigError: the file is missing or damaged, or its network has no attention to tile.
             NumericalError: a weight is not finite.
         """
+        return self._load(path, lambda: load_prior(path) or load_network(path))
+
+    def _load(self, path: Path, read: Callable[[], NetworkPrior | Network]) -> NetworkPrior | Network:
         if path not in self._loaded:
-            self._loaded[path] = self._prepare(path)
+            try:
+                found = read()
+            except InputError as error:
+                raise ConfigError(error.message, error.hint) from error
+            self._loaded[path] = self._prepare(path, found)
         return self._loaded[path]
 
-    def _prepare(self, path: Path) -> NetworkPrior | Network:
-        try:
-            found = load_prior(path) or load_network(path)
-        except InputError as error:
-            raise ConfigError(error.message, error.hint) from error
+    def _prepare(self, path: Path, found: NetworkPrior | Network) -> NetworkPrior | Network:
         network = found if isinstance(found, Network) else found.network
         if self._ensemble and isinstance(found, InvertibleDiffusion):
             found.denoiser.ensemble = True
@@ -147,6 +166,28 @@ class Library:
         network.to(self.device)
         return found
 
+    def given(self, weights: Path | None, prior: str | None) -> dict[str, Path | None]:
+        """The files that ``weights`` and ``prior`` name, by their kind, "network" or "prior"; loaded.
+
+        Raises:
+            ConfigError: one is missing, damaged or of another kind, or both are priors.
+            NumericalError: a weight is not finite.
+        """
+        kind = "network" if weights is None else kind_of(self.load(weights))
+        if prior is None:
+            return {"network": None, "prior": None, kind: weights}
+        if kind == "prior":
+            raise ConfigError(f"--weights {str(weights)!r} and --prior {prior!r} are two priors", "leave out one")
+        if prior not in self._found:
+            try:
+                self._found[prior] = find_prior(prior)
+            except InputError as error:
+                raise ConfigError(error.message, error.hint) from error
+        path = self._found[prior]
+        if isinstance(self._load(path, lambda: read_prior(path)), Network):  # and named with --weights too
+            raise _no_prior(path)
+        return {"network": weights, "prior": path}
+
     def method(
         self,
         name: str | None,
@@ -154,15 +195,19 @@ class Library:
         weights: Path | None,
         settings: SolverConfig,
         *,
+        prior: str | None = None,
         noise: float = 0.0,
     ) -> Method:
         """A method for what an operator measured.
 
         Args:
-            name: of the method; None for the one that ``weights`` are made for, or else the best for the task.
+            name: of the method; None for the one that ``weights`` or ``prior`` are made for, or else the best for the
+                task.
             operator: the operator, or one like it.
-            weights: a weights file instead of the shipped ones.
+            weights: a network, or a prior, instead of the shipped ones.
             settings: options of the method.
+            prior: what :func:`idmcli.priors.find_prior` takes. Within the noise levels and for the channels it was
+                trained for it is used as it is; beyond them as ``tell`` is told.
             noise: of the measurements, as in a :class:`~idmcli.operators.Problem`; the best method may depend on it.
 
         Raises:
@@ -170,29 +215,42 @@ class Library:
                 kind for it, or made for another task.
             NumericalError: a weight is not finite.
         """
-        model = None if weights is None else self.load(weights)
-        solver = solvers.find(name or settings.method or _default(model, operator, noise))
+        given = self.given(weights, prior)
+        solver = solvers.find(name or settings.method or _default(given, operator, noise))
         tuned = tasks.task_of(operator).tuned.get(solver.name, {})
         options = read_options(solver, {**tuned, **settings.options})
+        for kind, path in given.items():
+            if path is not None and kind != solver.weights:
+                raise _not_for(solver, kind, path, "weights" if path == weights else "prior", given)
         if solver.weights is None:
-            if model is not None:
-                raise ConfigError(
-                    f"--method {solver.name} takes no weights", "leave out --weights or choose another method"
-                )
             return Method(solver, options, None, self.device)
-        path = weights or _shipped(solver, operator)
+        path = given[solver.weights] or _shipped(solver, operator)
         model = self.load(path)
-        kind = kind_of(model)
-        if kind != solver.weights:
-            raise ConfigError(
-                f"--method {solver.name} needs {solvers.NEEDS[solver.weights]}, and {str(path)!r} is {_A[kind]}",
-                "choose the method the weights were trained for",
-            )
         if isinstance(model, Network):
             check_trained_for(path, model, operator)
-        precision = self._precision_of(model)
-        ready = averaged(model) if self._ensemble and not isinstance(model, Network) else model
-        return Method(solver, options, ready, self.device, precision, path.stem, self._ensemble)
+            return Method(solver, options, model, self.device, self._precision_of(model), path.stem, self._ensemble)
+        ready = self._fitted(model, solver, operator) if given["prior"] else model
+        ready = averaged(ready) if self._ensemble else ready
+        return Method(solver, options, ready, self.device, self._precision_of(model), model.name, self._ensemble)
+
+    def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
+        """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""
+        shipped = self.load(_shipped(solver, operator))
+        assert not isinstance(shipped, Network)
+        if shipped is prior:
+            return prior
+        channels, there = operator.image_shape[0], prior.domain.channels
+        if channels % there:
+            self._say(f"the prior {prior.name} is for colour images: it takes a grey one as {there} equal channels")
+            prior = Grey(prior)
+        elif channels != there:
+            self._say(f"the prior {prior.name} is for grey images: it takes the channels of a colour one by one")
+        return handing_over(prior, shipped, self._say)
+
+    def _say(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._tell(text)
 
     def _precision_of(self, weights: NetworkPrior | Network) -> Precision:
         if self.precision != "auto":
@@ -207,6 +265,25 @@ def load_network(path: Path) -> Network:
     model = load_weights(path)
     assert isinstance(model, Network)
     return model
+
+
+def read_prior(path: Path) -> NetworkPrior:
+    """The prior in a file or a folder.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    prior = load_prior(path)
+    if prior is None:
+        raise _no_prior(path)
+    return prior
+
+
+def _no_prior(path: Path) -> InputError:
+    known = ", ".join(format.name for format in FORMATS)
+    return ConfigError(
+        f"{str(path)!r} is no prior that idm knows", f"it knows those of {known}; --weights takes networks"
+    )
 
 
 _A = {"prior": "a prior", "network": "a network trained end to end"}
@@ -232,14 +309,29 @@ def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
         )
 
 
-def _default(model: Prior | Network | None, operator: Operator, noise: float) -> str:
-    """The best method that takes these weights (README, "Which method")."""
+def _default(given: Mapping[str, Path | None], operator: Operator, noise: float) -> str:
+    """The best method that takes what was given (README, "Which method")."""
     best = tasks.task_of(operator).default_method(operator, noise)
-    if model is None:
-        return best
-    if kind_of(model) == "network":
+    if given["network"] and given["prior"]:
+        raise ConfigError("--weights and --prior serve different methods", "choose one with --method")
+    if given["network"]:
         return "idm"
-    return best if solvers.find(best).weights == "prior" else "ddnm"
+    return best if not given["prior"] or solvers.find(best).weights == "prior" else "ddnm"
+
+
+def _not_for(solver: Solver, kind: str, path: Path, option: str, given: Mapping[str, Path | None]) -> ConfigError:
+    """Why a method does not run on weights of a kind."""
+    if solver.weights is None:
+        return ConfigError(
+            f"--method {solver.name} takes no {option}", f"leave out --{option} or choose another method"
+        )
+    needs = solvers.NEEDS[solver.weights]
+    if given[solver.weights]:
+        return ConfigError(f"--method {solver.name} takes {needs} alone", f"leave out --{option}")
+    return ConfigError(
+        f"--method {solver.name} needs {needs}, and {str(path)!r} is {_A[kind]}",
+        "choose the method the weights were trained for",
+    )
 
 
 def _shipped(solver: Solver, operator: Operator) -> Path:

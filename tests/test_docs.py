@@ -22,6 +22,7 @@ from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
+from tests import foreign
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -65,6 +66,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     unet = StableDiffusionConfig(steps=2, channels=(32, 64))
     model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))
     released = {theirs: model.get_parameter(ours) for ours, theirs in released_names(model).items()}
+    torch.save(foreign.drawn(foreign.FILES["ffdnet_gray.pth"]), "ffdnet_gray.pth")
     torch.save(
         {name: value.detach().reshape(value.shape or 1) for name, value in released.items()}, "net_params_50.pkl"
     )

@@ -24,6 +24,7 @@ from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
 from idmcli.priors import formats, load_prior
+from tests import foreign
 from tests.small import OPERATORS, REAL, Gaussian, each, picture
 
 CPU = torch.device("cpu")
@@ -214,8 +215,12 @@ class Elsewhere(Gaussian):
 def test_a_prior_of_any_format_serves_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "white.power"
     path.write_text("0.09")
-    power = formats.Format("power", lambda p: p.suffix == ".power", lambda p: Elsewhere(float(p.read_text()), p.stem))
-    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, power])
+
+    def load(source: formats.Source) -> Elsewhere | None:
+        file = source.path
+        return Elsewhere(float(file.read_text()), file.stem) if file.suffix == ".power" else None
+
+    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, formats.Format("power", load)])
     library = Library(CPU)
     prior = library.load(path)
     assert isinstance(prior, Elsewhere) and prior.power == 0.09
@@ -282,6 +287,51 @@ def test_automatic_precision_is_half_where_that_costs_nothing(monkeypatch: pytes
         assert library.method("tv", CS, None, DEFAULTS).precision == "float32"
         assert library._precision_of(full) == "float32"
     assert Library(CPU, precision="bf16")._precision_of(full) == "bf16"
+
+
+def test_priors_and_networks_side_by_side(prior: Path, idm: Path) -> None:
+    library = Library(CPU)
+    assert library.method("vamp", CS, None, DEFAULTS, prior="prior-mri").weights_name == "prior-mri"
+    assert library.method(None, CS, None, DEFAULTS, prior=str(prior)).name == "vamp"
+    assert library.method(None, OPERATORS["ct"], None, DEFAULTS, prior=str(prior)).name == "ddnm"
+    cases: list[tuple[str | None, Path | None, str, str]] = [
+        ("tv", None, "prior-mri", "--method tv takes no prior"),
+        ("idm", None, "prior-mri", "--method idm needs a network trained end to end, and '.*' is a prior"),
+        ("idm", idm, "prior-mri", "--method idm takes a network trained end to end alone"),
+        ("vamp", idm, "prior-mri", "--method vamp takes a prior alone"),
+        (None, idm, "prior-mri", "--weights and --prior serve different methods"),
+        ("vamp", prior, "prior-mri", "--weights '.*' and --prior 'prior-mri' are two priors"),
+        ("vamp", None, str(idm), "is no prior that idm knows"),
+        ("vamp", idm, str(idm), "is no prior that idm knows"),
+        ("vamp", None, "prior-of-mine", "--prior 'prior-of-mine' is unknown"),
+    ]
+    for method, weights, named, message in cases:
+        with pytest.raises(ConfigError, match=message) as caught:
+            library.method(method, CS, weights, DEFAULTS, prior=named)
+        assert caught.value.hint
+
+
+def test_what_a_prior_was_not_trained_for_is_said_once(tmp_path: Path) -> None:
+    torch.save(foreign.drawn(foreign.kair_shapes(13, 12, 3, 4)), tmp_path / "ffdnet_color.pth")
+    torch.save(foreign.drawn(foreign.kair_shapes(5, 4, 3, 4)), tmp_path / "ffdnet_gray.pth")
+    said: list[str] = []
+    library, few = Library(CPU, tell=said.append), SolverConfig(options={"steps": 2})
+    for name in ("ffdnet_color", "ffdnet_color", "ffdnet_gray"):
+        method = library.method("ddnm", CS, None, few, prior=str(tmp_path / f"{name}.pth"))
+        assert method.precision == "float32" and method.weights_name == name
+        assert method(problem(CS)).shape == (1, *CS.image_shape)
+    assert [text.partition(" was ")[0].partition(" is ")[0] for text in said] == [
+        "the prior ffdnet_color",
+        "the prior ffdnet_color",
+        "the prior ffdnet_gray",
+    ]
+    assert "for colour images: it takes a grey one as 3 equal channels" in said[0]
+    assert "noise levels from 0 to 0.17; beyond them prior-grey takes over" in said[1]  # 75 / 255 / sqrt(3)
+    assert "noise levels from 0 to 0.294; beyond them prior-grey takes over" in said[2]
+    library.method("ddnm", OPERATORS["cs-blocks-colour"], None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
+    assert "for grey images: it takes the channels of a colour one by one" in said[3]
+    averaged = Library(CPU, ensemble=True).method("ddnm", CS, None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
+    assert averaged(problem(CS)).isfinite().all()
 
 
 def test_an_ensemble_serves_priors_and_networks(idm: Path) -> None:

@@ -26,6 +26,7 @@ from idmcli.cli.options import (
     PrecisionOption,
     PresetOption,
     PrintConfigOption,
+    PriorOption,
     SeedOption,
     SetOption,
     ThreadsOption,
@@ -111,6 +112,7 @@ def evaluate(
         ),
     ] = None,
     weights: WeightsOption = None,
+    prior: PriorOption = None,
     seed: SeedOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -159,6 +161,7 @@ def evaluate(
     output.inputs(
         data=folder or data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out
     )
+    output.inputs(prior=prior)
     flags = measuring_flags(noise=noise, colour=colour, seed=seed)
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)
@@ -183,10 +186,16 @@ def evaluate(
             if limit is not None and limit < len(pictures):
                 pictures = pictures[:limit]
                 name = dataset or f"{name} (first {limit})"  # what is published is about all of them
-            library = Library(world.device, precision=precision, ensemble=ensemble, tile=tile, compile=compile)
-            benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
-            if weights is not None:
-                library.load(weights)  # what is wrong with them is said before any work
+            library = Library(
+                world.device,
+                precision=precision,
+                ensemble=ensemble,
+                tile=tile,
+                compile=compile,
+                tell=output.warning,
+            )
+            benchmark = Benchmark(name, configs, _methods(method, weights, prior), weights, library, prior)
+            library.given(weights, prior)  # what is wrong with them is said before any work
             if out is not None:
                 refuse_existing([out / file for file in FILES], overwrite=overwrite)
                 if world.writes:
@@ -282,12 +291,14 @@ def _ratio(text: str) -> float:
     return value
 
 
-def _methods(names: Sequence[str] | None, weights: Path | None) -> list[str | None]:
+def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | None) -> list[str | None]:
     from idmcli import solvers
 
     methods = [solvers.find(name) for name in dict.fromkeys(_split(names or ()))]
     if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
+    if prior is not None and methods and all(solver.weights != "prior" for solver in methods):
+        raise InputError("none of these methods takes a prior", "leave out --prior or choose another --method")
     return [solver.name for solver in methods] or [None]
 
 

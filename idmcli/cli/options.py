@@ -38,6 +38,13 @@ def complete_method_lists(incomplete: str) -> list[str]:
     return [f"{done}{comma}{name}" for name in complete_methods(last)]
 
 
+def complete_priors(incomplete: str) -> list[str]:
+    """The priors that come with idm whose name starts with what was typed."""
+    from idmcli.priors.sources import shipped_priors
+
+    return [name for name in shipped_priors() if name.startswith(incomplete)]
+
+
 PresetOption = Annotated[
     str | None,
     typer.Option(
@@ -169,6 +176,18 @@ WeightsOption = Annotated[
         metavar="FILE",
         help="Weights for the methods that need some: .safetensors of idm, or a released .pkl; those that come with "
         "idm if not given.",
+        rich_help_panel="Reconstruction",
+    ),
+]
+PriorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prior",
+        metavar="NAME|FILE|FOLDER|HUB",
+        help="For the methods that need a prior: one that comes with idm, a weights file (DRUNet, FFDNet, DnCNN, "
+        "IRCNN, guided diffusion, EDM), or a pixel-space model of diffusers, its folder or its name on the "
+        "Hugging Face hub.",
+        autocompletion=complete_priors,
         rich_help_panel="Reconstruction",
     ),
 ]

@@ -26,6 +26,7 @@ from idmcli.cli.options import (
     PrecisionOption,
     PresetOption,
     PrintConfigOption,
+    PriorOption,
     RatioOption,
     RecursiveOption,
     SamplesOption,
@@ -65,6 +66,7 @@ def reconstruct(
     example: Annotated[bool, typer.Option("--example", help="Use the photograph that comes with idm.")] = False,
     method: MethodOption = None,
     weights: WeightsOption = None,
+    prior: PriorOption = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -116,7 +118,7 @@ def reconstruct(
     output.inputs(inputs=inputs, example=example, method=method, weights=weights, preset=preset, config=config, out=out)
     output.inputs(settings=settings, ratio=ratio, noise=noise, colour=colour, scale=scale, seed=seed, samples=samples)
     output.inputs(format=format, compare=compare, device=device, precision=precision, tile=tile)
-    output.inputs(ensemble=ensemble)
+    output.inputs(ensemble=ensemble, prior=prior)
     measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
     loaded = load_config(
         preset,
@@ -143,10 +145,14 @@ def reconstruct(
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     library = Library(
-        choose_device(device, threads), precision=precision, ensemble=ensemble, tile=tile, compile=compile
+        choose_device(device, threads),
+        precision=precision,
+        ensemble=ensemble,
+        tile=tile,
+        compile=compile,
+        tell=output.warning,
     )
-    if weights is not None:
-        library.load(weights)  # what is wrong with them is said before any work
+    library.given(weights, prior)  # what is wrong with them is said before any work
 
     def measured(item: Item) -> Measurements | Image:
         if item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile):
@@ -161,7 +167,7 @@ def reconstruct(
         return select_channels(image, loaded.config)
 
     def method_for(operator: Operator, noise: float) -> Method:
-        method = library.method(None, operator, weights, loaded.config.solver, noise=noise)
+        method = library.method(None, operator, weights, loaded.config.solver, prior=prior, noise=noise)
         if samples > 1 and not method.solver.samples:
             raise ConfigError(f"--samples {samples}: method {method.name} does not sample", "leave out --samples")
         method.check(operator)

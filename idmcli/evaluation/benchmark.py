@@ -26,6 +26,7 @@ class Benchmark:
         methods: names; None for the default of the operator.
         weights: for the methods that need some; None for those that come with idm.
         library: where weights come from.
+        prior: what --prior names, for the methods that need one.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Benchmark:
     methods: Sequence[str | None]
     weights: Path | None
     library: Library
+    prior: str | None = None
 
     def scores(
         self,
@@ -69,9 +71,10 @@ class Benchmark:
                 warn(doubt)
 
     def _method(self, name: str | None, case: Case, config: Config) -> Method:
-        takes_weights = name is None or solvers.find(name).weights is not None
-        weights = self.weights if takes_weights else None
-        method = self.library.method(name, case.operator, weights, config.solver, noise=case.noise)
+        need = None if name is None else solvers.find(name).weights
+        prior = self.prior if name is None or need == "prior" else None
+        weights = self.weights if name is None or need == "network" or (need == "prior" and prior is None) else None
+        method = self.library.method(name, case.operator, weights, config.solver, prior=prior, noise=case.noise)
         try:
             method.check(case.operator)
         except InputError as error:  # the same for every picture: said before any is reconstructed

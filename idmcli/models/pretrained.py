@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.models.hub import fetch, is_hub_name
 from idmcli.models.released import unet_names
 from idmcli.models.stable_diffusion import HEADS, NORM_GROUPS, StableDiffusionUNet
 from idmcli.models.tensors import PICKLES, check_finite, read_pickle
@@ -20,7 +21,6 @@ from idmcli.models.tensors import PICKLES, check_finite, read_pickle
 CONFIG = "config.json"
 FILES = tuple(f"diffusion_pytorch_model{end}" for end in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin"))
 EXAMPLE = "sd-legacy/stable-diffusion-v1-5"
-PATIENCE = 5.0  # seconds for the first answer of the hub
 OURS_ALONE = re.compile(r"\.injectors\.|\.v$|scale_factors?$")
 
 
@@ -37,42 +37,14 @@ def find_unet(source: str) -> Path:
     for folder in (Path(source) / "unet", Path(source)):
         if (folder / CONFIG).is_file() and any((folder / name).is_file() for name in FILES):
             return folder
-    if Path(source).exists() or source.count("/") != 1 or source.startswith((".", "/", "~")):
+    if Path(source).exists() or not is_hub_name(source):
         raise InputError(
             f"--init {source!r} is neither a weights file nor a folder with unet/{CONFIG} and unet/{FILES[0]}",
             f"name such a file or folder, or a model on the Hugging Face hub, {EXAMPLE} for example",
         )
-    try:
-        return _from_hub(source)
-    except InputError:
-        raise
-    except Exception as error:  # of the hub's client, or of the HTTP library beneath it
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"--init {source!r} is not here, and cannot be had from the Hugging Face hub: {reason}",
-            "download the model's folder unet where there is a network, and give its path to --init",
-        ) from error
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    config, *weights = (try_to_load_from_cache(name, f"unet/{file}") for file in (CONFIG, *FILES))
-    if isinstance(config, str) and any(isinstance(path, str) for path in weights):
-        return Path(config).parent
-    # One look, which fails at once where there is no network: a download would try for half a minute.
-    get_hf_file_metadata(hf_hub_url(name, f"unet/{CONFIG}"), timeout=PATIENCE)
-    folder = Path(hf_hub_download(name, f"unet/{CONFIG}")).parent
-    for file in FILES:
-        try:
-            hf_hub_download(name, f"unet/{file}")
-        except LocalEntryNotFoundError:  # the network has gone
-            raise
-        except EntryNotFoundError:
-            continue
-        return folder
-    raise InputError(f"--init {name!r} has no unet/{FILES[0]} on the Hugging Face hub", f"name another, {EXAMPLE}")
+    hint = "download the model's folder unet where there is a network, and give its path to --init"
+    wanted = [[f"unet/{CONFIG}"], [f"unet/{file}" for file in FILES]]
+    return fetch("--init", source, wanted, hint)[0].parent
 
 
 def load_unet(unet: StableDiffusionUNet, folder: Path) -> tuple[list[nn.Parameter], list[str]]:

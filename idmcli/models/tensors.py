@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from idmcli.errors import InputError, NumericalError
@@ -19,8 +21,25 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 Module = TypeVar("Module", bound=nn.Module)
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file: safetensors, or a pickle by its ending.
+
+    Raises:
+        InputError: as :func:`read_pickle`.
+    """
+    if path.suffix in PICKLES:
+        return read_pickle(path)
+    try:
+        return _without_counters(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{str(path)!r} is not a readable weights file: {error}", "copy it again") from error
+
+
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The state dict that ``torch.save`` wrote, as views of the file where its format allows.
+
+    Of several state dicts in one, each name begins with the key of its own. What batch normalisation counted in
+    training is left out.
 
     Raises:
         InputError: the file is missing, damaged, or holds more than named floating-point tensors; code in it is not
@@ -35,9 +54,23 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             f"{str(path)!r} is not a readable weights file: it is damaged, or holds more than tensors",
             "nothing else is loaded from a pickle, for it could run code; use a .safetensors file if there is one",
         ) from error
-    if not isinstance(content, dict) or not all(isinstance(k, str) and _is_plain(v) for k, v in content.items()):
+    tensors = _without_counters(dict(_named(content))) if isinstance(content, dict) else {}
+    if not tensors or not all(isinstance(k, str) and _is_plain(v) for k, v in tensors.items()):
         raise InputError(f"{str(path)!r} is not a state dict: it holds more than named tensors", "save the model's own")
-    return dict(content)
+    return tensors
+
+
+def _named(content: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """The entries of a dictionary, and of those in it."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", inner) for name, inner in value.items())
+        else:
+            yield key, value
+
+
+def _without_counters(tensors: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: tensor for name, tensor in tensors.items() if not str(name).endswith(".num_batches_tracked")}
 
 
 def _is_plain(value: object) -> bool:
@@ -46,6 +79,7 @@ def _is_plain(value: object) -> bool:
         and value.is_floating_point()
         and value.layout == torch.strided
         and value.device.type == "cpu"
+        and value.nbytes <= value.untyped_storage().nbytes()  # no larger than what is in the file
     )
 
 

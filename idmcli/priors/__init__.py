@@ -1,8 +1,23 @@
-"""Priors: denoisers that know what images look like, and the formats of weights files that load as one."""
+"""Priors: denoisers that know what images look like, and the formats of weights that load as one."""
 
+from idmcli.priors.adapters import Grey, handing_over
 from idmcli.priors.base import Domain, NetworkPrior, Prior, check_domain
 from idmcli.priors.complex_images import for_images
-from idmcli.priors.formats import load_prior
+from idmcli.priors.formats import FORMATS, load_prior
+from idmcli.priors.sources import find_prior
 from idmcli.priors.symmetry import averaged, turned
 
-__all__ = ["Domain", "NetworkPrior", "Prior", "averaged", "check_domain", "for_images", "load_prior", "turned"]
+__all__ = [
+    "FORMATS",
+    "Domain",
+    "Grey",
+    "NetworkPrior",
+    "Prior",
+    "averaged",
+    "check_domain",
+    "find_prior",
+    "for_images",
+    "handing_over",
+    "load_prior",
+    "turned",
+]

@@ -1,45 +1,75 @@
-"""The formats of weights files that load as a prior."""
+"""The formats of weights that load as a prior."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
+
+from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.models import Denoiser, load_weights
 from idmcli.models.checkpoints import kind_in
+from idmcli.models.tensors import PICKLES, read_tensors
 from idmcli.priors.base import NetworkPrior
+from idmcli.priors.layouts import LAYOUTS
 from idmcli.priors.network import DenoiserPrior
+from idmcli.priors.pipelines import is_pipeline, load_pipeline
 
 UNSAID = (0.004, 1.5)  # noise levels of files of idm that do not name theirs
 
 
+class Source:
+    """A file or a folder, read once for all formats."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The state dict in it, without what training in parallel puts before names; empty if it holds none.
+
+        Raises:
+            InputError: it is a pickle that is damaged, or holds more than named tensors.
+        """
+        try:
+            tensors = {} if self.path.is_dir() else read_tensors(self.path)
+        except InputError:
+            if self.path.suffix in PICKLES:
+                raise
+            return {}
+        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
 class Format(NamedTuple):
-    """A kind of weights file.
+    """A kind of weights.
 
     Attributes:
         name: for people.
-        recognises: whether a file is of this kind, by its content; never raises for a file that is not.
-        load: the prior in such a file.
+        load: the prior in a file or folder of this kind; None for any other.
     """
 
     name: str
-    recognises: Callable[[Path], bool]
-    load: Callable[[Path], NetworkPrior]
+    load: Callable[[Source], NetworkPrior | None]
 
 
 def load_prior(path: Path) -> NetworkPrior | None:
-    """The prior in a weights file; None if no format recognises one.
+    """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
-        InputError: the file is damaged or does not fit its own description.
+        InputError: it is damaged, does not fit its own description, or is of a kind that idm does not take.
         NumericalError: a weight is not finite.
     """
-    return next((format.load(path) for format in FORMATS if format.recognises(path)), None)
+    source = Source(path)
+    return next((prior for format in FORMATS if (prior := format.load(source)) is not None), None)
 
 
-def _load_idm(path: Path) -> DenoiserPrior:
+def _load_idm(source: Source) -> NetworkPrior | None:
+    path = source.path
+    if kind_in(path) != "prior":
+        return None
     network = load_weights(path)
     if not isinstance(network, Denoiser):
         raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
@@ -48,4 +78,16 @@ def _load_idm(path: Path) -> DenoiserPrior:
     return DenoiserPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))
 
 
-FORMATS: Sequence[Format] = (Format("idm", lambda path: kind_in(path) == "prior", _load_idm),)
+def _load_pipeline(source: Source) -> NetworkPrior | None:
+    return load_pipeline(source.path) if is_pipeline(source.path) else None
+
+
+def _load_state_dict(name: str, source: Source) -> NetworkPrior | None:
+    return LAYOUTS[name](source.path, source.tensors)
+
+
+FORMATS: Sequence[Format] = (
+    Format("idm", _load_idm),
+    Format("diffusers", _load_pipeline),
+    *(Format(name, partial(_load_state_dict, name)) for name in LAYOUTS),
+)

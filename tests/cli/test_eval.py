@@ -185,6 +185,8 @@ def test_files_that_exist_are_refused_before_any_work(capsys: Capture) -> None:
         ),
         (["--data=data", "--method=tv", "--weights=w"], "error: none of these methods takes weights"),
         (["--data=data", "--method=vamp", "--weights=none"], "error: there is no weights file"),
+        (["--data=data", "--method=tv,idm", "--prior=prior-mri"], "error: none of these methods takes a prior"),
+        (["--data=data", "--method=vamp", "--prior=none"], "error: --prior 'none' is unknown"),
         (["--data=data", "--device=tpu"], "error: --device tpu is not a device"),
         (["--data=data", "--method=tv", "--colour=rgb"], "error: 'data/grey.png' is grey, and colour is asked for"),
         (["--data=data", "--out=data/grey.png"], "error: 'data/grey.png' is not a folder"),
@@ -201,14 +203,17 @@ def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPa
     asked: list[tuple[Any, ...]] = []
 
     class Watched(Library):
-        def method(self, name: Any, operator: Any, weights: Any, settings: Any) -> Method:
-            asked.append((name, weights))
+        def method(self, name: Any, operator: Any, weights: Any, settings: Any, *, prior: Any = None) -> Method:
+            asked.append((name, weights, prior))
             return super().method("pinv", operator, None, settings)
 
     config = load_config(overrides=["operator.ratio=0.5", "operator.block=8"]).config
-    benchmark = Benchmark("x", [config], ["tikhonov", "vamp", None], Path("w"), Watched(CPU))
-    assert len(list(benchmark.scores(read_image(Path("data/grey.png"))))) == 3
-    assert asked == [("tikhonov", None), ("vamp", Path("w")), (None, Path("w"))]
+    for prior in (None, "p"):
+        benchmark = Benchmark("x", [config], ["tikhonov", "idm", "vamp", None], Path("w"), Watched(CPU), prior)
+        assert len(list(benchmark.scores(read_image(Path("data/grey.png"))))) == 4
+    w = Path("w")
+    assert asked[:4] == [("tikhonov", None, None), ("idm", w, None), ("vamp", w, None), (None, w, None)]
+    assert asked[4:] == [("tikhonov", None, None), ("idm", w, None), ("vamp", None, "p"), (None, w, "p")]
 
 
 @pytest.mark.parametrize("method", ["ddnm", "vamp"])

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,7 @@ from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import Attention, Residual, StableDiffusionConfig, StableDiffusionUNet
 from idmcli.models.unet import UNetConfig
 from idmcli.models.zoo import Start, initialise
+from tests.hub import Hub, served
 
 
 def pretrained(**changes: Any) -> UNet2DConditionModel:
@@ -275,46 +272,11 @@ def test_damaged_values_and_pickled_code(model_folder: Path) -> None:
     assert "holds more than tensors" in refused(network(), model_folder)
 
 
-class Hub(SimpleHTTPRequestHandler):
-    """The part of the hub's protocol that downloads need, for the files of one folder."""
-
-    asked: list[str] = []
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
-        assert self.directory
-        file = self.path.removeprefix("/owner/name/resolve/").partition("/")[2]
-        path = Path(self.directory, file)
-        body = path.read_bytes() if path.is_file() else b""
-        if self.path.startswith("/owner/name/"):
-            self.asked.append(f"{self.command} {file}")
-        self.send_response(200 if body else 404)
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        self.send_header("Content-Length", str(len(body)))
-        if not body:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[str]:
     """The address of a hub that serves ``tmp_path/model``."""
-    Hub.asked.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=str(tmp_path / "model"))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(tmp_path / "model") as address:
+        yield address
 
 
 def find(name: str, tmp_path: Path, **env: str) -> Path:

@@ -39,10 +39,10 @@ def test_what_is_no_prior_is_not_recognised(tmp_path: Path) -> None:
 
 
 def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(path: Path) -> Gaussian:
-        return Gaussian(float(path.read_text()), path.stem)
+    def load(source: formats.Source) -> Gaussian | None:
+        path = source.path
+        return Gaussian(float(path.read_text()), path.stem) if path.suffix == ".power" else None
 
-    mine = formats.Format("power", lambda path: path.suffix == ".power", load)
-    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, mine])
+    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, formats.Format("power", load)])
     (tmp_path / "white.power").write_text("0.09")
     assert load_prior(tmp_path / "white.power") == Gaussian(0.09, "white")

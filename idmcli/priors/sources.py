@@ -1,0 +1,44 @@
+"""What ``--prior`` names."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from idmcli.errors import InputError
+from idmcli.models.checkpoints import kind_in, shipped_weights
+from idmcli.models.hub import is_hub_name
+from idmcli.models.tensors import PICKLES
+from idmcli.priors.pipelines import EXAMPLE, download
+
+
+def shipped_priors() -> list[str]:
+    """The names of the priors that come with idm."""
+    weights = Path(str(files("idmcli") / "weights"))
+    return sorted(path.stem for path in weights.glob("*.safetensors") if kind_in(path) == "prior")
+
+
+def find_prior(source: str) -> Path:
+    """The file or folder of a prior.
+
+    Args:
+        source: the name of one that comes with idm, a file, a folder, or the name of a model on the Hugging Face hub
+            ("owner/name"), in this order.
+
+    Raises:
+        InputError: it is none of these, or cannot be downloaded.
+    """
+    path, shipped = Path(source), shipped_priors()
+    if source in shipped:
+        return shipped_weights(source)
+    if path.exists():
+        return path
+    if path.suffix in (".safetensors", *PICKLES):
+        raise InputError(f"there is no weights file {source!r}", "check the path")
+    if is_hub_name(source):
+        return download(source)
+    raise InputError(
+        f"--prior {source!r} is unknown",
+        f"{', '.join(shipped)} come with idm; or name a file, a folder, or a model on the Hugging Face hub, "
+        f"{EXAMPLE} for example",
+    )
