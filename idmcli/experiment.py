@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from idmcli.io.measurements import Measurements, Provenance
 from idmcli.io.scale import Scale
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import LinearOperator, Operator, Problem, Spec, add_noise
+from idmcli.operators import Operator, Problem, Spec, add_noise
 from idmcli.seeds import item_seed
 from idmcli.tasks import Amount
 
@@ -215,7 +215,7 @@ def solve(
         progress: called with steps done and steps in all, over all samples.
     """
     first = case.seed if seed is None else seed
-    problem = Problem(cast(LinearOperator, case.operator), case.y, case.noise)  # a method refuses what it cannot do
+    problem = Problem(case.operator, case.y, case.noise)
 
     def draw(n: int) -> Tensor:
         return method(problem, seed=(first + n) % 2**32, progress=lambda k, of: progress(n * of + k, samples * of))

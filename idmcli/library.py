@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Generator, Tensor
@@ -63,14 +63,18 @@ class Method:
             check_domain(self.weights, operator.image_shape[0], complex_image=operator.complex_image)  # type: ignore[arg-type]
 
     def __call__(
-        self, problem: Problem, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        problem: Problem[Operator],
+        *,
+        seed: int = 0,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tensor:
         operator = problem.operator
         self.check(operator)
         problem = replace(problem, operator=operator.to(self.device), y=problem.y.to(self.device))
         generator = Generator().manual_seed(seed)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            x = self.solver.run(problem, self.weights, self.options, generator, progress).detach()
+            x = self.solver.run(cast(Problem, problem), self.weights, self.options, generator, progress).detach()
         if not bool(torch.isfinite(x).all()):
             raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
         return x

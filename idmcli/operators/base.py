@@ -19,6 +19,7 @@ from idmcli.numerics.linear_map import linear_map
 __all__ = ["LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
 
 Spec = dict[str, Any]
+CACHED = ("_padded", "_decomposition")  # what an operator computes once, from its tensors
 
 
 class Operator(nn.Module, ABC):
@@ -31,7 +32,7 @@ class Operator(nn.Module, ABC):
     no solver option.
 
     Attributes:
-        kind: the registry name ("cs", "inpainting", "mri", "ct").
+        kind: the registry name, that of the task ("cs", "deblur", "hdr", ...).
         image_shape: (C, H, W), before any padding of the operator's own.
         measurement_shape: shape of one measurement.
         complex_image, complex_measurements: whether these tensors hold complex numbers.
@@ -46,6 +47,39 @@ class Operator(nn.Module, ABC):
     @abstractmethod
     def A(self, x: Tensor) -> Tensor:
         """Measure: (B, \\*image_shape) to (B, \\*measurement_shape)."""
+
+    @abstractmethod
+    def rough_inverse(self, y: Tensor) -> Tensor:
+        """An image to start from, (B, \\*image_shape): cheap, and not worse where y is noisy."""
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        """``J u`` with the Jacobian J of :meth:`A` at x: like measurements; the derivative of ``J^T v`` in v."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            y = self.A(x)
+            v = torch.zeros_like(y).requires_grad_()
+            (back,) = torch.autograd.grad(y, x, v, create_graph=True)
+            (product,) = torch.autograd.grad(back, v, u)
+        return product
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        """``J^T v`` with the Jacobian J of :meth:`A` at x: like images."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (product,) = torch.autograd.grad(self.A(x), x, v)
+        return product
+
+    def squared_norm(self, y: Tensor, iterations: int = 20) -> float:
+        """``|J|^2``, the largest singular value squared, with the Jacobian J at the rough inverse of y."""
+        return self._power_iteration(self.rough_inverse(y[:1]), y[:1], iterations)
+
+    @torch.no_grad()
+    def _power_iteration(self, at: Tensor, y: Tensor, iterations: int) -> float:
+        """``|J|^2`` at an image, from below: ``J^T J`` from ``J^T y``."""
+        x = self.vjp(at, y)
+        for _ in range(iterations):
+            x = self.vjp(at, self.jvp(at, x / x.norm().clamp_min(torch.finfo(x.real.dtype).tiny)))
+        return float(x.norm()) or 1.0
 
     @abstractmethod
     def to_spec(self) -> Spec:
@@ -67,8 +101,9 @@ class Operator(nn.Module, ABC):
     def _copy(self) -> Self:
         """Another operator with the same tensors."""
         other = copy.copy(self)
-        other.__dict__ = {name: value for name, value in self.__dict__.items() if name != "_padded"}
+        other.__dict__ = {name: value for name, value in self.__dict__.items() if name not in CACHED}
         other._buffers = dict(self._buffers)
+        other._modules = {name: part._copy() for name, part in self._modules.items() if isinstance(part, Operator)}
         return other
 
     @property
@@ -118,6 +153,8 @@ class Operator(nn.Module, ABC):
 class Spectrum(NamedTuple):
     """The singular value decomposition ``A = U S V^T`` of a linear operator, in closed form.
 
+    Singular values too small for single precision are left out, and their coordinates are not measured.
+
     Attributes:
         values: S, (C, M'): the singular values of each channel.
         to_range: ``U^T``, measurements (B, \\*measurement_shape) to coordinates (B, C, M').
@@ -150,6 +187,16 @@ class LinearOperator(Operator):
     def AT(self, y: Tensor) -> Tensor:
         """The exact adjoint of :meth:`A`: (B, \\*measurement_shape) to (B, \\*image_shape)."""
 
+    def rough_inverse(self, y: Tensor) -> Tensor:
+        """``A^T y / |A|^2``."""
+        return self.AT(y) / self.squared_norm(y)
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.A(u)
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.AT(v)
+
     def padded(self) -> LinearOperator:
         """The same measurements as an operator on padded images: ``padded().A(pad(x)) == A(x)``."""
         return self
@@ -168,13 +215,17 @@ class LinearOperator(Operator):
     ) -> Solution:
         """The minimum-norm least-squares image ``A+ y``, with the status of the solver.
 
-        Closed form where the operator has one (then the options are not used), otherwise
-        conjugate gradients on ``A^T A x = A^T y``, to ``tolerance`` on the relative residual.
+        Closed form where the operator has one (then the options are not used): ``A^T y`` if it is tight,
+        ``V S^-1 U^T y`` if its spectrum is known. Otherwise conjugate gradients on ``A^T A x = A^T y``,
+        to ``tolerance`` on the relative residual.
         The derivative is that of A+, ``(A+)^T x = (A A^T)+ A x``, from conjugate gradients too.
         """
         if self.tight:
             return Solution(self.AT(y), 0, 0.0, True)
         self.check_measurements(y)
+        spectrum = self.spectrum()
+        if spectrum is not None:
+            return Solution(self._from_measured(spectrum, spectrum.to_range(y) / spectrum.values.to(y)), 0, 0.0, True)
         cg = partial(conjugate_gradient, tolerance=tolerance, max_iterations=max_iterations)
         solutions: list[Solution] = []
 
@@ -199,7 +250,8 @@ class LinearOperator(Operator):
     def prox(self, z: Tensor, y: Tensor, rho: float, *, max_iterations: int = 10) -> Tensor:
         """The regularised inverse ``argmin_x |x - z|^2 + rho |A x - y|^2``.
 
-        ``z + rho A^T (y - A z) / (1 + rho)`` for a tight operator, else by conjugate gradients.
+        ``z + rho A^T (y - A z) / (1 + rho)`` for a tight operator, ``z + V rho S (U^T y - S V^T z) / (1 + rho S^2)``
+        where the spectrum is known, else by conjugate gradients.
 
         Args:
             z: images (B, \\*image_shape).
@@ -207,6 +259,11 @@ class LinearOperator(Operator):
             rho: weight of the measurements, >= 0.
             max_iterations: of conjugate gradients.
         """
+        spectrum = None if self.tight else self.spectrum()
+        if spectrum is not None:
+            s = spectrum.values.to(y)
+            difference = spectrum.to_range(y) - s * spectrum.to_basis(z)[..., : s.shape[1]]
+            return z + self._from_measured(spectrum, rho * s * difference / (1 + rho * s**2))
         pull = rho * self.AT(y - self.A(z))
         if self.tight:
             return z + pull / (1 + rho)
@@ -216,12 +273,16 @@ class LinearOperator(Operator):
         """The singular value decomposition, where it is known in closed form."""
         return None
 
-    @torch.no_grad()
+    def _from_measured(self, spectrum: Spectrum, coordinates: Tensor) -> Tensor:
+        """The image with these coordinates where A measures, and zero elsewhere."""
+        unmeasured = self.image_shape[1] * self.image_shape[2] - coordinates.shape[2]
+        return spectrum.from_basis(nn.functional.pad(coordinates, (0, unmeasured)))
+
     def squared_norm(self, y: Tensor, iterations: int = 20) -> float:
-        """``|A|^2``: 1 for a tight operator, otherwise by power iteration on ``A^T A`` from ``A^T y`` (from below)."""
+        """``|A|^2``: 1 for a tight operator, otherwise of the spectrum, or by power iteration from below."""
         if self.padded().tight:
             return 1.0
-        x = self.AT(y[:1])
-        for _ in range(iterations):
-            x = self.normal(x / x.norm().clamp_min(torch.finfo(x.real.dtype).tiny))
-        return float(x.norm()) or 1.0
+        spectrum = self.spectrum()
+        if spectrum is not None:
+            return float(spectrum.values.max()) ** 2
+        return self._power_iteration(self.AT(y[:1]), y[:1], iterations)

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic
 
 import torch
 from torch import Tensor
+from typing_extensions import TypeVar
 
-from idmcli.operators.base import LinearOperator
+from idmcli.operators.base import LinearOperator, Operator
 
 STEP_ITERATIONS = 10
+A = TypeVar("A", bound=Operator, default=LinearOperator, covariant=True)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """y = A x + n: find x.
+class Problem(Generic[A]):
+    """y = A x + n: find x. What has to do with A+ and with padding is for linear operators only.
 
     Attributes:
-        operator: A.
+        operator: A; a method that takes any says so by ``Problem[Operator]``.
         y: measurements (B, \\*measurement_shape) of images x in [0, 1].
         noise: standard deviation of every measured number's noise, >= 0.
         mean: a constant that was subtracted from x, see :meth:`centred`.
         size: (H, W) of x before it was padded; that of the operator if None.
     """
 
-    operator: LinearOperator
+    operator: A
     y: Tensor
     noise: float = 0.0
     mean: float = 0.0
     size: tuple[int, int] | None = None
 
-    def centred(self, mean: float) -> Problem:
+    def centred(self: Problem, mean: float) -> Problem:
         """The same problem for ``x - mean``, on the operator's padded domain, where ``A A^T = I`` if it ever is.
 
         The constant carries most of an image's energy, and solvers turn what their start lacks into noise.
@@ -49,19 +52,19 @@ class Problem:
         return x[..., :height, :width] + self.mean
 
     @cached_property
-    def pinv(self) -> Tensor:
+    def pinv(self: Problem) -> Tensor:
         """``A+ y``, (B, C, H, W)."""
         return self.operator.pinv(self.y)
 
-    def project(self, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+    def project(self: Problem, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """``u - gain A+ (A u - y)``: Eq. 2 with a step length."""
         return u - gain * self._pinv_of(self.operator.A(u) - self.y)
 
-    def range_projection(self, u: Tensor) -> Tensor:
+    def range_projection(self: Problem, u: Tensor) -> Tensor:
         """``A+ A u``."""
         return self._pinv_of(self.operator.A(u))
 
-    def _pinv_of(self, residual: Tensor) -> Tensor:
+    def _pinv_of(self: Problem, residual: Tensor) -> Tensor:
         """A+, exactly if in closed form; steps of an iteration need no more than a few conjugate gradients."""
         return self.operator.solve(residual, max_iterations=STEP_ITERATIONS).x
 

@@ -54,20 +54,29 @@ def check_ratio(ratio: float, image_shape: Shape) -> None:
 
 
 def mask_conflicts(options: Any, owners: dict[str, str], required: dict[str, str]) -> list[tuple[tuple[str, ...], str]]:
-    """Keys that are set for another kind of mask, and those that the kind needs and that are not set.
+    """:func:`choice_conflicts` of the field ``mask``."""
+    return choice_conflicts("mask", options, owners, required)
+
+
+def choice_conflicts(
+    choice: str, options: Any, owners: dict[str, str], required: dict[str, str]
+) -> list[tuple[tuple[str, ...], str]]:
+    """Keys that are set for another kind of a mask or kernel, and those that the kind needs and that are not set.
 
     Args:
-        options: with a field ``mask``.
+        choice: the field that names the kind.
+        options: with that field.
         owners: key to the kind, or kinds separated by "|", that it belongs to; a key counts as set unless it is
             None or empty.
         required: kind to the key it needs.
     """
     found: list[tuple[tuple[str, ...], str]] = []
+    chosen = getattr(options, choice)
     for key, kinds in owners.items():
-        if getattr(options, key) not in (None, ()) and options.mask not in kinds.split("|"):
+        if getattr(options, key) not in (None, ()) and chosen not in kinds.split("|"):
             expected = " or ".join(f'"{kind}"' for kind in kinds.split("|"))
-            found.append(((key, "mask"), f"{key} is for mask = {expected}"))
-    needed = required.get(options.mask)
+            found.append(((key, choice), f"{key} is for {choice} = {expected}"))
+    needed = required.get(chosen)
     if needed is not None and getattr(options, needed) in (None, ()):
-        found.append((("mask",), f'mask = "{options.mask}" needs operator.{needed}'))
+        found.append(((choice,), f'{choice} = "{chosen}" needs operator.{needed}'))
     return found

@@ -1,0 +1,113 @@
+"""Blur: convolution with a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.operators.base import LinearOperator, Spec, Spectrum
+from idmcli.operators.convolution import (
+    check_boundary,
+    convolution_matrix,
+    convolve,
+    convolve_adjoint,
+    transfer_function,
+)
+from idmcli.operators.kernels import check_kernel, gaussian_kernel
+from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest
+from idmcli.operators.spectra import fourier_spectrum, kronecker_spectrum
+
+
+class Blur(LinearOperator):
+    """``y = k * x``, (batch, C, H, W) like x: a point becomes the kernel, whose centre is (K // 2, L // 2).
+
+    Beyond its edges the image is mirrored without repeating them ("reflect": what DPS, ReSample and their
+    followers compare on), or continues at the other side ("circular": DPIR and DiffPIR).
+
+    A+ and the regularised inverse have a closed form for circular boundaries, by Fourier's transform, and for
+    kernels that are a product of a column and a row, as a Gaussian is, by the decompositions of the two.
+    Singular values below a thousandth of the largest count as not measured. Other kernels take conjugate
+    gradients with reflecting boundaries.
+
+    Args:
+        image_shape: (C, H, W).
+        kernel: (K, L), >= 0; its sum is made 1. Or ``{"type": "gaussian", "size": 61, "std": 3.0}``.
+        boundary: "reflect" or "circular".
+
+    Raises:
+        InputError: the kernel or the boundary is none.
+    """
+
+    kind = "deblur"
+    tight = False
+    kernel: Tensor
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], kernel: Tensor | Mapping[str, Any], *, boundary: str = "reflect"
+    ) -> None:
+        super().__init__()
+        self.image_shape = self.measurement_shape = check_image_shape(image_shape)
+        check_boundary(boundary)
+        self.boundary = boundary
+        self.description = {"type": "given"} if isinstance(kernel, Tensor) else dict(kernel)
+        made = kernel if isinstance(kernel, Tensor) else _described(kernel)
+        self.register_buffer("kernel", check_kernel(made), persistent=False)
+
+    def A(self, x: Tensor) -> Tensor:
+        self.check_image(x)
+        return convolve(x, self.kernel, self.boundary)
+
+    def AT(self, y: Tensor) -> Tensor:
+        self.check_measurements(y)
+        return convolve_adjoint(y, self.kernel, self.boundary)
+
+    def spectrum(self) -> Spectrum | None:
+        return self._decomposition
+
+    @cached_property
+    def _decomposition(self) -> Spectrum | None:
+        channels, height, width = self.image_shape
+        if self.boundary == "circular":
+            return fourier_spectrum(transfer_function(self.kernel, (height, width)), channels)
+        u, s, v = torch.linalg.svd(self.kernel, full_matrices=False)
+        if s[1:].sum() > 1e-12 * s[0]:
+            return None
+        rows = convolution_matrix(u[:, 0] * s[0], height, self.boundary)
+        return kronecker_spectrum(rows, convolution_matrix(v[0], width, self.boundary), channels)
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        return {"kernel": self.kernel} if self.description["type"] == "given" else {}
+
+    def to_spec(self) -> Spec:
+        return {
+            "kind": self.kind,
+            "image_shape": list(self.image_shape),
+            "kernel": dict(self.description),
+            "boundary": self.boundary,
+            "kernel_sha256": digest(self.kernel) if self.description["type"] == "given" else None,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
+        name = f"{spec.get('kind')} specification"
+        required = {"kind": (str,), "image_shape": (list,), "kernel": (dict,)}
+        check_keys(name, spec, required, {"boundary": (str,), "kernel_sha256": (str, None)})
+        given = spec["kernel"].get("type") == "given"
+        check_arrays(name, arrays, ["kernel"] if given else [])
+        kernel = arrays["kernel"] if given else spec["kernel"]
+        if given:
+            check_digest("kernel", kernel, spec.get("kernel_sha256"))
+        return cls(check_image_shape(spec["image_shape"]), kernel, boundary=spec.get("boundary", "reflect"))
+
+
+def _described(kernel: Mapping[str, Any]) -> Tensor:
+    """A kernel that numbers describe; one drawn from a seed is given, since its last digits differ between machines."""
+    check_keys("kernel", kernel, {"type": (str,), "size": (int,), "std": (float,)}, {})
+    if kernel["type"] != "gaussian":
+        raise InputError(f"the type of the kernel is {kernel['type']!r}", "it must be 'gaussian' or 'given'")
+    return gaussian_kernel(kernel["size"], kernel["std"])

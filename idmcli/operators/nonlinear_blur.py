@@ -1,0 +1,61 @@
+"""Blur as a camera records it: light is mixed before the camera's response curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from idmcli.operators.base import Operator, Spec
+from idmcli.operators.blur import Blur
+
+
+class NonlinearBlur(Operator):
+    """``y = g(k * g^-1(x))``, (batch, C, H, W) like x.
+
+    An exposure during which the camera moves is the average of the light of many sharp frames, and the picture is
+    what the response curve g makes of it (Nah, Kim & Lee, CVPR 2017, Eq. 2, the data set GOPRO). They take
+    ``g(u) = u^(1/2.2)``; here g is the transfer function of sRGB (IEC 61966-2-1), which is close to it and has a
+    finite slope at 0. Bright light spreads further than it does by ``k * x``.
+
+    Args:
+        blur: ``k *``.
+    """
+
+    kind = "nonlinear_deblur"
+
+    def __init__(self, blur: Blur) -> None:
+        super().__init__()
+        self.blur = blur
+        self.image_shape = self.measurement_shape = blur.image_shape
+
+    def A(self, x: Tensor) -> Tensor:
+        self.check_image(x)
+        return encode(self.blur.A(decode(x)))
+
+    def rough_inverse(self, y: Tensor) -> Tensor:
+        """The blurred picture itself."""
+        self.check_measurements(y)
+        return y
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        return self.blur.arrays()
+
+    def to_spec(self) -> Spec:
+        return {**self.blur.to_spec(), "kind": self.kind}
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
+        return cls(Blur.from_spec(spec, arrays))
+
+
+def decode(x: Tensor) -> Tensor:
+    """Light from sRGB values in [0, 1]: g^-1; linear below, and the same power above."""
+    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def encode(u: Tensor) -> Tensor:
+    """sRGB values from light in [0, 1]: g."""
+    return torch.where(u <= 0.0031308, 12.92 * u, 1.055 * u.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)

@@ -1,0 +1,45 @@
+"""High dynamic range from a clipped picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+
+if TYPE_CHECKING:
+    from idmcli.operators import HDR
+
+
+@dataclass(frozen=True)
+class HDROptions(OperatorOptions):
+    """[operator] of task hdr."""
+
+    gain: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0  # contrast about middle grey before clipping
+
+
+class HDRTask(Task[HDROptions]):
+    """What is darker or brighter than the sensor's range is clipped."""
+
+    kind = "hdr"
+    summary = "high dynamic range: clipped shadows and highlights"
+    options = HDROptions
+
+    def operator_type(self) -> type[HDR]:
+        from idmcli.operators import HDR
+
+        return HDR
+
+    def operator(self, options: HDROptions, image_shape: Shape, item: str) -> HDR:
+        return self.operator_type()(image_shape, options.gain)
+
+    def amount(self, operator: HDR) -> Amount:
+        return Amount(1.0, f"contrast times {operator.gain:g}, clipped")
+
+    def default_method(self, operator: HDR) -> str:
+        return "gradient"
+
+
+TASK = HDRTask()
