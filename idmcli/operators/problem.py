@@ -56,6 +56,13 @@ class Problem(Generic[A]):
         """``A+ y``, (B, C, H, W)."""
         return self.operator.pinv(self.y)
 
+    def first_guess(self, mean: float) -> Tensor:
+        """An image to start from, (B, C, H, W): of those with A x = y the nearest to a constant if A is linear."""
+        if isinstance(self.operator, LinearOperator):
+            centred = Problem(self.operator, self.y, self.noise).centred(mean)
+            return centred.image(centred.pinv)
+        return self.operator.rough_inverse(self.y)
+
     def project(self: Problem, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """``u - gain A+ (A u - y)``: Eq. 2 with a step length."""
         return u - gain * self._pinv_of(self.operator.A(u) - self.y)
