@@ -14,7 +14,20 @@ from torch.nn.functional import pad
 
 from idmcli import solvers
 from idmcli.models import shipped_weights
-from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, Problem
+from idmcli.operators import (
+    HDR,
+    MRI,
+    Blur,
+    CompressedSensing,
+    Inpainting,
+    LinearOperator,
+    NonlinearBlur,
+    Operator,
+    ParallelBeamCT,
+    Problem,
+    SuperResolution,
+)
+from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import Domain, Prior, load_prior
 from idmcli.solvers import Solver
 
@@ -60,6 +73,21 @@ OPERATORS: dict[str, LinearOperator] = {
     ),
     "ct": ParallelBeamCT((1, 9, 12), 5),
     "ct-angles-colour": ParallelBeamCT((3, 8, 7), [0, 45.0, 90, 100.5, -30, 0], detectors=6),
+    "deblur-gaussian": Blur((3, 9, 12), {"type": "gaussian", "size": 5, "std": 0.7}),
+    "deblur-circular": Blur((1, 11, 8), torch.arange(1.0, 13).view(4, 3).square(), boundary="circular"),
+    "deblur-given": Blur((1, 8, 7), torch.diag(torch.tensor([1.0, 4, 2])) + torch.eye(3).roll(1, 0)),
+    "sr": SuperResolution((1, 16, 12), 4),
+    "sr-odd-colour": SuperResolution((3, 9, 7), 2),
+    "sr-average": SuperResolution((1, 10, 13), 3, filter="average"),
+}
+MOTION = motion_kernel(7, 0.5, 1)
+NONLINEAR: dict[str, Operator] = {
+    "hdr": HDR((3, 8, 11)),
+    "hdr-gain": HDR((1, 9, 6), 1.3),
+    "nonlinear_deblur": NonlinearBlur(Blur((1, 12, 9), MOTION)),
+    "nonlinear_deblur-circular": NonlinearBlur(
+        Blur((3, 8, 10), {"type": "gaussian", "size": 9, "std": 1.2}, boundary="circular")
+    ),
 }
 ONE_OF_EACH = ["cs-global", "cs-global-padded", "inpainting-boxes", "mri-radial", "mri-equispaced", "mri-coils", "ct"]
 REAL = {name: operator for name, operator in OPERATORS.items() if not operator.complex_image}
@@ -77,7 +105,7 @@ def camera(side: int = 64, step: int = 1) -> Tensor:
     return torch.from_numpy(pixels / 255).float()[None, None]
 
 
-def picture(operator: LinearOperator, batch: int = 1) -> Tensor:
+def picture(operator: Operator, batch: int = 1) -> Tensor:
     """A batch of different photographs for an operator, in double precision."""
     channels, height, width = operator.image_shape
     pixels = skimage.data.camera() / 255
@@ -167,7 +195,7 @@ def shipped_prior() -> Prior:
 
 def run(
     solver: str | Solver,
-    operator: LinearOperator,
+    operator: Operator,
     y: Tensor,
     prior: Any = None,
     *,
@@ -177,5 +205,5 @@ def run(
 ) -> Tensor:
     """What a solver makes of measurements, not clipped."""
     solver = solvers.find(solver) if isinstance(solver, str) else solver
-    problem = Problem(operator, y, noise)
+    problem: Any = Problem(operator, y, noise)
     return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)

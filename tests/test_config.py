@@ -88,11 +88,18 @@ def test_preset_names() -> None:
         "cs",
         "cs-tiny",
         "ct",
+        "deblur",
+        "hdr",
         "inpainting",
+        "motion-deblur",
         "mri",
+        "nonlinear_deblur",
+        "prior-colour",
+        "prior-ct",
         "prior-grey",
         "prior-mri",
         "prior-tiny",
+        "sr",
     ]
     assert read_preset("ct").text == (preset_folder() / "ct.toml").read_text(encoding="utf-8")
 

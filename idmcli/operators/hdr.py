@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
@@ -41,9 +42,11 @@ class HDR(Operator):
         return (0.5 + self.gain * (x - 0.5)).clamp(0, 1)
 
     def rough_inverse(self, y: Tensor) -> Tensor:
-        """Exact where nothing was clipped; elsewhere the nearest value that is."""
+        """Exact where nothing was clipped; elsewhere the middle of what is possible in [0, 1]."""
         self.check_measurements(y)
-        return 0.5 + (y.clamp(0, 1) - 0.5) / self.gain
+        margin = (1 - 1 / self.gain) / 2  # of the range, lost at either end
+        x = 0.5 + (y - 0.5) / self.gain
+        return torch.where(y <= 0, margin / 2, torch.where(y >= 1, 1 - margin / 2, x))
 
     def to_spec(self) -> Spec:
         return {"kind": self.kind, "image_shape": list(self.image_shape), "gain": self.gain}

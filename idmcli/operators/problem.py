@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from idmcli.operators.base import LinearOperator, Operator
 
 STEP_ITERATIONS = 10
+IMAGE_POWER = 0.06  # variance of centred images in [0, 1]
 A = TypeVar("A", bound=Operator, default=LinearOperator, covariant=True)
 
 
@@ -56,11 +57,18 @@ class Problem(Generic[A]):
         """``A+ y``, (B, C, H, W)."""
         return self.operator.pinv(self.y)
 
+    @property
+    def start(self: Problem) -> Tensor:
+        """``A+ y``; with noise, which A+ blows up where A is weak, ``argmin |x|^2 / power + |A x - y|^2 / noise^2``."""
+        if self.noise == 0:
+            return self.pinv
+        return self.operator.prox(torch.zeros_like(self.operator.AT(self.y)), self.y, IMAGE_POWER / self.noise**2)
+
     def first_guess(self, mean: float) -> Tensor:
         """An image to start from, (B, C, H, W): of those with A x = y the nearest to a constant if A is linear."""
         if isinstance(self.operator, LinearOperator):
             centred = Problem(self.operator, self.y, self.noise).centred(mean)
-            return centred.image(centred.pinv)
+            return centred.image(centred.start)
         return self.operator.rough_inverse(self.y)
 
     def project(self: Problem, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:

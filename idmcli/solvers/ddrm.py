@@ -39,7 +39,8 @@ def ddrm(problem: Problem, prior: Prior, options: DDRMOptions, generator: Genera
     problem, eta, eta_b = problem.centred(prior.domain.mean), options.eta, options.eta_b
     spectrum = problem.operator.spectrum()
     assert spectrum is not None, "the registry says that this method needs one"
-    ybar, n_s = spectrum.to_range(problem.y) / spectrum.values, problem.noise / spectrum.values
+    values = spectrum.values.to(problem.y)
+    ybar, n_s = spectrum.to_range(problem.y) / values, problem.noise / values
     known = ybar.shape[2]
     levels = falling_levels(options.steps)
 

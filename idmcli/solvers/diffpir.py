@@ -40,7 +40,8 @@ def diffpir(
     problem, zeta = problem.centred(prior.domain.mean), options.zeta
     noise = max(problem.noise, LEAST_NOISE)
     levels = falling_levels(options.steps)
-    r = problem.pinv + levels[0] * normal_like(problem.pinv, generator)
+    start = problem.start
+    r = start + levels[0] * normal_like(start, generator)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
         x0 = turned(prior, step)(r + problem.mean, sigma) - problem.mean

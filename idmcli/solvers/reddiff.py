@@ -31,7 +31,7 @@ def reddiff(
 ) -> Tensor:
     """The image mu whose noisy copies the prior leaves alone, and which explains y = A(x) + n: by Adam.
 
-    With ``r = mu + sigma z`` and the estimate e of z, the gradient is ``A^T (A(mu) - y) / M + lambda sigma (e - z) / N``
+    With ``r = mu + sigma z`` and the estimate e of z the gradient is ``A^T (A(mu) - y) / M + lambda sigma (e - z) / N``
     for M values measured of N (Algorithm 1, with the weights of the authors' code), where
     ``sigma (e - z) = mu - D(r, sigma)``: regularisation by denoising. A is divided by its norm. The noise z is the same
     in every run, since mu is an estimate and no sample. Levels fall geometrically from 1.5.

@@ -37,7 +37,7 @@ class DeblurTask(Task[DeblurOptions]):
         return Amount(1.0, kernel_text(operator))
 
     def default_method(self, operator: Blur) -> str:
-        return "diffpir"
+        return "tv" if operator.spectrum() is None else "ddrm"
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

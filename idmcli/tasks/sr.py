@@ -42,7 +42,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
         return Amount(operator.ratio, f"{small} of {large} pixels")
 
     def default_method(self, operator: SuperResolution) -> str:
-        return "diffpir"
+        return "ddrm"
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:
         return {"factor": operator.factor, "filter": operator.filter}

@@ -94,6 +94,10 @@ def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) 
         ("inpainting", ("tv", "ddnm", "idm")),
         ("mri", ("tikhonov", "ddnm", "idm")),
         ("ct", ("tikhonov", "pinv", "diffpir", "idm")),
+        ("deblur", ("tv", "diffpir", "idm")),
+        ("sr", ("pinv", "ddrm", "idm")),
+        ("hdr", ("gradient",)),
+        ("nonlinear_deblur", ("gradient",)),
     ],
 )
 def test_the_other_tasks(kind: str, methods: tuple[str, ...], weights: str, capsys: Capture) -> None:

@@ -107,7 +107,7 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct"])
+@pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct", "deblur", "sr"])
 def test_every_task_end_to_end(kind: str, capsys: Capture) -> None:
     own = {"cs": {"operator.block": 16}, "ct": {"operator.views": 6}}.get(kind, {})
     options = settings(task__kind=kind, training__stage="end-to-end", training__batch=1, **own)

@@ -249,6 +249,15 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("inpainting", {"mask": {"type": "boxes", "boxes": [[0, 0, MANY, 1]]}}),
     ("inpainting", {"mask": {"type": "boxes", "boxes": [[0, 0, 1, 1]] * 100_000}}),
     ("inpainting", {"mask": {"type": "random", "ratio": MANY, "seed": 0}}),
+    ("deblur", {"image_shape": [1, MANY, 1]}),
+    ("deblur", {"kernel": {"type": "gaussian", "size": 10**9 + 1, "std": 1.0}}),
+    ("deblur", {"kernel": {"type": "gaussian", "size": 5, "std": MANY}}),
+    ("motion-deblur", {"image_shape": [1, 12000, 12000]}),
+    ("sr", {"factor": MANY}),
+    ("sr", {"image_shape": [1, MANY, 1]}),
+    ("sr", {"image_shape": [1, 12000, 12000]}),
+    ("hdr", {"gain": MANY}),
+    ("nonlinear_deblur", {"image_shape": [1, MANY, 1]}),
 ]
 
 
@@ -298,7 +307,7 @@ def test_devices_are_no_inputs(capsys: Capture, name: str) -> None:
     failed(capsys, "reconstruct", name)
 
 
-@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct"])
+@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "motion-deblur", "sr"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (15, 1), (9, 11)])
 def test_tiny_and_odd_sizes(capsys: Capture, preset: str, shape: tuple[int, int]) -> None:
     """D.2, further: 1x1 image; MRI with odd sizes."""

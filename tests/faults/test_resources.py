@@ -95,7 +95,7 @@ def test_a_result_that_is_not_finite(capsys: Capture, monkeypatch: pytest.Monkey
     assert files("reconstructions") == files("scores") == []
 
 
-@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct"])
+@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "sr"])
 def test_noise_beyond_measure(capsys: Capture, preset: str) -> None:
     """D.2 #23: the largest noise that is allowed gives a picture, of whatever."""
     draw("a.png", (8, 8))

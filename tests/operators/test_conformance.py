@@ -12,10 +12,11 @@ from torch import Tensor
 from idmcli import tasks
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import conjugate_gradient
-from idmcli.operators import LinearOperator
+from idmcli.operators import LinearOperator, Operator
 from idmcli.tasks import build_operator
-from tests.small import OPERATORS, dense, flat, random
+from tests.small import NONLINEAR, OPERATORS, dense, flat, random
 
+GIVEN = OPERATORS["deblur-given"]  # reflected, and no product of a column and a row
 DTYPES = {torch.float32: 1e-5, torch.float64: 1e-11}
 
 
@@ -49,7 +50,7 @@ def exact_pinv(op: LinearOperator, y: Tensor) -> Tensor:
 
 
 def test_every_kind_has_cases() -> None:
-    assert {operator.kind for operator in OPERATORS.values()} == set(tasks.kinds())
+    assert {operator.kind for operator in (OPERATORS | NONLINEAR).values()} == set(tasks.kinds())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -165,14 +166,16 @@ def test_the_squared_norm_is_the_largest_singular_value_squared(operator: Linear
 
 
 def test_the_squared_norm_of_nothing_measured(operator: LinearOperator) -> None:
-    assert operator.squared_norm(torch.zeros_like(measurements(operator))) == 1.0
+    found = operator.squared_norm(torch.zeros_like(measurements(operator)))
+    spectrum = None if operator.tight else operator.spectrum()
+    assert found == (1.0 if spectrum is None else float(spectrum.values.max()) ** 2)
 
 
 def test_spectrum_against_a_dense_decomposition(operator: LinearOperator) -> None:
     """A = U S V^T with orthogonal U and V."""
     operator = operator.padded()
     spectrum = operator.spectrum()
-    assert (spectrum is not None) == (operator.kind in ("cs", "inpainting"))
+    assert (spectrum is not None) == (operator.kind in ("cs", "inpainting", "deblur", "sr") and operator is not GIVEN)
     if spectrum is None:
         return
     x, y = images(operator), measurements(operator)
@@ -278,6 +281,21 @@ def test_pseudo_inverse_differentiates(operator: LinearOperator) -> None:
     (grad,) = torch.autograd.grad(inner(back, x), y)
     expected = conjugate_gradient(operator.normal, x, tolerance=1e-12, max_iterations=2000)
     assert relative(grad, operator.A(expected.x)) < 1e-6
+
+
+def test_the_jacobian_is_the_operator(operator: LinearOperator) -> None:
+    """The products that any operator has, by automatic differentiation, are A and its adjoint for a linear one."""
+    x, u, v = images(operator), images(operator, seed=15), measurements(operator)
+    assert torch.equal(operator.jvp(x, u), operator.A(u)) and torch.equal(operator.vjp(x, v), operator.AT(v))
+    assert relative(Operator.jvp(operator, x, u), operator.A(u)) < 1e-12
+    assert relative(Operator.vjp(operator, x, v), operator.AT(v)) < 1e-12
+
+
+def test_the_rough_inverse_needs_no_inverse(operator: LinearOperator) -> None:
+    y = operator.A(images(operator))
+    found = operator.rough_inverse(y)
+    assert relative(found * operator.squared_norm(y), operator.AT(y)) < 1e-12
+    assert (operator.A(found) - y).norm() < y.norm()
 
 
 def test_autocast_does_not_reach_the_operator(operator: LinearOperator) -> None:

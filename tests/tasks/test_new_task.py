@@ -17,7 +17,7 @@ from idmcli.metrics import psnr
 from tests.small import camera
 
 TASK = '''
-"""Deblurring, as a user would add it."""
+"""Defocus, as a user would add it."""
 
 from dataclasses import dataclass
 
@@ -26,19 +26,19 @@ from idmcli.tasks import Amount, OperatorOptions, Task
 
 
 @dataclass(frozen=True)
-class DeblurOptions(OperatorOptions):
+class DefocusOptions(OperatorOptions):
     width: Positive = 1.0  # standard deviation of the blur, in pixels
 
 
-class DeblurTask(Task[DeblurOptions]):
-    kind = "deblur"
-    summary = "deblurring: a picture out of focus"
-    options = DeblurOptions
+class DefocusTask(Task[DefocusOptions]):
+    kind = "defocus"
+    summary = "defocus: a picture out of focus"
+    options = DefocusOptions
 
     def operator_type(self):
-        from idmcli.tasks.deblur.operator import Deblur
+        from idmcli.tasks.defocus.operator import Defocus
 
-        return Deblur
+        return Defocus
 
     def operator(self, options, image_shape, item):
         return self.operator_type()(image_shape, options.width)
@@ -50,7 +50,7 @@ class DeblurTask(Task[DeblurOptions]):
         return "tikhonov"
 
 
-TASK = DeblurTask()
+TASK = DefocusTask()
 '''
 OPERATOR = '''
 import torch
@@ -59,10 +59,10 @@ from idmcli.operators import LinearOperator
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
 
-class Deblur(LinearOperator):
+class Defocus(LinearOperator):
     """Convolution with a Gaussian, periodic, by the discrete Fourier transform."""
 
-    kind = "deblur"
+    kind = "defocus"
     tight = False
 
     def __init__(self, image_shape, width):
@@ -86,26 +86,26 @@ class Deblur(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec, arrays):
-        check_keys("deblur specification", spec, {"kind": (str,), "image_shape": (list,), "width": (float,)}, {})
-        check_arrays("deblur specification", arrays, [])
+        check_keys("defocus specification", spec, {"kind": (str,), "image_shape": (list,), "width": (float,)}, {})
+        check_arrays("defocus specification", arrays, [])
         return cls(spec["image_shape"], spec["width"])
 '''
-DEBLUR = ["--set", "task.kind=deblur"]
+DEFOCUS = ["--set", "task.kind=defocus"]
 
 
 @pytest.fixture(autouse=True)
-def deblur(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def defocus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A task in a folder of one's own beside those of idm, and a folder with a picture."""
-    (folder / "mine/deblur").mkdir(parents=True)
-    (folder / "mine/deblur/__init__.py").write_text(TASK)
-    (folder / "mine/deblur/operator.py").write_text(OPERATOR)
+    (folder / "mine/defocus").mkdir(parents=True)
+    (folder / "mine/defocus/__init__.py").write_text(TASK)
+    (folder / "mine/defocus/operator.py").write_text(OPERATOR)
     monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(folder / "mine")])
     (folder / "pictures").mkdir()
     write_image("pictures/a.png", camera(48)[0, 0].numpy())
     yield
-    for name in [name for name in sys.modules if name.startswith("idmcli.tasks.deblur")]:
+    for name in [name for name in sys.modules if name.startswith("idmcli.tasks.defocus")]:
         del sys.modules[name]
-    vars(tasks).pop("deblur", None)
+    vars(tasks).pop("defocus", None)
 
 
 def results(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
@@ -115,16 +115,16 @@ def results(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[st
 
 
 def test_it_is_sensed_reconstructed_and_scored(capsys: pytest.CaptureFixture[str]) -> None:
-    noisy = [*DEBLUR, "--set", "operator.width=1.2", "--noise", "0.005"]
+    noisy = [*DEFOCUS, "--set", "operator.width=1.2", "--noise", "0.005"]
     (sensed,) = results(capsys, "sense", "pictures/a.png", *noisy)
-    assert (sensed["kind"], sensed["ratio"]) == ("deblur", 1.0)
+    assert (sensed["kind"], sensed["ratio"]) == ("defocus", 1.0)
 
     (restored,) = results(capsys, "reconstruct", "measurements/a.safetensors", "--out", "file")
     (direct,) = results(capsys, "reconstruct", "pictures/a.png", *noisy)
     assert restored["method"] == direct["method"] == "tikhonov"
     assert Path("file/a.png").read_bytes() == Path("reconstructions/a.png").read_bytes()
     x = camera(48)
-    operator = tasks.find("deblur").operator_type()((1, 48, 48), 1.2)  # type: ignore[call-arg]
+    operator = tasks.find("defocus").operator_type()((1, 48, 48), 1.2)  # type: ignore[call-arg]
     blurred = float(psnr(operator.A(x), x))
     assert isinstance(direct["psnr"], float) and direct["psnr"] > blurred + 2
 
@@ -134,14 +134,14 @@ def test_it_is_sensed_reconstructed_and_scored(capsys: pytest.CaptureFixture[str
 
 def test_every_method_that_fits_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
     short = ["--set", "solver.steps=3"]
-    (found,) = results(capsys, "reconstruct", "pictures/a.png", *DEBLUR, "--method", "ddnm", *short)
+    (found,) = results(capsys, "reconstruct", "pictures/a.png", *DEFOCUS, "--method", "ddnm", *short)
     assert found["method"] == "ddnm" and np.ptp(read_image(Path(str(found["output"]))).pixels) > 0.3
-    assert main(["reconstruct", "pictures/a.png", *DEBLUR, "--method", "vamp", "--overwrite"]) == 2
-    assert "which this deblur operator is not" in capsys.readouterr().err
+    assert main(["reconstruct", "pictures/a.png", *DEFOCUS, "--method", "vamp", "--overwrite"]) == 2
+    assert "which this defocus operator is not" in capsys.readouterr().err
 
 
 def test_its_options_are_checked_and_those_of_others_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sense", "pictures/a.png", *DEBLUR, "--set", "operator.width=0", "--ratio", "0.5"]) == 2
+    assert main(["sense", "pictures/a.png", *DEFOCUS, "--set", "operator.width=0", "--ratio", "0.5"]) == 2
     error = capsys.readouterr().err
     assert "operator.width = 0: expected greater than 0" in error
-    assert "operator.ratio is for task cs, inpainting or mri, and the task is deblur" in error
+    assert "operator.ratio is for task cs, inpainting or mri, and the task is defocus" in error

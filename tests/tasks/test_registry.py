@@ -14,7 +14,7 @@ from idmcli.config import check_value, load_config, sections_of
 from idmcli.errors import ConfigError, InputError
 from idmcli.models import shipped_weights
 from idmcli.tasks import build_operator
-from tests.small import OPERATORS, each, picture
+from tests.small import NONLINEAR, OPERATORS, picture
 
 EVERY = pytest.mark.parametrize("task", [tasks.find(kind) for kind in tasks.kinds()], ids=tasks.kinds())
 SHAPE = (1, 18, 21)
@@ -63,7 +63,7 @@ def test_the_default_method_runs_out_of_the_box(task: tasks.Task[Any]) -> None:
     assert solver.weights is None or shipped_weights(task.weights[solver.weights]).is_file()
 
 
-@each()
+@pytest.mark.parametrize("operator", (OPERATORS | NONLINEAR).values(), ids=OPERATORS | NONLINEAR)
 def test_specifications_find_their_task(operator: Any) -> None:
     again = build_operator(operator.to_spec(), operator.arrays())
     assert torch.equal(again.A(picture(operator)), operator.A(picture(operator)))
@@ -100,4 +100,4 @@ def test_options_load_without_the_numerics() -> None:
 
 
 def test_all_kinds_have_small_operators() -> None:
-    assert {operator.kind for operator in OPERATORS.values()} == set(tasks.kinds())
+    assert {operator.kind for operator in (OPERATORS | NONLINEAR).values()} == set(tasks.kinds())

@@ -133,6 +133,9 @@ def test_validation_scores() -> None:
         ("mri", {"mask": "random-lines", "acceleration": 2.0}),
         ("mri", {"coils": 2}),
         ("ct", {"views": 5}),
+        ("deblur", {"size": 5, "std": 0.8}),
+        ("deblur", {"kernel": "motion", "size": 7}),
+        ("sr", {"factor": 2}),
     ],
 )
 def test_one_step_of_every_task(kind: str, options: dict[str, Any]) -> None:

@@ -1,0 +1,169 @@
+"""Operators that are not linear keep the contract of Operator: derivatives, specifications, copies, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from idmcli import tasks
+from idmcli.errors import InputError
+from idmcli.experiment import Case, pack, unpack
+from idmcli.io.measurements import Provenance, load_measurements, save_measurements
+from idmcli.operators import HDR, Blur, NonlinearBlur, Operator
+from idmcli.operators.nonlinear_blur import decode, encode
+from idmcli.tasks import build_operator
+from tests.small import NONLINEAR, generator, picture, random
+
+
+@pytest.fixture(params=NONLINEAR)
+def operator(request: pytest.FixtureRequest) -> Operator:
+    return NONLINEAR[request.param]
+
+
+def images(op: Operator, batch: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.rand(batch, *op.image_shape, dtype=dtype, generator=generator(10))
+
+
+def test_it_is_not_linear(operator: Operator) -> None:
+    x, z = images(operator)
+    mean, mixed = (operator.A(t[None]) for t in ((x + z) / 2, x))
+    assert (mean - (mixed + operator.A(z[None])) / 2).abs().max() > 0.01
+
+
+def test_the_jacobian_is_that_of_finite_differences(operator: Operator) -> None:
+    x, u, h = images(operator), random(2, *operator.image_shape, seed=11), 1e-6
+    expected = (operator.A(x + h * u) - operator.A(x - h * u)) / (2 * h)
+    torch.testing.assert_close(operator.jvp(x, u), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_the_two_products_are_adjoint(operator: Operator) -> None:
+    x, u = images(operator), random(2, *operator.image_shape, seed=11)
+    v = random(2, *operator.measurement_shape, seed=12)
+    forward, backward = (operator.jvp(x, u) * v).sum(), (u * operator.vjp(x, v)).sum()
+    torch.testing.assert_close(forward, backward, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_exist_twice_and_everywhere(operator: Operator) -> None:
+    x = images(operator, 1).requires_grad_()
+    assert torch.autograd.gradcheck(operator.A, x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(operator.A, x, fast_mode=True)
+    for value in (-0.5, 0.0, 1.0, 2.0):
+        at = torch.full_like(x, value).detach()
+        assert operator.vjp(at, torch.ones_like(operator.A(at))).isfinite().all()
+
+
+def test_products_do_not_need_gradients_to_be_recorded(operator: Operator) -> None:
+    x = images(operator)
+    with torch.no_grad():
+        inside = operator.jvp(x, x), operator.vjp(x, operator.A(x))
+    assert torch.equal(inside[0], operator.jvp(x, x)) and not inside[0].requires_grad
+    assert torch.equal(inside[1], operator.vjp(x, operator.A(x))) and not inside[1].requires_grad
+
+
+def test_the_squared_norm_is_that_of_the_jacobian_at_the_start(operator: Operator) -> None:
+    y = operator.A(picture(operator))
+    jacobian = torch.autograd.functional.jacobian(operator.A, operator.rough_inverse(y))  # type: ignore[no-untyped-call]
+    largest = float(torch.linalg.matrix_norm(jacobian.reshape(y.numel(), -1), 2)) ** 2
+    assert 0.8 * largest < operator.squared_norm(y) <= largest * (1 + 1e-9)
+
+
+def test_batches_precision_and_autocast(operator: Operator) -> None:
+    x = images(operator, 3)
+    y = operator.A(x)
+    torch.testing.assert_close(y, torch.cat([operator.A(one[None]) for one in x]))
+    torch.testing.assert_close(operator.A(x.float()), y.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(operator.A(x.float()), operator.A(x.float()))
+        assert operator.A(x.float()).dtype == torch.float32
+
+
+def test_wrong_tensors_are_refused(operator: Operator) -> None:
+    x = images(operator)
+    for function in (operator.A, operator.rough_inverse):
+        for bad in (x[0], x[..., :-1]):
+            with pytest.raises(InputError, match="of shape"):
+                function(bad)
+        with pytest.raises(InputError, match="float32"):
+            function(x.bfloat16())
+
+
+def test_spec_rebuilds_bit_for_bit(operator: Operator) -> None:
+    spec = json.loads(json.dumps(operator.to_spec()))
+    again = build_operator(spec, operator.arrays())
+    assert type(again) is type(operator) and again.to_spec() == operator.to_spec()
+    assert torch.equal(again.A(images(operator)), operator.A(images(operator)))
+    for key, reason in (("gian", "unknown key 'gian'"), ("image_shape", "image shape")):
+        with pytest.raises(InputError, match=reason):
+            build_operator({**spec, key: [0]}, operator.arrays())
+    with pytest.raises(InputError, match="no use for the array 'other'"):
+        build_operator(spec, {**operator.arrays(), "other": torch.zeros(1)})
+
+
+def test_a_measurement_file_holds_it(operator: Operator, tmp_path: Path) -> None:
+    y = operator.A(images(operator, 1, torch.float32))
+    source = Provenance("a.png", "0" * 64, "idm sense a.png")
+    save_measurements(tmp_path / "a.safetensors", pack(Case(operator, y), source))
+    case = unpack(load_measurements(tmp_path / "a.safetensors"))
+    assert torch.equal(case.y, y) and case.spec == operator.to_spec()
+    assert torch.equal(case.operator.A(images(operator)), operator.A(images(operator)))
+    assert case.amount == tasks.task_of(operator).amount(operator)
+
+
+def test_a_copy_elsewhere_leaves_the_operator_alone(operator: Operator) -> None:
+    before = operator.A(images(operator))
+    moved = operator.to("meta")
+    assert type(moved) is type(operator) and moved is not operator
+    assert all(buffer.is_meta for buffer in moved.buffers())
+    assert not any(buffer.is_meta for buffer in operator.buffers())
+    assert torch.equal(operator.A(images(operator)), before)
+
+
+def test_operator_is_not_a_weight(operator: Operator) -> None:
+    assert not operator.state_dict() and not list(operator.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_cpu(operator: Operator) -> None:
+    x, v = images(operator), random(2, *operator.measurement_shape)
+    there = operator.to("cuda")
+    torch.testing.assert_close(there.A(x.cuda()).cpu(), operator.A(x))
+    torch.testing.assert_close(there.vjp(x.cuda(), v.cuda()).cpu(), operator.vjp(x, v))
+
+
+def test_clipping_is_that_of_the_field_on_its_own_scale() -> None:
+    """ReSample and its followers: clip(2 x, -1, 1) for images in [-1, 1]."""
+    x = images(HDR((1, 8, 8)))[:, :1, :8, :8]
+    torch.testing.assert_close(2 * HDR((1, 8, 8)).A(x) - 1, (2 * (2 * x - 1)).clamp(-1, 1))
+
+
+def test_the_rough_inverse_takes_the_middle_of_what_was_clipped() -> None:
+    x, operator = torch.linspace(0, 1, 64, dtype=torch.float64).view(1, 1, 8, 8), HDR((1, 8, 8))
+    y = operator.A(x)
+    found, kept = operator.rough_inverse(y), (y > 0) & (y < 1)
+    torch.testing.assert_close(operator.A(found), y)
+    torch.testing.assert_close(found[kept], x[kept])
+    assert set(found[y == 0].tolist()) == {0.125} and set(found[y == 1].tolist()) == {0.875}
+
+
+@pytest.mark.parametrize("gain", [0.5, float("inf"), float("nan"), True, "2"])
+def test_gains_that_are_none(gain: object) -> None:
+    with pytest.raises(InputError, match="the gain is"):
+        HDR((1, 4, 4), gain)  # type: ignore[arg-type]
+
+
+def test_the_camera_mixes_light() -> None:
+    """g is nearly the power 1/2.2 of Nah et al.; flat pictures stay, a bright point spreads further than linearly."""
+    x = torch.linspace(0, 1, 101, dtype=torch.float64)
+    torch.testing.assert_close(encode(decode(x)), x)
+    torch.testing.assert_close(decode(x), x**2.2, rtol=0, atol=0.01)
+    blur = Blur((1, 15, 15), {"type": "gaussian", "size": 9, "std": 1.5})
+    flat, point = torch.full((1, 1, 15, 15), 0.3), torch.zeros(1, 1, 15, 15)
+    point[..., 7, 7] = 1
+    torch.testing.assert_close(NonlinearBlur(blur).A(flat), flat)
+    recorded, linear = NonlinearBlur(blur).A(point), blur.A(point)
+    assert (recorded[linear > 1e-4] > 1.5 * linear[linear > 1e-4]).all()
