@@ -40,7 +40,8 @@ def pigdm(problem: Problem, prior: Prior, options: PiGDMOptions, generator: Gene
     """
     problem = problem.centred(prior.domain.mean)
     levels = falling_levels(options.steps)
-    r = problem.pinv + levels[0] * normal_like(problem.pinv, generator)
+    start = problem.start
+    r = start + levels[0] * normal_like(start, generator)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
         denoised, pull_back = denoise_with_vjp(turned(prior, step), r + problem.mean, sigma)

@@ -103,7 +103,7 @@ class Magnitude(Operator):
 
 
 def test_no_linear_method_takes_an_operator_that_is_not() -> None:
-    assert solvers.suitable(Magnitude()) == ["gradient"]
+    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff"]
     assert "needs a linear operator" in solvers.why_not(solvers.find("tv"), Magnitude())
 
 
