@@ -22,9 +22,9 @@ from idmcli.config import Config, load_config
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.zoo import build_model
 from idmcli.reversible.coupling import ReversibleGroup
-from idmcli.training.build import build_stage, load_images
-from idmcli.training.data import Pixels
+from idmcli.training.build import build_stage
 from idmcli.training.loop import train
+from idmcli.training.pictures import Pictures, find_pictures
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from idmcli.training.world import World
@@ -52,7 +52,7 @@ def unwire(model: Denoiser) -> None:
             groups[index] = Chain(group)
 
 
-def run(config: Config, images: list[Pixels], iterations: int, wired: bool) -> tuple[float, dict[str, float]]:
+def run(config: Config, pictures: Pictures, iterations: int, wired: bool) -> tuple[float, dict[str, float]]:
     """Seconds taken and validation scores of a run."""
     settings = replace(config.training, iterations=iterations, warmup=min(100, iterations), validate_every=iterations)
     config = replace(config, training=settings)
@@ -60,12 +60,12 @@ def run(config: Config, images: list[Pixels], iterations: int, wired: bool) -> t
     if not wired:
         unwire(model)
     world = World(torch.device("cpu"))
-    stage, step = build_stage(config, images, world.device), Step(model, settings)
+    stage, step = build_stage(config, pictures, world.device), Step(model, settings)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         last = train(step, stage, RunFolder(Path(folder)), world, lambda line: None)
-        assert last is not None
-        return time.perf_counter() - start, dict(last.validation)
+        assert last is not None and last.validation is not None
+        return time.perf_counter() - start, dict(last.validation.scores)
 
 
 def main() -> None:
@@ -74,16 +74,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     arguments = parser.parse_args()
     base = load_config("prior-tiny").config
-    images = list(load_images([arguments.data], base, print).values())
+    pictures = find_pictures([arguments.data], base, cache=2**33, workers=1, warn=print)
     adamw = replace(base, training=replace(base.training, optimizer="adamw"))
     for name, config, wired in (
         ("muon, wired", base, True),
         ("adamw, wired", adamw, True),
         ("muon, plain", base, False),
     ):
-        probe, _ = run(config, images, 30, wired)
+        probe, _ = run(config, pictures, 30, wired)
         iterations = max(30, round(30 * arguments.seconds / probe))
-        seconds, scores = run(config, images, iterations, wired)
+        seconds, scores = run(config, pictures, iterations, wired)
         text = "  ".join(f"{key} {value:.2f} dB" for key, value in scores.items())
         print(f"{name:14s} {iterations:6d} iterations in {seconds:5.0f} s  {text}", flush=True)
 

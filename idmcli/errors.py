@@ -58,6 +58,14 @@ class MemoryShortage(ResourceError):
     """Out of memory, by one of several inputs: a smaller one may fit."""
 
 
+class ToldElsewhere(IdmError):
+    """A failure that another process of the same command reports."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
+
+
 _MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory", "bad_alloc", "out of memory")
 
 

@@ -21,7 +21,7 @@ from idmcli.io.measurements import Measurements, Provenance
 from idmcli.io.scale import Scale
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import Operator, Problem, Spec, add_noise
+from idmcli.operators import Operator, Problem, Spec
 from idmcli.seeds import item_seed
 from idmcli.tasks import Amount
 
@@ -135,14 +135,13 @@ def _operator(x: Tensor, image: Image, config: Config) -> Operator:
 
 
 def simulate(image: Image, config: Config) -> Case:
-    """Measure a picture by :func:`operator_for`: ``y = A x + n`` with the noise of ``operator.noise``; errors alike."""
+    """Measure a picture by :func:`operator_for`: ``y = A x + n`` with the noise of [operator]; errors alike."""
     x, options = to_batch(select_channels(image, config)), config.operator
     operator = _operator(x, image, config)
-    y, noise_seed = operator.A(x), None
-    if options.noise:
-        noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
-        y = add_noise(y, options.noise, noise_seed)
-    return Case(operator, y, options.noise, noise_seed, 16 if image.bits == 16 else 8, x, image.scale, options.seed)
+    noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
+    y, noise = tasks.find(config.task.kind).disturb(operator.A(x), options, noise_seed)
+    drawn, bits = noise_seed if noise else None, 16 if image.bits == 16 else 8
+    return Case(operator, y, noise, drawn, bits, x, image.scale, options.seed)
 
 
 def doubts(case: Case, config: Config) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models import Network, load_weights, shipped_weights
-from idmcli.models.compiled import compile_blocks
+from idmcli.models.compiled import check_compiler, compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.sampler import InvertibleDiffusion
@@ -104,8 +103,8 @@ class Library:
         tile: int | None = None,
         compile: bool = False,
     ) -> None:
-        if compile and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
-            raise ConfigError("--compile needs a C++ compiler", "install g++ or clang++, or leave out --compile")
+        if compile:
+            check_compiler(device, "--compile")
         self.device = device
         self.precision: Precision | Literal["auto"] = precision
         self._ensemble = ensemble

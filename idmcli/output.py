@@ -53,6 +53,9 @@ class Output:
         quiet: no status, progress or hints.
         color: colour allowed; it is used on terminals only, and not under NO_COLOR or TERM=dumb.
         interval: seconds between progress lines where stderr is not a terminal.
+
+    Attributes:
+        muted: say nothing at all: another process of the same command speaks.
     """
 
     def __init__(self, *, json: bool = False, quiet: bool = False, color: bool = True, interval: float = 10.0) -> None:
@@ -60,6 +63,7 @@ class Output:
         self.quiet = quiet
         self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.interval = interval
+        self.muted = False
         self.command = ""
         self._inputs: dict[str, Any] = {}
         self._results: list[dict[str, Any]] = []
@@ -112,14 +116,14 @@ class Output:
 
     def status(self, message: str) -> None:
         """Tell what is going on."""
-        if not (self.quiet or self.json):
+        if not (self.quiet or self.json or self.muted):
             _tell(escape(message, keep="\n"))
 
     @contextmanager
     def progress(self, total: int | None, what: str) -> Iterator[Progress]:
         """Show how far ``what`` is: a bar on a terminal, a line every few seconds elsewhere."""
         what = escape(what)
-        if self.quiet or self.json:
+        if self.quiet or self.json or self.muted:
             yield Progress(total)
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             with _bar(self.color) as bar:
@@ -153,6 +157,8 @@ class Output:
 
     def _write(self, text: str) -> None:
         """Write to stdout at once. Where it takes no more, the work goes on: its results may be files."""
+        if self.muted:
+            return
         try:
             print(text, flush=True)
         except OSError as error:
@@ -161,6 +167,8 @@ class Output:
                 self._lost = error
 
     def _say(self, label: str, message: str, color: str) -> None:
+        if self.muted:
+            return
         first, *rest = escape(message, keep="\n").split("\n")
         head = f"\x1b[{color}m{label}:\x1b[0m" if self.color and sys.stderr.isatty() else f"{label}:"
         _tell("\n".join([f"{head} {first}", *(f"  {line}" for line in rest)]))

@@ -25,6 +25,7 @@ from idmcli.config import (
     to_toml,
     value_of,
 )
+from idmcli.config.render import inline
 from idmcli.errors import ConfigError
 from idmcli.tasks.inpainting import InpaintingOptions
 
@@ -53,14 +54,12 @@ def test_defaults_are_valid_and_frozen() -> None:
 
 def test_every_default_passes_its_own_check() -> None:
     settings = [
-        f"{section}.{key}={value!r}" if not isinstance(value, str) else f'{section}.{key}="{value}"'
+        f"{section}.{key}={inline(value)}"
         for section, content in sections_of(Config()).items()
         for key, value in content.items()
         if value is not None and value != ()
     ]
-    assert (
-        load_config(overrides=[setting.replace("(", "[").replace(")", "]") for setting in settings]).config == Config()
-    )
+    assert load_config(overrides=settings).config == Config()
 
 
 @pytest.mark.parametrize("kind", tasks.kinds())

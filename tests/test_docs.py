@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +39,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def shown_commands() -> list[str]:
+def shown_commands(program: str = "idm") -> list[str]:
     lines = [re.split(r"\s#", line)[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    return [line for line in lines if line.startswith("idm ")]
+    return [line for line in lines if line.startswith(f"{program} ")]
 
 
 @pytest.fixture
@@ -84,6 +87,18 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
     assert (pictures / "reconstructions/photo.png").read_bytes() == (pictures / "received/photo.png").read_bytes()
     assert (pictures / "reconstructions/photo_compare.png").is_file()
     assert (pictures / "scores/scores.csv").is_file()
+
+
+def test_the_commands_of_the_readme_in_several_processes_run(pictures: Path) -> None:
+    commands = [shlex.split(command)[1:] for command in shown_commands("torchrun")]
+    assert [command[command.index("idmcli") + 1] for command in commands] == ["train", "eval"]
+    for command in commands:
+        more = ["--device", "cpu", *(SHORT if "train" in command else ["--method", "pinv"])]
+        more = [argument.replace("batch=1", "batch=2") for argument in more]
+        launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", *command, *more]
+        done = subprocess.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert (pictures / "runs/grey-two/weights.safetensors").is_file() and (pictures / "scores-two/scores.csv").is_file()
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -92,7 +92,7 @@ def test_weights_choose_their_method(prior: Path, idm: Path) -> None:
         key for key, name in found.items() if name == "idm"
     }
     assert found["cs", "none"] == found["cs", "prior"] == "vamp"  # the best method, which takes a prior
-    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "pinv"
+    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "tv"
     assert found["blocks", "prior"] == found["ct", "prior"] == "ddnm"
 
 

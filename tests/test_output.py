@@ -176,3 +176,18 @@ def test_progress_is_silent_in_json_mode(capsys: Capture) -> None:
         progress.advance()
         assert progress.done == 1
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_muted_output_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        output = Output(json=as_json)
+        output.muted = True
+        output.status("status")
+        output.warning("warning")
+        output.hint("hint")
+        output.error(InputError("error", "hint"))
+        output.result({"a": 1})
+        with output.progress(3, "progress") as progress:
+            progress.advance()
+        output.finish()
+    assert capsys.readouterr() == ("", "")

@@ -69,14 +69,32 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
 def for_each(
     inputs: Sequence[Item], work: Callable[[Item, Progress], None], output: Output, what: str
 ) -> IdmError | None:
-    """Do ``work`` for every input; a bad one, or one too large for the memory, does not stop the others.
-
-    ``work`` may note on the progress it is given how far it is with its input.
-
-    A ConfigError is about what was asked for, not about one input: it ends the command at once.
+    """:func:`try_each`, with each failure told as it happens.
 
     Returns:
         What to raise in the end if some failed. With one input only, its own error is raised at once.
+    """
+
+    def failed(item: Item, error: IdmError) -> None:
+        if len(inputs) == 1:
+            raise error from None
+        output.failure({"input": str(item)}, error)
+
+    return some_failed(try_each(inputs, work, output, what, failed), len(inputs))
+
+
+def try_each(
+    inputs: Sequence[Item],
+    work: Callable[[Item, Progress], None],
+    output: Output,
+    what: str,
+    failed: Callable[[Item, IdmError], None],
+) -> list[IdmError]:
+    """Do ``work`` for every input; a bad one, or one too large for the memory, does not stop the others.
+
+    ``work`` may note on the progress it is given how far it is with its input, and ``failed`` is told of each failure.
+
+    A ConfigError is about what was asked for, not about one input: it ends the command at once.
     """
     failures: list[IdmError] = []
     with output.progress(len(inputs), what) as progress:
@@ -89,16 +107,19 @@ def for_each(
                 error = _about(item, failure)
                 if error is None:
                     raise
-                if len(inputs) == 1:
-                    raise error from None
-                output.failure({"input": str(item)}, error)
+                failed(item, error)
                 failures.append(error)
             progress.advance(note=item.name)
+    return failures
+
+
+def some_failed(failures: Sequence[IdmError], count: int) -> IdmError | None:
+    """What to raise in the end for the failures of ``count`` inputs."""
     if not failures:
         return None
     worst = max(failures, key=lambda error: error.exit_code)
-    done = "" if len(failures) == len(inputs) else "the others are done; "
-    return type(worst)(f"{len(failures)} of {len(inputs)} files failed", f"{done}the reasons are above")
+    done = "" if len(failures) == count else "the others are done; "
+    return type(worst)(f"{len(failures)} of {count} files failed", f"{done}the reasons are above")
 
 
 def _about(item: Item, failure: Exception) -> IdmError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from idmcli import __version__, tasks
-from idmcli.cli.batch import for_each, refuse_existing
+from idmcli.cli.batch import refuse_existing, some_failed, try_each
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
@@ -31,23 +31,41 @@ from idmcli.cli.options import (
     ThreadsOption,
     TileOption,
     WeightsOption,
-    choose_device,
     complete_method_lists,
     measuring_flags,
     output_flags,
     output_of,
     show_config,
 )
-from idmcli.errors import CheckFailed, InputError
+from idmcli.cli.processes import mute_followers, processes
+from idmcli.errors import CheckFailed, IdmError, InputError
 from idmcli.output import Output, Progress, jsonable
 
 if TYPE_CHECKING:
     from idmcli.config import Config
     from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import Score
     from idmcli.io.items import Item
+    from idmcli.training.world import World
 
 FILES = ("scores.csv", "scores.json")
+
+
+@dataclass
+class Found:
+    """What one process found: of each failure the input and the reason."""
+
+    scores: list[Score] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[tuple[str, IdmError]] = field(default_factory=list)
+
+    def tell(self, output: Output) -> None:
+        """Report what went wrong."""
+        for message in self.warnings:
+            output.warning(message)
+        for item, error in self.failures:
+            output.failure({"input": item}, error)
 
 
 @output_flags
@@ -137,6 +155,7 @@ def evaluate(
     from idmcli.config import load_config
 
     output = output_of(context)
+    mute_followers(output)
     output.inputs(
         data=folder or data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out
     )
@@ -150,49 +169,87 @@ def evaluate(
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import summarise
     from idmcli.io.atomic import ensure_writable
-    from idmcli.io.images import MAX_PIXELS, find_items, read_image
+    from idmcli.io.images import MAX_PIXELS, find_items
     from idmcli.library import Library
 
-    data = _data(folder, data)
-    pictures = find_items([data])
-    measured = _ratios(loaded.config, ratio)
-    each = [load_config(*source, flags | {"--ratio": ("operator.ratio", value)}).config for value in measured]
-    configs = [replace(c, task=replace(c.task, channels=c.task.channels or 1)) for c in each]
-    name = dataset or data.resolve().name
-    if limit is not None and limit < len(pictures):
-        pictures = pictures[:limit]
-        name = dataset or f"{name} (first {limit})"  # what is published is about all of them
-    library = Library(
-        choose_device(device, threads), precision=precision, ensemble=ensemble, tile=tile, compile=compile
-    )
-    benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
-    if weights is not None:
-        library.load(weights)  # what is wrong with them is said before any work
-    if out is not None:
-        refuse_existing([out / file for file in FILES], overwrite=overwrite)
-        ensure_writable(out)
+    with processes(output, device, threads) as world:
+        with world.agreed():
+            data = _data(folder, data)
+            pictures = find_items([data])
+            measured = _ratios(loaded.config, ratio)
+            each = [load_config(*source, flags | {"--ratio": ("operator.ratio", value)}).config for value in measured]
+            configs = [replace(c, task=replace(c.task, channels=c.task.channels or 1)) for c in each]
+            name = dataset or data.resolve().name
+            if limit is not None and limit < len(pictures):
+                pictures = pictures[:limit]
+                name = dataset or f"{name} (first {limit})"  # what is published is about all of them
+            library = Library(world.device, precision=precision, ensemble=ensemble, tile=tile, compile=compile)
+            benchmark = Benchmark(name, configs, _methods(method, weights), weights, library)
+            if weights is not None:
+                library.load(weights)  # what is wrong with them is said before any work
+            if out is not None:
+                refuse_existing([out / file for file in FILES], overwrite=overwrite)
+                if world.writes:
+                    ensure_writable(out)
+        log = None if out is None else ScoreLog(out / FILES[0], begun=not world.writes)
+        if world.size > 1:
+            if log is not None and world.writes:
+                log.begin()
+            world.wait()
 
-    scores: list[Score] = []
-    log = None if out is None else ScoreLog(out / FILES[0])
+        found = Found()
+        try:
+            with world.agreed():
+                _evaluate(pictures, benchmark, log, max_pixels or MAX_PIXELS, world, output, found)
+        except BaseException:  # what was computed is reported, whatever ends the command
+            if found.scores and world.size == 1:
+                _report(found.scores, benchmark, out, output)
+            raise
+        parts = world.gathered(found)
+        for part in parts[1:]:
+            part.tell(output)
+        scores = [score for part in parts for score in part.scores]
+        if scores and world.writes:
+            _report(scores, benchmark, out, output)
+        failed = some_failed([error for part in parts for _, error in part.failures], len(pictures))
+        if failed is not None:
+            raise world.common(failed)
+        low = [s for s in summarise(scores) if min_psnr is not None and not s.psnr >= min_psnr]
+        if low:
+            means = ", ".join(f"{s.method} at {s.column}: {s.psnr:.2f} dB" for s in low)
+            raise world.common(CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})"))
+
+
+def _evaluate(
+    pictures: Sequence[Item],
+    benchmark: Benchmark,
+    log: ScoreLog | None,
+    max_pixels: int,
+    world: World,
+    output: Output,
+    found: Found,
+) -> None:
+    """Score this process's share of the pictures, every N-th of them, into ``found`` and the log."""
+    from idmcli.io.images import read_image
+
+    def warn(message: str) -> None:
+        found.warnings.append(message)
+        output.warning(message)
 
     def work(item: Item, progress: Progress) -> None:
-        image = read_image(item, max_pixels=max_pixels or MAX_PIXELS)
-        for found in benchmark.scores(image, progress.note, lambda doubt: output.warning(f"{str(item)!r}: {doubt}")):
-            scores.append(found)
+        image = read_image(item, max_pixels=max_pixels)
+        for score in benchmark.scores(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
+            found.scores.append(score)
             if log is not None:
-                log.add(found)
+                log.add(score)
 
-    try:
-        error = for_each(pictures, work, output, "evaluating")
-    finally:  # what was computed is reported, whatever ends the command
-        if scores:
-            _report(scores, benchmark, out, output)
-    if error is not None:
-        raise error
-    low = [s for s in summarise(scores) if min_psnr is not None and not s.psnr >= min_psnr]
-    if low:
-        means = ", ".join(f"{s.method} at {100 * s.ratio:g} %: {s.psnr:.2f} dB" for s in low)
-        raise CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})")
+    def failed(item: Item, error: IdmError) -> None:
+        if len(pictures) == 1:
+            raise error from None
+        found.failures.append((str(item), error))
+        output.failure({"input": str(item)}, error)
+
+    try_each(pictures[world.rank :: world.size], work, output, "evaluating", failed)
 
 
 def _data(folder: Path | None, option: Path | None) -> Path:

@@ -6,7 +6,7 @@ import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,12 +18,12 @@ from idmcli.cli.options import (
     SeedOption,
     SetOption,
     ThreadsOption,
-    choose_device,
     output_flags,
     output_of,
     show_config,
     size_of,
 )
+from idmcli.cli.processes import mute_followers, processes
 from idmcli.errors import InputError
 
 
@@ -66,6 +66,10 @@ def train(
             rich_help_panel="Computation",
         ),
     ] = None,
+    precision: Annotated[
+        Literal["float32", "bf16", "auto"] | None,
+        typer.Option("--precision", help="auto: bf16 where the device computes in it.", rich_help_panel="Computation"),
+    ] = None,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     threads: ThreadsOption = None,
@@ -78,6 +82,7 @@ def train(
     from idmcli.config import load_config
 
     output = output_of(context)
+    mute_followers(output)
     if preset is None and config is None and not resume and not settings:
         raise InputError("nothing says what to train", "name a --preset; `idm presets` lists them")
     folder = out or Path("runs") / (preset or "run")
@@ -85,6 +90,7 @@ def train(
     flags = {
         "--seed": ("training.seed", seed),
         "--threads": ("training.threads", threads),
+        "--precision": ("training.precision", precision),
         "--memory-budget": ("training.memory_budget", budget),
         "implied by --memory-budget": ("training.memory", None if budget is None else "auto"),
     }
@@ -103,28 +109,33 @@ def train(
     if not data:
         raise InputError("no pictures to train on", "name a folder with --data")
 
-    from idmcli.memory.budget import memory_plan
+    import torch
+
+    from idmcli.memory.budget import free_memory, memory_plan
+    from idmcli.models.compiled import check_compiler
     from idmcli.training.precision import settle
     from idmcli.training.resume import check_config
     from idmcli.training.run_folder import RunFolder
     from idmcli.training.workflow import run_training
-    from idmcli.training.world import World
 
-    where = choose_device(device, loaded.config.training.threads)
-    world = World.of_environment(where, os.environ)
-    if world.size > 1:
-        raise InputError(f"training in {world.size} processes is not possible", "start a single process")
-    settled, run = settle(loaded.config, where), RunFolder(folder)
-    if resume:
-        check_config(settle(load_config(None, saved).config, where), settled)
-    plan = memory_plan(settled, where, output.status) if settled.training.stage == "end-to-end" else None
-    try:
-        found = run_training(settled, data, run, world, output, plan=plan, init=init, resume=resume)
-    except (KeyboardInterrupt, SystemExit):
-        if run.checkpoint.exists():
-            again = shlex.join(["idm", "train", "--resume", "--out", str(folder), *(f"--data={d}" for d in data)])
-            output.hint(f"stopped and saved; continue with: {again}")
-        raise
+    run, training = RunFolder(folder), loaded.config.training
+    with processes(output, device, training.threads) as world:
+        with world.agreed():
+            world.check(training.batch, training.accumulate)
+            if training.compile:
+                check_compiler(world.device, "training.compile")
+            settled = settle(loaded.config, world.device)
+            if resume:
+                check_config(settle(load_config(None, saved).config, world.device), settled)
+            plan = memory_plan(settled, world, output.status) if training.stage == "end-to-end" else None
+        cache = training.cache or free_memory(torch.device("cpu")) // (2 * world.neighbours)
+        try:
+            found = run_training(settled, data, run, world, output, cache=cache, plan=plan, init=init, resume=resume)
+        except (KeyboardInterrupt, SystemExit):
+            if run.checkpoint.exists():
+                again = shlex.join(["idm", "train", "--resume", "--out", str(folder), *(f"--data={d}" for d in data)])
+                output.hint(f"stopped and saved; continue with: {again}")
+            raise
     result = {
         "weights": run.weights,
         "folder": folder,

@@ -62,7 +62,8 @@ class TrainingConfig:
 
     stage: Literal["prior", "end-to-end"] = "prior"  # noise estimator, or the whole reconstruction
     iterations: Count = 20_000
-    batch: Count = 16  # crops per iteration
+    batch: Count = 16  # crops per iteration, of all processes together
+    accumulate: Count = 1  # parts that each process computes its share of the batch in, to save memory
     patch: Annotated[int, Field(ge=8, le=4096)] = 64  # side of a crop in pixels
     optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: Positive = 1e-3
@@ -78,11 +79,18 @@ class TrainingConfig:
     memory: Memory = "unet"  # end-to-end: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
     precision: Literal["float32", "bf16", "auto"] = "float32"  # bf16: autocast; auto: bf16 where the device has it
+    compile: bool = False  # pass the blocks through torch.compile
     seed: Seed = 0
     checkpoint_every: Count = 1000  # iterations
     log_every: Count = 50
     validate_every: Count = 1000
     threads: Count | None = None  # CPU threads; not set: PyTorch's choice
+    cache: Size | None = None  # pictures each process keeps in memory, "8GiB"; not set: half of what is free
+    workers: CountOrZero | None = None  # processes that prepare crops; not set: 0, or up to 4 if pictures do not fit
+
+    def crops_at_once(self, processes: int = 1) -> int:
+        """Crops in one forward and backward pass of each of so many processes; at least 1."""
+        return max(1, self.batch // (self.accumulate * processes))
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
         found.append((("model.channels", "model.blocks"), "one or more scales, the same number in both"))
     if config.task.channels not in (None, *task.channels):
         found.append((("task.channels", "task.kind"), f"task {task.kind} measures one channel"))
+    if training.batch % training.accumulate:
+        found.append((("training.batch", "training.accumulate"), "accumulate must divide batch"))
     if training.memory_budget is not None and training.stage != "end-to-end":
         keys = ("training.memory_budget", "training.stage")
         found.append((keys, "a budget is for the end-to-end stage; the prior stage has no memory plans"))

@@ -54,7 +54,8 @@ class Benchmark:
         for config in self.configs:
             case = simulate(image, config)
             assert case.truth is not None
-            asked = tasks.find(config.task.kind).ratio(config.operator)
+            task = tasks.find(config.task.kind)
+            asked, setting = task.ratio(config.operator), task.setting(config.operator)
             ratio = round(case.amount.ratio, 4) if asked is None else asked
             for method in [self._method(name, case, config) for name in self.methods]:
 
@@ -63,7 +64,7 @@ class Benchmark:
 
                 made = solve(case, method, seed=config.solver.seed, progress=note)
                 quality = score(made.x, case.truth)
-                yield Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds)
+                yield Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds, setting)
             for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
                 warn(doubt)
 

@@ -13,16 +13,20 @@ from idmcli.io.atomic import append_text, write_text
 class ScoreLog:
     """A CSV file that gains a row with each score: whatever ends the command, it holds complete rows only.
 
-    With the first score it replaces an older file. In the end :func:`~idmcli.evaluation.tables.to_csv` has the same
-    rows in order, and their means.
+    With the first score it replaces an older file. Several processes may add to one that :meth:`begin` has begun. In
+    the end :func:`~idmcli.evaluation.tables.to_csv` has the same rows in order, and their means.
     """
 
     path: Path
     begun: bool = False
 
+    def begin(self) -> None:
+        """Replace an older file by one without scores."""
+        write_text(self.path, csv_line(COLUMNS))
+        self.begun = True
+
     def add(self, score: Score) -> None:
         """Append a score; ResourceError if the disk takes no more."""
         if not self.begun:
-            write_text(self.path, csv_line(COLUMNS))
-            self.begun = True
+            self.begin()
         append_text(self.path, csv_line(to_row(score)))

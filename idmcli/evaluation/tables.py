@@ -31,6 +31,7 @@ class Score:
         psnr: in dB; infinite for a perfect reconstruction.
         ssim: NaN for an image smaller than the window.
         seconds: wall-clock time of the reconstruction.
+        setting: what stands for the ratio where that differs between pictures ("60 views"); empty where it does not.
     """
 
     dataset: str
@@ -40,11 +41,17 @@ class Score:
     psnr: float
     ssim: float
     seconds: float
+    setting: str = ""
+
+    @property
+    def column(self) -> str:
+        """Where it belongs in a table."""
+        return self.setting or f"{100 * self.ratio:g} %"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and population standard deviation (divided by n) of a method's scores at one ratio over n images.
+    """Mean and population standard deviation (divided by n) of a method's scores in one column over n images.
 
     A mean over an infinite PSNR is infinite and its deviation NaN; over a NaN both are NaN.
     """
@@ -58,18 +65,22 @@ class Summary:
     ssim: float
     ssim_std: float
     seconds: float
+    column: str
 
 
 def summarise(scores: Iterable[Score]) -> list[Summary]:
-    """One summary per (dataset, method, ratio), sorted by these."""
+    """One summary per (dataset, method, column), sorted by the first two and the ratio (of a setting, the mean)."""
+    groups: dict[tuple[str, str, str], list[Score]] = {}
+    for score in sorted(scores):
+        groups.setdefault((score.dataset, score.method, score.column), []).append(score)
     summaries = []
-    for (dataset, method, ratio), group in groupby(sorted(scores), lambda s: (s.dataset, s.method, s.ratio)):
-        rows = list(group)
+    for (dataset, method, column), rows in groups.items():
+        ratio = rows[0].ratio if not rows[0].setting else _mean_std([s.ratio for s in rows])[0]
         psnr, psnr_std = _mean_std([s.psnr for s in rows])
         ssim, ssim_std = _mean_std([s.ssim for s in rows])
         seconds, _ = _mean_std([s.seconds for s in rows])
-        summaries.append(Summary(dataset, method, ratio, len(rows), psnr, psnr_std, ssim, ssim_std, seconds))
-    return summaries
+        summaries.append(Summary(dataset, method, ratio, len(rows), psnr, psnr_std, ssim, ssim_std, seconds, column))
+    return sorted(summaries, key=lambda s: (s.dataset, s.method, s.ratio))
 
 
 def to_csv(scores: Iterable[Score]) -> str:
@@ -119,23 +130,23 @@ def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dic
 
 
 def to_table(scores: Iterable[Score], colour: Colour | None = "luminance") -> Table:
-    """A table of the means, a column per ratio, with the published figures (see :func:`to_json`) below them."""
+    """A table of the means, a column per ratio or setting, with the published figures (:func:`to_json`) below them."""
     from rich.table import Table
     from rich.text import Text
 
     summaries = summarise(scores)
-    ratios = sorted({s.ratio for s in summaries})
-    table = Table("data", "method", *(f"{100 * ratio:g} %" for ratio in ratios))
+    columns = {s.column: s.ratio for s in sorted(summaries, key=lambda s: s.ratio)}
+    table = Table("data", "method", *columns)
     table.caption = "PSNR in dB ± standard deviation over images / SSIM"
     for dataset, group in groupby(summaries, lambda s: s.dataset):
         for method, own in groupby(group, lambda s: s.method):
-            by_ratio = {s.ratio: _cell(s.psnr, s.psnr_std, s.ssim) for s in own}
-            table.add_row(Text(dataset), Text(method), *(by_ratio.get(ratio, "") for ratio in ratios))
-        figures = {ratio: _figures(dataset, ratio, colour) for ratio in ratios}
+            cells = {s.column: _cell(s.psnr, s.psnr_std, s.ssim) for s in own}
+            table.add_row(Text(dataset), Text(method), *(cells.get(column, "") for column in columns))
+        figures = {ratio: _figures(dataset, ratio, colour) for ratio in columns.values()}
         for method in dict.fromkeys(name for by_method in figures.values() for name in by_method):
-            found = [figures[ratio].get(method) for ratio in ratios]
-            cells = ["" if f is None else _cell(f.psnr, f.psnr_std, f.ssim) for f in found]
-            table.add_row(Text(dataset), Text(f"{method} (published)"), *cells, style="dim")
+            found = [figures[ratio].get(method) for ratio in columns.values()]
+            figures_of = ["" if f is None else _cell(f.psnr, f.psnr_std, f.ssim) for f in found]
+            table.add_row(Text(dataset), Text(f"{method} (published)"), *figures_of, style="dim")
         if any(figures.values()):
             table.caption += f". Published: {source()}"
         table.add_section()

@@ -73,7 +73,7 @@ def measure(config: Config, plan: Plan, device: torch.device) -> Measured:
     operator, step = operator_of(config).to(device), Step(model, config.training)
 
     def run() -> None:
-        loss, _ = step.forward(any_loss, config, operator, plan, config.training.batch)
+        loss, _ = step.forward(any_loss, config, operator, plan, config.training.crops_at_once())
         loss.backward()  # type: ignore[no-untyped-call]
         step.update(loss.detach())
 

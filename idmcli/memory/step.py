@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -84,14 +84,16 @@ class ComputedStep:
 
     Args:
         config: its device is not asked for: the operators are those of a CPU.
+        processes: how many share a batch.
         mode: where to compute, one of another computation for example, which knows the operators already.
 
     Raises:
         ConfigError: the stage of training is not the end-to-end stage, or the network cannot be built.
     """
 
-    def __init__(self, config: Config, mode: GhostMode | None = None) -> None:
-        self.config = config
+    def __init__(self, config: Config, mode: GhostMode | None = None, processes: int = 1) -> None:
+        config = replace(config, training=replace(config.training, compile=False))  # ghosts know the blocks as they are
+        self.config, self._processes = config, processes
         operator = operator_of(config)
         padded = operator.padded()  # it is kept: making it takes values
         self._mode = mode or GhostMode()
@@ -110,13 +112,13 @@ class ComputedStep:
             self._step.update(torch.zeros(()))  # now the optimisers have their state
 
     def memory(self, plan: Plan, batch: int | None = None) -> StepMemory:
-        """Bytes of a step on ``batch`` crops (``training.batch`` if None)."""
+        """Bytes of a step on ``batch`` crops at once (if None, as [training] has them)."""
         step, mode = self._step, self._mode
         parameters = list(step.model.parameters())
         with mode:
             ledger = mode.start()
             ledger.allocate(self._operators)
-            count = batch or self.config.training.batch
+            count = batch or self.config.training.crops_at_once(self._processes)
             loss, _ = step.forward(any_loss, self.config, self._operator, plan, count)
             activations = ledger.alive
             loss.backward()  # type: ignore[no-untyped-call]

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+
+import torch
 from torch import nn
 
+from idmcli.errors import ConfigError
 from idmcli.models.stable_diffusion import Attention, Residual
 from idmcli.models.unet import ResidualBlock
+
+
+def check_compiler(device: torch.device, asked_by: str) -> None:
+    """Refuse to compile where nothing can.
+
+    Args:
+        device: where the network will be.
+        asked_by: what asked for it, for the message.
+
+    Raises:
+        ConfigError: torch.compile has no compiler to work with.
+    """
+    if device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+        raise ConfigError(f"{asked_by} needs a C++ compiler", "install g++ or clang++, or leave it out")
 
 
 def compile_blocks(unet: nn.Module) -> None:

@@ -24,9 +24,9 @@ def divergence(
         r: noisy images (B, C, H, W).
         sigma: their noise levels, (B, 1 or C, 1, 1).
         denoised: d(r, sigma).
-        seed: of the probe.
+        seed: of the probe, the same for every image: none depends on the others of its batch.
     """
-    signs = torch.randint(0, 2, r.shape, generator=torch.Generator().manual_seed(seed))
+    signs = torch.randint(0, 2, r.shape[1:], generator=torch.Generator().manual_seed(seed))
     probe = (2 * signs - 1).to(r)
     step = sigma.clamp_min(1e-4) / 20
     change = denoise(r + step * probe, sigma) - denoised

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
 from idmcli.numerics.linear_map import linear_map
+from idmcli.numerics.power_iteration import largest_eigenvalue
 
-__all__ = ["LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
+__all__ = ["Gram", "LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
 
 Spec = dict[str, Any]
 CACHED = ("_padded", "_decomposition")  # what an operator computes once, from its tensors
@@ -69,17 +70,10 @@ class Operator(nn.Module, ABC):
             (product,) = torch.autograd.grad(self.A(x), x, v)
         return product
 
-    def squared_norm(self, y: Tensor, iterations: int = 20) -> float:
-        """``|J|^2``, the largest singular value squared, with the Jacobian J at the rough inverse of y."""
-        return self._power_iteration(self.rough_inverse(y[:1]), y[:1], iterations)
-
-    @torch.no_grad()
-    def _power_iteration(self, at: Tensor, y: Tensor, iterations: int) -> float:
-        """``|J|^2`` at an image, from below: ``J^T J`` from ``J^T y``."""
-        x = self.vjp(at, y)
-        for _ in range(iterations):
-            x = self.vjp(at, self.jvp(at, x / x.norm().clamp_min(torch.finfo(x.real.dtype).tiny)))
-        return float(x.norm()) or 1.0
+    def squared_norm(self, y: Tensor) -> float:
+        """``|J|^2``, the largest singular value squared, from below, with the Jacobian J at the rough inverse of y."""
+        at = self.rough_inverse(y[:1])
+        return largest_eigenvalue(lambda u: self.vjp(at, self.jvp(at, u)), self.vjp(at, y[:1]))
 
     @abstractmethod
     def to_spec(self) -> Spec:
@@ -166,6 +160,29 @@ class Spectrum(NamedTuple):
     to_range: Callable[[Tensor], Tensor]
     to_basis: Callable[[Tensor], Tensor]
     from_basis: Callable[[Tensor], Tensor]
+
+
+class Gram(NamedTuple):
+    """A map ``U g U^T`` of measurements with an orthogonal U that is near ``A A^T``: what preconditions a solver.
+
+    Attributes:
+        values: g > 0, the gains: one, or of the shape that ``to`` gives.
+        to: ``U^T``.
+        back: ``U``.
+    """
+
+    values: Tensor
+    to: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Tensor]
+
+    @property
+    def gain(self) -> float:
+        """The mean of g: by what A makes squares larger, roughly; 1 for a tight operator."""
+        return float(self.values.mean())
+
+    def scaled(self, factors: Tensor, y: Tensor) -> Tensor:
+        """``U f U^T y``."""
+        return self.back(factors * self.to(y))
 
 
 class LinearOperator(Operator):
@@ -273,16 +290,20 @@ class LinearOperator(Operator):
         """The singular value decomposition, where it is known in closed form."""
         return None
 
-    def _from_measured(self, spectrum: Spectrum, coordinates: Tensor) -> Tensor:
-        """The image with these coordinates where A measures, and zero elsewhere."""
-        unmeasured = self.image_shape[1] * self.image_shape[2] - coordinates.shape[2]
-        return spectrum.from_basis(nn.functional.pad(coordinates, (0, unmeasured)))
-
-    def squared_norm(self, y: Tensor, iterations: int = 20) -> float:
+    def squared_norm(self, y: Tensor) -> float:
         """``|A|^2``: 1 for a tight operator, otherwise of the spectrum, or by power iteration from below."""
         if self.padded().tight:
             return 1.0
         spectrum = self.spectrum()
         if spectrum is not None:
             return float(spectrum.values.max()) ** 2
-        return self._power_iteration(self.AT(y[:1]), y[:1], iterations)
+        return largest_eigenvalue(self.normal, self.AT(y[:1]))
+
+    def gram(self, y: Tensor) -> Gram:
+        """``A A^T``, or what is near it in shape and simple: here ``|A|^2``. ``y`` says where to compute."""
+        return Gram(y.real.new_tensor(self.squared_norm(y)), lambda y: y, lambda y: y)
+
+    def _from_measured(self, spectrum: Spectrum, coordinates: Tensor) -> Tensor:
+        """The image with these coordinates where A measures, and zero elsewhere."""
+        unmeasured = self.image_shape[1] * self.image_shape[2] - coordinates.shape[2]
+        return spectrum.from_basis(nn.functional.pad(coordinates, (0, unmeasured)))

@@ -139,7 +139,12 @@ class CompressedSensing(LinearOperator):
             parts = [part.reshape(*c.shape[:2], vectors, -1) for part in (measured, others)]
             return self._image(torch.cat(parts, 3) @ basis.to(c))
 
-        return Spectrum(self.phi.new_ones(channels, vectors * q), lambda y: y.flatten(2), to_basis, from_basis)
+        return Spectrum(
+            self.phi.new_ones(channels, vectors * q),
+            lambda y: y.flatten(2),
+            lambda x: linear_map(x, to_basis, from_basis),
+            lambda c: linear_map(c, from_basis, to_basis),
+        )
 
     def A(self, x: Tensor) -> Tensor:
         self.check_image(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -33,7 +33,7 @@ class HDR(Operator):
     def __init__(self, image_shape: tuple[int, int, int], gain: float = 2.0) -> None:
         super().__init__()
         self.image_shape = self.measurement_shape = check_image_shape(image_shape)
-        if isinstance(gain, bool) or not isinstance(gain, int | float) or not 1 <= gain < math.inf:
+        if isinstance(gain, bool) or not isinstance(gain, int | float) or not 1 <= gain <= sys.float_info.max:
             raise InputError(f"the gain is {gain!r}", "it must be a number from 1 on")
         self.gain = float(gain)
 

@@ -11,83 +11,115 @@ interpolated and j the followed axis and ``|a| >= |b|``, and the pixel (j, i) ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
-Directions = Sequence[tuple[float, float]]  # (cos t, sin t) of each view
+from idmcli.numerics.sparse import SparseMatrix
 
-CHUNK = 2**20  # interpolated values per step: bounds the memory, a few times this in float64
+Array = NDArray[np.float64]
+Map = Literal["project", "transpose", "interpolate"]
 
-
-def project(x: Tensor, directions: Directions, detectors: int) -> Tensor:
-    """Line integrals of images (n, H, W), shape (n, views, detectors)."""
-    y = x.new_zeros(len(x), len(directions), detectors)
-    for along_columns in (False, True):
-        image = x.mT if along_columns else x
-        height, width = image.shape[1:]
-        flat = pad(image, (2, 2)).flatten(1)
-        j, d = _centred(height, x.device).view(-1, 1), _centred(detectors, x.device)
-        starts = torch.arange(height, device=x.device).view(-1, 1) * (width + 4)
-        for views, a, b in _chunks(directions, along_columns, len(x) * height * detectors, x.device):
-            index, fraction = _interpolate((d - b * j) / a + width // 2, width)
-            rays = torch.lerp(*_neighbours(flat, index + starts), fraction.to(x.dtype))
-            y[:, views] = rays.sum(2) / a.abs().view(-1, 1).to(x.dtype)
-    return y
+BLOCK = 2**20  # pixels times views in one matrix: its making takes some 100 bytes for each
+KEPT = 2**31  # bytes of matrices that are kept; others are made again for every use
 
 
-def back_project(y: Tensor, directions: Directions, shape: tuple[int, int], *, transpose: bool = True) -> Tensor:
-    """The transpose of :func:`project`: (n, views, detectors) to (n, H, W).
+class Projector:
+    """Line integrals of images and their transpose, as sparse matrices that are made when first used.
 
-    With ``transpose=False`` each pixel instead gets every view's linearly interpolated value at its position,
-    as filtered back-projection wants it.
+    The weights come from the geometry in float64, view by view, and do not depend on a device.
+
+    Args:
+        directions: (cos t, sin t) of each view.
+        shape: (H, W) of the images.
+        detectors: of each view.
     """
-    detectors = y.shape[2]
-    x = y.new_zeros(len(y), *shape)
-    for along_columns in (False, True):
-        image = x.mT if along_columns else x  # a view of x
-        height, width = image.shape[1:]
-        j, i = _centred(height, y.device).view(-1, 1), _centred(width, y.device)
-        for views, a, b in _chunks(directions, along_columns, len(y) * height * width, y.device):
-            flat = pad(y[:, views], (2, 2)).flatten(1)
-            starts = torch.arange(len(views), device=y.device).view(-1, 1, 1) * (detectors + 4)
-            index, fraction = _interpolate(a * i + b * j + detectors // 2, detectors)
-            reach = a.abs() if transpose else torch.ones_like(a)
-            left, right = _neighbours(flat, index + starts)
-            left_weight = (1 - fraction / reach).clamp(min=0) / reach
-            right_weight = (1 - (1 - fraction) / reach).clamp(min=0) / reach
-            image += (left * left_weight.to(y.dtype) + right * right_weight.to(y.dtype)).sum(1)
-    return x
+
+    def __init__(self, directions: Sequence[tuple[float, float]], shape: tuple[int, int], detectors: int) -> None:
+        self._directions, self._shape, self._detectors = directions, shape, detectors
+        self._kept: dict[tuple[Map, int, torch.dtype, torch.device], SparseMatrix] = {}
+
+    def project(self, x: Tensor) -> Tensor:
+        """Line integrals of images (n, H, W), shape (n, views, detectors)."""
+        images = x.flatten(1)
+        rays = torch.cat([matrix.times(images) for _, matrix in self._matrices("project", x)], 1)
+        return rays.view(len(x), -1, self._detectors)
+
+    def back_project(self, y: Tensor) -> Tensor:
+        """The transpose of :meth:`project`: (n, views, detectors) to (n, H, W)."""
+        return self._sum("transpose", y)
+
+    def smear(self, y: Tensor) -> Tensor:
+        """Give each pixel the sum of every view's linearly interpolated value at its position, (n, H, W)."""
+        return self._sum("interpolate", y)
+
+    def _sum(self, map: Map, y: Tensor) -> Tensor:
+        x = y.new_zeros(len(y), self._shape[0] * self._shape[1])
+        for views, matrix in self._matrices(map, y):
+            x += matrix.times(y[:, views].flatten(1))
+        return x.view(-1, *self._shape)
+
+    def _matrices(self, map: Map, like: Tensor) -> Iterator[tuple[slice, SparseMatrix]]:
+        """The matrices of a map in the precision of ``like``, each of some of the views."""
+        height, width = self._shape
+        step = max(1, BLOCK // (height * width))
+        for start in range(0, len(self._directions), step):
+            views = slice(start, start + step)
+            key = map, start, like.dtype, like.device
+            matrix = self._kept.get(key)
+            if matrix is None:
+                some = self._directions[views]
+                matrix = (self._rays(some) if map == "project" else self._pixels(some, map)).to(like)
+                if matrix.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT:
+                    self._kept[key] = matrix
+            yield views, matrix
+
+    def _rays(self, directions: Sequence[tuple[float, float]]) -> SparseMatrix:
+        """Rows are rays, view by view: where each crosses a row (or a column), two pixels share it."""
+        (height, width), d = self._shape, _centred(self._detectors)[:, None]
+        counts, columns, weights = [], [], []
+        for cos, sin in directions:
+            if abs(cos) >= abs(sin):
+                a, b, followed, interpolated, along, across = cos, -sin, height, width, 1, width
+            else:
+                a, b, followed, interpolated, along, across = -sin, cos, width, height, width, 1
+            position = (d - b * _centred(followed)) / a + interpolated // 2
+            left = np.floor(position)
+            fraction = position - left
+            i = np.stack([left, left + 1], -1)
+            weight = np.stack([1 - fraction, fraction], -1) / abs(a)
+            inside = (i >= 0) & (i < interpolated) & (weight > 0)
+            pixel = i * along + (np.arange(followed) * across)[:, None]
+            counts.append(inside.sum((1, 2)))
+            columns.append(pixel[inside].astype(np.int32))
+            weights.append(weight[inside])
+        starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        return _matrix(starts, np.concatenate(columns), np.concatenate(weights))
+
+    def _pixels(self, directions: Sequence[tuple[float, float]], map: Map) -> SparseMatrix:
+        """Rows are pixels, columns rays: of each view a pixel has the two nearest."""
+        height, width = self._shape
+        columns = np.empty((height, width, len(directions), 2), np.int32)
+        weights = np.empty(columns.shape)
+        for k, (cos, sin) in enumerate(directions):
+            position = cos * _centred(width) - sin * _centred(height)[:, None] + self._detectors // 2
+            left = np.floor(position)
+            reach = max(abs(cos), abs(sin)) if map == "transpose" else 1.0
+            for side in (0, 1):
+                d = left + side
+                weight = np.maximum(0, 1 - abs(position - d) / reach) / reach
+                weights[:, :, k, side] = np.where((d >= 0) & (d < self._detectors), weight, 0)
+                columns[:, :, k, side] = np.clip(d, 0, self._detectors - 1) + k * self._detectors
+        starts = np.arange(height * width + 1) * 2 * len(directions)
+        return _matrix(starts, columns.ravel(), weights.ravel())
 
 
-def _centred(size: int, device: torch.device) -> Tensor:
-    return torch.arange(size, dtype=torch.float64, device=device) - size // 2
+def _matrix(starts: NDArray[np.int64], columns: NDArray[np.int32], weights: Array) -> SparseMatrix:
+    return SparseMatrix(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(weights))
 
 
-def _chunks(
-    directions: Directions, along_columns: bool, work: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Views followed along one axis, a few at a time: their indices, and a and b as (views, 1, 1)."""
-    chosen = [k for k, (cos, sin) in enumerate(directions) if (abs(cos) < abs(sin)) == along_columns]
-    step = max(1, CHUNK // work)
-    for start in range(0, len(chosen), step):
-        views = chosen[start : start + step]
-        cos, sin = torch.tensor([directions[k] for k in views], dtype=torch.float64, device=device).T.reshape(
-            2, -1, 1, 1
-        )
-        a, b = (-sin, cos) if along_columns else (cos, -sin)
-        yield torch.tensor(views, device=device), a, b
-
-
-def _interpolate(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Index of the left neighbour, in rows padded by two zeros at both ends, and the fraction beyond it."""
-    left = position.floor()
-    return left.clamp(-2, size).long() + 2, position - left
-
-
-def _neighbours(flat: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """The values of rows (n, ...) at ``index`` and right of it, (n, \\*index.shape)."""
-    left = flat.index_select(1, index.flatten())
-    right = flat.index_select(1, index.flatten() + 1)
-    return left.view(-1, *index.shape), right.view(-1, *index.shape)
+def _centred(size: int) -> Array:
+    return np.arange(size, dtype=np.float64) - size // 2

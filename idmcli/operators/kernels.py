@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def gaussian_kernel(size: int, std: float) -> Tensor:
         InputError: one of them is out of range.
     """
     _check_size(size)
-    if not (isinstance(std, int | float) and 0 < std < math.inf):
+    if not (isinstance(std, int | float) and 0 < std <= sys.float_info.max):
         raise InputError(f"the standard deviation of the blur is {std!r}", "it must be a number > 0, in pixels")
     offsets = torch.arange(size, dtype=torch.float64) - size // 2
     line = torch.exp(-((offsets / std) ** 2) / 2)

@@ -30,3 +30,30 @@ def add_noise(y: Tensor, sigma: float, seed: int) -> Tensor:
     noise = torch.from_numpy(generator.standard_normal(tuple(parts.shape))).to(parts)
     noisy = parts + sigma * noise
     return torch.view_as_complex(noisy) if y.is_complex() else noisy
+
+
+def count_photons(y: Tensor, photons: float, attenuation: float, seed: int) -> tuple[Tensor, float]:
+    """``-log(N / N0) / mu``: line integrals from counted photons, N ~ Poisson(N0 exp(-mu y)).
+
+    A ray of which no photon arrives counts as half a photon.
+
+    Args:
+        y: line integrals, in pixels of value 1.
+        photons: N0, sent along each ray, > 0.
+        attenuation: mu, of a pixel of value 1, > 0.
+        seed: of a generator of PyTorch's; the counts do not depend on the device.
+
+    Returns:
+        the noisy line integrals, and the standard deviation of their noise: the root mean square of
+        ``1 / (mu sqrt(N))`` over the rays.
+
+    Raises:
+        InputError: the photons or the attenuation are not finite and > 0, or the seed is out of range.
+    """
+    for name, value in (("number of photons", photons), ("attenuation", attenuation)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"the {name} is {value!r}", "it must be a number > 0")
+    generator = torch.Generator().manual_seed(check_seed("noise seed", seed))
+    counts = torch.poisson(photons * torch.exp(-attenuation * y.double()).cpu(), generator).clamp_min(0.5)
+    deviation = float(counts.reciprocal().mean().sqrt()) / attenuation
+    return (-torch.log(counts / photons) / attenuation).to(y), deviation

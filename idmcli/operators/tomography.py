@@ -12,8 +12,8 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
-from idmcli.operators.base import LinearOperator, Spec
-from idmcli.operators.joseph import back_project, project
+from idmcli.operators.base import Gram, LinearOperator, Spec
+from idmcli.operators.joseph import Projector
 from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
 
 MAX_RAYS = 100_000  # views, and detectors
@@ -58,7 +58,8 @@ class ParallelBeamCT(LinearOperator):
             detectors = math.ceil(math.sqrt(2) * max(height, width))
         if isinstance(detectors, bool) or not isinstance(detectors, int) or not 1 <= detectors <= MAX_RAYS:
             raise InputError(f"the number of detectors is {detectors!r}", f"it must be from 1 to {MAX_RAYS}")
-        self.directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
+        directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
+        self._projector = Projector(directions, (height, width), detectors)
         self.measurement_shape = (channels, len(degrees), detectors)
 
     def A(self, x: Tensor) -> Tensor:
@@ -70,24 +71,26 @@ class ParallelBeamCT(LinearOperator):
         return linear_map(y, self._back_project, self._project_rays)
 
     def _project_rays(self, x: Tensor) -> Tensor:
-        rays = project(x.flatten(0, 1), self.directions, self.measurement_shape[2])
-        return rays.view(-1, *self.measurement_shape)
+        return self._projector.project(x.flatten(0, 1)).view(-1, *self.measurement_shape)
 
     def _back_project(self, y: Tensor) -> Tensor:
-        images = back_project(y.flatten(0, 1), self.directions, self.image_shape[1:])
-        return images.view(-1, *self.image_shape)
+        return self._projector.back_project(y.flatten(0, 1)).view(-1, *self.image_shape)
 
-    def fbp(self, y: Tensor, *, window: str = "ramp") -> Tensor:
-        """Filtered back-projection, for views spread evenly over 180 degrees: (B, \\*image_shape).
-
-        Args:
-            y: measurements.
-            window: "ramp", or "hann" to damp the high frequencies of noisy data.
-        """
+    def smear(self, y: Tensor) -> Tensor:
+        """Give each pixel the sum of every view's linearly interpolated value at its position: (B, \\*image_shape)."""
         self.check_measurements(y)
-        filtered = ramp_filter(y, window).flatten(0, 1)
-        images = back_project(filtered, self.directions, self.image_shape[1:], transpose=False)
-        return images.view(-1, *self.image_shape) * (math.pi / len(self.directions))
+        return self._projector.smear(y.flatten(0, 1)).view(-1, *self.image_shape)
+
+    def gram(self, y: Tensor) -> Gram:
+        """A filter along the detectors with the gains ``L + 2 V / |w|``, w in radians per pixel.
+
+        L, the length of a ray, is the gain of one view by itself. V views over 180 degrees blur the image by
+        ``V / (pi |r|)``, whose gain 2 V / |w| is what they add where they overlap, at low frequencies.
+        """
+        views, detectors = self.measurement_shape[1:]
+        frequency = 2 * math.pi * torch.fft.rfftfreq(detectors, dtype=y.dtype, device=y.device)
+        gains = max(self.image_shape[1:]) + 2 * views / frequency.clamp_min(math.pi / detectors)
+        return Gram(gains, torch.fft.rfft, lambda spectrum: torch.fft.irfft(spectrum, detectors))
 
     def to_spec(self) -> Spec:
         """``angles`` is the number of views, or the list of angles."""
@@ -105,20 +108,3 @@ class ParallelBeamCT(LinearOperator):
         check_keys(name, spec, required, {"detectors": (int, None)})
         check_arrays(name, arrays, [])
         return cls(check_image_shape(spec["image_shape"]), spec["angles"], detectors=spec.get("detectors"))
-
-
-def ramp_filter(y: Tensor, window: str) -> Tensor:
-    """Convolve the last axis with the band-limited ramp (Kak & Slaney, 1988, Eq. 3.61), windowed."""
-    if window not in ("ramp", "hann"):
-        raise InputError(f"the filter window is {window!r}", "it must be 'ramp' or 'hann'")
-    detectors = y.shape[-1]
-    size = max(64, 2 ** math.ceil(math.log2(2 * detectors)))
-    n = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64).round()
-    kernel = torch.where(n % 2 == 1, -1 / (math.pi * torch.where(n == 0, 1, n)) ** 2, 0)
-    kernel[0] = 0.25
-    response = torch.fft.rfft(kernel).real
-    if window == "hann":
-        response = response * (1 + torch.cos(2 * math.pi * torch.fft.rfftfreq(size, dtype=torch.float64))) / 2
-    spectrum = torch.fft.rfft(y, n=size) * response.to(y)
-    filtered: Tensor = torch.fft.irfft(spectrum, n=size)
-    return filtered[..., :detectors]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Operator, Problem
 
-Need = Literal["prior", "gradient", "network", "linear", "tight", "mixing", "spectrum"]
+Need = Literal["prior", "gradient", "network", "linear", "tight", "mixing", "spectrum", "rays"]
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
 NEEDS: Mapping[Need, str] = {
@@ -31,6 +31,7 @@ NEEDS: Mapping[Need, str] = {
     "tight": "an operator with A A^T = I",
     "mixing": "an operator that mixes all pixels at random (cs with a global permutation)",
     "spectrum": "an operator whose singular values are known",
+    "rays": "an operator of line integrals (ct)",
 }
 
 
@@ -100,7 +101,7 @@ def suitable(operator: Operator) -> Sequence[str]:
 
 def _serves(operator: Operator, need: Need) -> bool:
     """Whether an operator meets a need; those of a prior or a network are no matter of the operator's."""
-    from idmcli.operators import LinearOperator
+    from idmcli.operators import LinearOperator, ParallelBeamCT
 
     if need in ("prior", "gradient", "network"):
         return True
@@ -114,5 +115,7 @@ def _serves(operator: Operator, need: Need) -> bool:
             return padded.tight and padded.mixing
         case "spectrum":
             return padded.spectrum() is not None
+        case "rays":
+            return isinstance(operator, ParallelBeamCT)
         case _:
             return True

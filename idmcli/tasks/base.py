@@ -11,6 +11,7 @@ from idmcli.ranges import Noise, Seed
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from idmcli.operators import Operator
 
@@ -77,6 +78,16 @@ class Task(ABC, Generic[Options]):
     @abstractmethod
     def amount(self, operator: Any) -> Amount:
         """How much an operator of this task measures."""
+
+    def setting(self, options: Options) -> str:
+        """What pictures of all sizes are measured by, "60 views" for example; empty where that is the ratio."""
+        return ""
+
+    def disturb(self, y: Tensor, options: Options, seed: int) -> tuple[Tensor, float]:
+        """Measurements with the noise that the options ask for, and its standard deviation."""
+        from idmcli.operators import add_noise
+
+        return (add_noise(y, options.noise, seed) if options.noise else y), options.noise
 
     def default_method(self, operator: Any) -> str:
         """The best method that runs out of the box, by measurement (README, "Which method")."""

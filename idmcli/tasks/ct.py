@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +12,13 @@ from pydantic import Field
 from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from idmcli.operators import ParallelBeamCT
 
 Rays = Annotated[int, Field(ge=1, le=100_000)]
+
+DEFAULT_ATTENUATION = 0.08  # 4 times that of water, 0.02 per mm, by 1 mm: values 0 .. 1 are -1000 .. 3000 HU
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class CTOptions(OperatorOptions):
 
     views: Rays = 60  # projection angles over 180 degrees
     detectors: Rays | None = None  # detector cells; not set: enough for the image's diagonal
+    photons: Annotated[float, Field(ge=1, le=1e15)] | None = None  # sent along each ray; not set: no counting noise
+    attenuation: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None  # of a pixel of value 1; not set: 0.08
 
 
 class CTTask(Task[CTOptions]):
@@ -43,8 +51,23 @@ class CTTask(Task[CTOptions]):
         views = operator.measurement_shape[1]
         return Amount(operator.ratio, f"{views} views, {100 * operator.ratio:.1f} % measurements per pixel")
 
-    def default_method(self, operator: ParallelBeamCT) -> str:
-        return "pinv"
+    def setting(self, options: CTOptions) -> str:
+        return f"{options.views} views" if options.views > 1 else "1 view"
+
+    def disturb(self, y: Tensor, options: CTOptions, seed: int) -> tuple[Tensor, float]:
+        """Counting noise, and then the Gaussian noise of every task; their variances add."""
+        from idmcli.operators import count_photons
+
+        counting = 0.0
+        if options.photons is not None:
+            y, counting = count_photons(y, options.photons, options.attenuation or DEFAULT_ATTENUATION, seed)
+        y, other = super().disturb(y, options, seed)
+        return y, math.hypot(counting, other)
+
+    def conflicts(self, options: CTOptions) -> Sequence[tuple[tuple[str, ...], str]]:
+        if options.attenuation is not None and options.photons is None:
+            return [(("attenuation",), "it is for operator.photons, which is not set")]
+        return []
 
 
 TASK = CTTask()

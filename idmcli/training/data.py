@@ -1,4 +1,4 @@
-"""Random crops of images held in memory, and the numbers that training draws."""
+"""Random crops of pictures, and the numbers that training draws."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class CropPool:
     resumed run, and in whichever process draws it.
 
     Attributes:
-        images: (C, H, W) arrays of values in [0, 1], each at least ``side`` x ``side``.
+        images: (C, H, W) arrays of values in [0, 1], each at least ``side`` x ``side``; from memory or, as
+            :class:`~idmcli.training.pictures.Pictures` has them, from files.
         side: side of a crop in pixels.
     """
 
@@ -56,16 +57,28 @@ class CropPool:
         return torch.from_numpy(np.stack(crops))
 
 
-def split_validation(images: Sequence[Pixels], held_out: int = 8) -> tuple[list[Pixels], list[Pixels]]:
+@dataclass(frozen=True)
+class Selection(Sequence[Pixels]):
+    """Some images of a sequence."""
+
+    images: Sequence[Pixels]
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.images[self.indices[index]]
+
+
+def split_validation(images: Sequence[Pixels], held_out: int = 8) -> tuple[Sequence[Pixels], Sequence[Pixels]]:
     """Training and validation images: every k-th is held out, at most ``held_out`` and at most a tenth.
 
     With fewer than ten images all serve both ends.
     """
     count = min(held_out, len(images) // 10)
     if count == 0:
-        return list(images), list(images)
-    chosen = set(np.linspace(0, len(images) - 1, count).astype(int).tolist())
-    return (
-        [image for index, image in enumerate(images) if index not in chosen],
-        [image for index, image in enumerate(images) if index in chosen],
-    )
+        return images, images
+    chosen = sorted(set(np.linspace(0, len(images) - 1, count).astype(int).tolist()))
+    rest = sorted(set(range(len(images))).difference(chosen))
+    return Selection(images, rest), Selection(images, chosen)

@@ -13,11 +13,12 @@ from idmcli import tasks
 from idmcli.errors import ConfigError
 from idmcli.metrics import psnr
 from idmcli.models import Network
-from idmcli.operators import LinearOperator, add_noise
+from idmcli.operators import LinearOperator
 from idmcli.reversible.plan import Plan
 from idmcli.seeds import item_seed
 from idmcli.tasks import OperatorOptions, Shape
 from idmcli.training.data import CropPool, generator
+from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -39,26 +40,30 @@ class EndToEndStage:
     device: torch.device
     plan: Plan | None = None
 
-    def loss(self, model: Network, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
-        """Loss of the crops with these numbers under the operator of an iteration, and their PSNR in dB."""
-        seed, task = self.config.training.seed, tasks.find(self.config.task.kind)
-        x = self.crops.crops(seed, numbers).to(self.device)
-        options = task.vary(self.config.operator, generator(seed, "operator", iteration))
+    def draw(self, numbers: Sequence[int]) -> Tensor:
+        """The crops with these numbers."""
+        return self.crops.crops(self.config.training.seed, numbers)
+
+    def loss(self, model: Network, iteration: int, numbers: Sequence[int], drawn: Tensor) -> tuple[Tensor, float]:
+        """Loss of crops with these numbers under the operator of an iteration, and their PSNR in dB."""
+        x, task = drawn.to(self.device, non_blocking=True), tasks.find(self.config.task.kind)
+        options = task.vary(self.config.operator, generator(self.config.training.seed, "operator", iteration))
         operator = self._operator(x, options, f"iteration {iteration}")
         items = [f"crop {number}" for number in numbers]
         return reconstruction_loss(model, x, operator, self.config, items, self.plan)
 
     @torch.no_grad()
-    def validate(self, model: Network) -> dict[str, float]:
+    def validate(self, model: Network) -> Validation:
         """PSNR in dB of the held-out crops, for each of the task's options of validation."""
         x, task = self.validation.centre().to(self.device), tasks.find(self.config.task.kind)
         items = [f"validation {number}" for number in range(len(x))]
-        scores = {}
+        scores, pictures = {}, {"truth": x}
         for options in task.validation(self.config.operator):
             operator = self._operator(x, options, "validation")
             estimate = model.reconstruct(_measure(x, operator, self.config, items), operator)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
-        return scores
+            pictures[f"ratio {operator.ratio:.2f}"] = estimate
+        return Validation(scores, pictures)
 
     def _operator(self, x: Tensor, options: OperatorOptions, item: str) -> LinearOperator:
         return crop_operator(self.config, options, (x.shape[1], x.shape[2], x.shape[3]), item).to(self.device)
@@ -97,8 +102,6 @@ def reconstruction_loss(
 
 
 def _measure(x: Tensor, operator: LinearOperator, config: Config, items: Sequence[str]) -> Tensor:
-    y, sigma = operator.A(x), config.operator.noise
-    if sigma == 0:
-        return y
+    task, parts = tasks.find(config.task.kind), torch.split(operator.A(x), 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
-    return torch.cat([add_noise(part, sigma, seed) for part, seed in zip(torch.split(y, 1), seeds, strict=True)])
+    return torch.cat([task.disturb(y, config.operator, seed)[0] for y, seed in zip(parts, seeds, strict=True)])

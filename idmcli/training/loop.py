@@ -2,123 +2,217 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from idmcli.errors import NumericalError
-from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
+from idmcli.training.validation import Validation
+from idmcli.training.workers import STOPS, in_workers
 from idmcli.training.world import World
 
+if TYPE_CHECKING:
+    from idmcli.training.run_folder import RunFolder
+
+T = TypeVar("T")
 MAX_BAD_STEPS = 10
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stage(Protocol):
-    """What is trained: a loss of crops in an iteration, and a validation."""
+    """What is trained: a loss of crops in an iteration, and a validation.
 
-    def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]: ...
-    def validate(self, model: Any) -> dict[str, float]: ...
+    ``draw`` gives everything random about the crops with these numbers, and depends on nothing else: it may run in
+    another process, ahead of time.
+    """
+
+    def draw(self, numbers: Sequence[int]) -> Any: ...
+    def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]: ...
+    def validate(self, model: Any) -> Validation: ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of the log: means since the line before, or validation scores."""
+    """One line of the log: means since the line before, over all processes.
+
+    Attributes:
+        iteration: done so far.
+        loss, psnr: of the crops.
+        images_per_second: crops, of all processes together.
+        learning_rate: of the last iteration.
+        waiting: the share of the time in which the process that waited longest had no data, 0 .. 1.
+        memory: the peak of the process that took most, in bytes: resident, on a GPU that of PyTorch's allocator.
+        validation: if there was one.
+    """
 
     iteration: int
     loss: float
     psnr: float
     images_per_second: float
     learning_rate: float
-    validation: Mapping[str, float]
+    waiting: float
+    memory: int
+    validation: Validation | None
 
 
 def train(
-    step: Step, stage: Stage, run: RunFolder, world: World, report: Callable[[Progress], None], *, start: int = 0
+    step: Step,
+    stage: Stage,
+    run: RunFolder,
+    world: World,
+    report: Callable[[Progress], None],
+    *,
+    start: int = 0,
+    workers: int = 0,
 ) -> Progress | None:
     """Train a network in place, up to ``training.iterations``; returns the last log line.
 
     Every random choice depends on the seed and the number of an iteration or a crop alone, and the checkpoint holds
-    model, average, optimisers and iteration: a resumed run continues exactly.
+    model, average, optimisers and iteration: a resumed run continues exactly, and one in other processes up to
+    rounding.
 
     Args:
         step: the network with its optimisers, as :meth:`RunFolder.restore` left them or new.
         stage: the loss, see :class:`Stage`.
         run: where checkpoints and metrics go; rows from after ``start`` are dropped.
-        world: the processes that train; the first alone writes.
-        report: called every ``log_every`` iterations.
+        world: the processes that train; the first alone writes and validates.
+        report: called every ``log_every`` iterations, in the first.
         start: iterations done before.
+        workers: processes that draw the crops; none with 0.
 
     Raises:
         NumericalError: the loss stayed non-finite for 10 steps in a row; the last checkpoint is intact.
-        KeyboardInterrupt, SystemExit: after Ctrl-C, SIGTERM or SIGHUP, once the step is finished and saved.
+        KeyboardInterrupt, SystemExit: after Ctrl-C, SIGTERM or SIGHUP in any process, once the step is finished and
+            saved.
     """
-    config = step.config
+    config, parts = step.config, step.config.accumulate
     losses: list[float] = []
     scores: list[float] = []
     line, bad, since = None, 0, time.perf_counter()
     if world.writes:
         run.drop_metrics_after(start)
+    shares = Shares(world, config.batch, parts, range(start, config.iterations))
+    drawn = in_workers(lambda share: (*share, stage.draw(share[1])), shares, workers, pin=world.device.type == "cuda")
 
-    with _stop_requests() as requested:
+    with _stop_requests() as requested, closing(drawn):
+        data = Timed(drawn)
         for iteration in range(start, config.iterations):
             rate = step.set_rates(iteration)
-            loss, score = step.forward(stage.loss, iteration, world.share(iteration, config.batch))
-            loss.backward()  # type: ignore[no-untyped-call]
-            loss = loss.detach()
+            own_loss, own_score = step.gradients(stage.loss, islice(data, parts), parts)
+            rows = world.rows([own_loss.item(), own_score, requested()])
+            loss, score = (sum(row[column] for row in rows) / world.size for column in (0, 1))
+            stop = int(max(row[2] for row in rows))
             if step.update(loss):
-                losses.append(loss.item())
+                losses.append(loss)
                 scores.append(score)
                 bad = 0
             elif (bad := bad + 1) == MAX_BAD_STEPS:
-                raise NumericalError(
-                    f"the loss was not finite for {bad} iterations in a row, up to iteration {iteration + 1}",
-                    "lower training.learning_rate or set training.gradient_clip; "
-                    f"{run.checkpoint} holds the last good state",
+                raise world.common(
+                    NumericalError(
+                        f"the loss was not finite for {bad} iterations in a row, up to iteration {iteration + 1}",
+                        "lower training.learning_rate or set training.gradient_clip; "
+                        f"{run.checkpoint} holds the last good state",
+                    )
                 )
 
             done = iteration + 1
-            stop, last = requested(), done == config.iterations
-            validation = stage.validate(step.average.module) if done % config.validate_every == 0 or last else {}
-            if losses and (done % config.log_every == 0 or validation):
+            last = done == config.iterations
+            validating = done % config.validate_every == 0 or last
+            validation = stage.validate(step.average.module) if validating and world.writes else None
+            if losses and (done % config.log_every == 0 or validating):
                 now = time.perf_counter()
-                speed = len(losses) * config.batch / (now - since)
-                line = Progress(done, sum(losses) / len(losses), sum(scores) / len(scores), speed, rate, validation)
+                usage = world.rows([data.seconds / (now - since), peak_memory(world.device)])
+                line = Progress(
+                    iteration=done,
+                    loss=sum(losses) / len(losses),
+                    psnr=sum(scores) / len(scores),
+                    images_per_second=len(losses) * config.batch / (now - since),
+                    learning_rate=rate,
+                    waiting=max(row[0] for row in usage),
+                    memory=int(max(row[1] for row in usage)),
+                    validation=validation,
+                )
                 if world.writes:
                     run.log(line)
+                    if validation:
+                        run.write_sample(done, validation)
                     report(line)
-                losses, scores, since = [], [], now
+                losses, scores, since, data.seconds = [], [], now, 0.0
             if world.writes and (done % config.checkpoint_every == 0 or last or stop):
                 run.save(step.model, step.average, step.optimisers, done)
             if stop:
-                raise stop
+                world.wait()  # the first has saved before another one's end makes torchrun end all
+                raise world.common(_stopped(stop))
     return line
 
 
+class Shares(Sequence[tuple[int, range]]):
+    """What a process works through: an iteration and the numbers of the crops of one part of its share in it."""
+
+    def __init__(self, world: World, batch: int, parts: int, iterations: range) -> None:
+        self._world, self._batch, self._parts, self._iterations = world, batch, parts, iterations
+
+    def __len__(self) -> int:
+        return len(self._iterations) * self._parts
+
+    def __getitem__(self, index: Any) -> Any:
+        iteration, part = self._iterations[index // self._parts], index % self._parts
+        return iteration, self._world.share(iteration, self._batch, part, self._parts)
+
+
+class Timed(Iterator[T]):
+    """An iterator that knows for how long it was waited for, in ``seconds``."""
+
+    def __init__(self, iterator: Iterator[T]) -> None:
+        self._iterator, self.seconds = iterator, 0.0
+
+    def __next__(self) -> T:
+        start = time.perf_counter()
+        try:
+            return next(self._iterator)
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most that this process has held, in bytes: of PyTorch's allocator on a GPU, resident elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _stopped(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
 @contextmanager
-def _stop_requests() -> Iterator[Callable[[], BaseException | None]]:
+def _stop_requests() -> Iterator[Callable[[], int]]:
     """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request that the loop reads; a second one acts at once.
 
-    A signal that is ignored, as nohup and cron have it, stays ignored.
+    Yields the number of the signal that came, 0 before. One that is ignored, as nohup and cron have it, stays ignored.
     """
-    request: list[BaseException] = []
+    request: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if request:
-            raise request[0]
-        request.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
+            raise _stopped(request[0])
+        request.append(number)
 
     heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, handle) for number in heeded}
     try:
-        yield lambda: request[0] if request else None
+        yield lambda: request[0] if request else 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +14,17 @@ from torch import Tensor
 from idmcli.metrics import psnr
 from idmcli.models.denoiser import Denoiser
 from idmcli.training.data import CropPool, generator
+from idmcli.training.validation import Validation
 
 VALIDATION_SIGMAS = (0.025, 0.1, 0.4)
+
+
+class Drawn(NamedTuple):
+    """Crops (B, C, H, W), their noise levels (B, 1, 1, 1) and unit noise (B, C, H, W)."""
+
+    x: Tensor
+    sigma: Tensor
+    noise: Tensor
 
 
 @dataclass(frozen=True)
@@ -32,10 +42,15 @@ class PriorStage:
     seed: int
     device: torch.device
 
-    def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
-        """Loss of the crops with these numbers, and their PSNR in dB once denoised."""
-        x = self.crops.crops(self.seed, numbers).to(self.device) - model.mean
-        sigma, noise = (part.to(x) for part in self._noise(numbers, x.shape[1:]))
+    def draw(self, numbers: Sequence[int]) -> Drawn:
+        """The crops with these numbers."""
+        x = self.crops.crops(self.seed, numbers)
+        return Drawn(x, *self._noise(numbers, x.shape[1:]))
+
+    def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int], drawn: Drawn) -> tuple[Tensor, float]:
+        """Loss of crops, and their PSNR in dB once denoised."""
+        x, sigma, noise = (part.to(self.device, torch.float32, non_blocking=True) for part in drawn)
+        x = x - model.mean
         estimate, e = model(x + sigma * noise, sigma)
         error = e - noise
         loss = error.abs().mean() if self.loss_name == "l1" else error.square().mean()
@@ -50,12 +65,14 @@ class PriorStage:
         return torch.from_numpy(levels)[:, None, None, None], torch.from_numpy(noise)
 
     @torch.no_grad()
-    def validate(self, model: Denoiser) -> dict[str, float]:
+    def validate(self, model: Denoiser) -> Validation:
         """PSNR in dB of the held-out crops at three noise levels."""
         x = self.validation.centre().to(self.device) - model.mean
         noise = torch.from_numpy(np.random.default_rng(self.seed).standard_normal(x.shape, dtype=np.float32)).to(x)
-        scores = {}
+        scores, pictures = {}, {"truth": x + model.mean}
         for level in VALIDATION_SIGMAS:
             sigma = torch.full((len(x), 1, 1, 1), level, device=self.device)
-            scores[f"psnr_sigma_{level}"] = float(psnr(model(x + sigma * noise, sigma)[0], x).mean())
-        return scores
+            estimate = model(x + sigma * noise, sigma)[0]
+            scores[f"psnr_sigma_{level}"] = float(psnr(estimate, x).mean())
+            pictures[f"sigma {level}"] = estimate + model.mean
+        return Validation(scores, pictures)

@@ -11,14 +11,12 @@ from idmcli.errors import InputError
 if TYPE_CHECKING:
     from idmcli.config import Config
 
-MAY_CHANGE = (
-    "training.iterations",
-    "training.checkpoint_every",
-    "training.log_every",
-    "training.validate_every",
-    "training.threads",
-    "training.memory",
-    "training.memory_budget",
+MAY_CHANGE = tuple(
+    f"training.{key}"
+    for key in (
+        *("iterations", "checkpoint_every", "log_every", "validate_every"),
+        *("accumulate", "compile", "threads", "memory", "memory_budget", "cache", "workers"),
+    )
 )
 HINT = (
     f"on --resume only {', '.join(key.removeprefix('training.') for key in MAY_CHANGE)} of [training] may change; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
 import json
 import os
 import pickle
@@ -19,11 +20,17 @@ from torch.optim import Optimizer
 
 from idmcli.errors import InputError
 from idmcli.io.atomic import atomic_path, write_text
+from idmcli.io.images import write_image
+from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:
     from idmcli.training.loop import Progress
 
-COLUMNS = ("iteration", "loss", "psnr", "images_per_second", "learning_rate")
+COLUMNS = (
+    *("iteration", "loss", "psnr", "images_per_second", "learning_rate"),
+    *("waiting", "peak_memory_mib", "validation"),
+)
+MAX_SAMPLES = 20  # sheets of pictures; older ones are removed
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class RunFolder:
     """Paths and files of one run.
 
     ``config.toml`` is the merged configuration, ``run.json`` what else the run was started from, ``metrics.csv``
-    one row per log line, ``checkpoint.pt`` the whole training state (one file, replaced atomically), and
-    ``weights.safetensors`` the averaged, self-describing result.
+    one row per log line, ``samples/`` the last few validations as pictures, ``checkpoint.pt`` the whole training state
+    (one file, replaced atomically), and ``weights.safetensors`` the averaged, self-describing result.
     """
 
     path: Path
@@ -52,6 +59,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
 
     @property
     def record(self) -> Path:
@@ -141,13 +152,13 @@ class RunFolder:
         return record
 
     def log(self, line: Progress) -> None:
-        """Append one row to ``metrics.csv``; validation scores go into a JSON-like last column."""
+        """Append one row to ``metrics.csv``; validation scores go into its last column as ``name=value``."""
         new = not self.metrics.exists()
+        scores = line.validation.scores.items() if line.validation else ()
         with self.metrics.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
-                writer.writerow([*COLUMNS, "validation"])
-            validation = " ".join(f"{name}={value:.4f}" for name, value in line.validation.items())
+                writer.writerow(COLUMNS)
             writer.writerow(
                 [
                     line.iteration,
@@ -155,21 +166,29 @@ class RunFolder:
                     f"{line.psnr:.4f}",
                     f"{line.images_per_second:.2f}",
                     f"{line.learning_rate:.3e}",
-                    validation,
+                    f"{line.waiting:.4f}",
+                    f"{line.memory / 2**20:.0f}",
+                    " ".join(f"{name}={value:.4f}" for name, value in scores),
                 ]
             )
 
     def drop_metrics_after(self, iteration: int) -> None:
-        """Drop the rows of iterations that will be done again, or of another run."""
+        """Drop the rows of iterations that will be done again, or of another run; bring the columns up to date."""
         if not self.metrics.exists():
             return
-        rows = self.metrics.read_text().splitlines()
-        numbers = (row.partition(",")[0] for row in rows[1:])
-        kept = [
-            row
-            for row, number in zip(rows[1:], numbers, strict=True)
-            if number.isdecimal() and int(number) <= iteration
-        ]
+        with self.metrics.open(newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        kept = [row for row in rows if row.get("iteration", "").isdecimal() and int(row["iteration"]) <= iteration]
         if not kept:
             return self.metrics.unlink()
-        write_text(self.metrics, "\n".join([*rows[:1], *kept]) + "\n")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_text(self.metrics, text.getvalue())
+
+    def write_sample(self, iteration: int, validation: Validation) -> None:
+        """Add the pictures of a validation to ``samples/``, and remove the oldest where there are too many."""
+        write_image(self.samples / f"{iteration:07}.png", validation.sheet())
+        for old in sorted(self.samples.glob("*.png"))[:-MAX_SAMPLES]:
+            old.unlink(missing_ok=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from idmcli.models.compiled import compile_blocks
 from idmcli.models.precision import choose_precision
 from idmcli.training.optimisers import build_optimisers, learning_rate_factor
 
 if TYPE_CHECKING:
     from idmcli.config import TrainingConfig
+
+Loss = Callable[..., tuple[Tensor, float]]
 
 
 @runtime_checkable
@@ -27,12 +32,14 @@ class Constrained(Protocol):
 class Step:
     """A network, and what turns a loss into its next weights.
 
-    An iteration is :meth:`forward`, ``backward()`` of the loss, :meth:`update`. None of them depends on a value
-    but for the check that all are finite, so that they run on tensors without values too.
+    An iteration is :meth:`gradients`, that is :meth:`forward` and ``backward()`` of each part of the batch, and
+    :meth:`update`. None of them depends on a value but for the check that all are finite, so that they run on tensors
+    without values too.
 
     Args:
         model: on its device.
         config: the [training] section.
+        processes: how many train together; the gradients are their mean.
 
     Attributes:
         model: being trained.
@@ -40,7 +47,7 @@ class Step:
         optimisers: one or two.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig, processes: int = 1) -> None:
         self.model, self.config = model, config
         self.optimisers = build_optimisers(model, config)
         self.average = AveragedModel(model, multi_avg_fn=moving_average(config.ema))
@@ -48,6 +55,11 @@ class Step:
         self._constraints = [module.constrain_ for module in model.modules() if isinstance(module, Constrained)]
         self._device = next(model.parameters()).device
         self._bf16 = choose_precision(config.precision, self._device) == "bf16"
+        if config.compile:
+            compile_blocks(model)
+        loss_of = LossOf(model)
+        self._parallel = DistributedDataParallel(loss_of, gradient_as_bucket_view=True) if processes > 1 else None
+        self._loss_of = self._parallel or loss_of
 
     def set_rates(self, iteration: int) -> float:
         """Set the learning rates of an iteration; returns ``training.learning_rate`` as it is there."""
@@ -57,19 +69,39 @@ class Step:
                 group["lr"] = rate * factor
         return self.config.learning_rate * factor
 
-    def forward(self, loss: Callable[..., tuple[Tensor, float]], *batch: Any) -> tuple[Tensor, float]:
-        """``loss(model, *batch)`` in the precision of training: the loss, and a score in dB."""
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            return loss(self.model, *batch)
+    def gradients(self, loss: Loss, parts: Iterable[Sequence[Any]], count: int) -> tuple[Tensor, float]:
+        """Add up the gradients of the mean loss of the equal parts of a batch.
 
-    def update(self, loss: Tensor) -> bool:
+        Args:
+            loss: ``loss(model, *part)`` is the loss of a part and a score in dB.
+            parts: ``count`` of them.
+
+        Returns:
+            The mean loss and the mean score. Those of other processes are not in them; the gradients are.
+        """
+        total, score = torch.zeros((), device=self._device), 0.0
+        for number, part in enumerate(parts, start=1):
+            with self._parallel.no_sync() if self._parallel and number < count else nullcontext():
+                found, found_score = self.forward(loss, *part)
+                (found / count).backward()  # type: ignore[no-untyped-call]
+            total += found.detach() / count
+            score += found_score / count
+        return total, score
+
+    def forward(self, loss: Loss, *part: Any) -> tuple[Tensor, float]:
+        """``loss(model, *part)`` in the precision of training."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            found: tuple[Tensor, float] = self._loss_of(loss, *part)
+            return found
+
+    def update(self, loss: Tensor | float) -> bool:
         """Move weights and average along the gradients, and drop these.
 
         Returns:
             Whether loss and gradients were finite; nothing moves if they were not.
         """
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
-        finite = bool(torch.isfinite(loss)) and bool(torch.isfinite(norm))
+        finite = math.isfinite(loss) and math.isfinite(norm)
         if finite:
             for optimiser in self.optimisers:
                 optimiser.step()
@@ -78,6 +110,17 @@ class Step:
             self.average.update_parameters(self.model)
         self.model.zero_grad(set_to_none=True)
         return finite
+
+
+class LossOf(nn.Module):
+    """The loss of a model as a module: what DistributedDataParallel wraps."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, loss: Loss, *part: Any) -> tuple[Tensor, float]:
+        return loss(self.model, *part)
 
 
 def moving_average(decay: float) -> Callable[..., None]:

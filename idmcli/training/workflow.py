@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,11 +16,15 @@ from idmcli.models.zoo import Start, build_model, find_start, initialise
 from idmcli.output import Output
 from idmcli.output import Progress as Count
 from idmcli.reversible.plan import Plan
-from idmcli.training.build import build_stage, fingerprint, load_images
+from idmcli.sizes import format_size
+from idmcli.training.build import build_stage
 from idmcli.training.loop import Progress, train
+from idmcli.training.pictures import Pictures, find_pictures
 from idmcli.training.resume import check_data, check_iterations
 from idmcli.training.run_folder import RunFolder
+from idmcli.training.scalars import scalar_log
 from idmcli.training.step import Step
+from idmcli.training.workers import default_workers
 from idmcli.training.world import World
 
 if TYPE_CHECKING:
@@ -46,6 +51,7 @@ def run_training(
     world: World,
     output: Output,
     *,
+    cache: int,
     plan: Plan | None = None,
     init: str | None = None,
     resume: bool = False,
@@ -54,10 +60,11 @@ def run_training(
 
     Args:
         config: settled, see :func:`idmcli.training.precision.settle`.
-        data: folders, files or patterns of pictures.
-        run: where to.
-        world: the one process that trains.
+        data: folders, files, pages or patterns of pictures.
+        run: where to; all processes read it.
+        world: the processes that train, joined.
         output: told what goes on.
+        cache: bytes of pictures to keep in memory, the others are decoded as they are needed.
         plan: end-to-end: the memory plan.
         init: the weights to start from, see :func:`idmcli.models.zoo.find_start`.
         resume: continue from the run's checkpoint; its configuration may differ in what
@@ -66,38 +73,58 @@ def run_training(
     Raises:
         InputError: pictures, weights or folder cannot be used, or belong to another run; nothing was written.
         NumericalError: training diverged.
+        ResourceError: a process that prepares data was killed, or another one of the world ended.
         KeyboardInterrupt, SystemExit: stopped, and saved if there was something to save.
     """
-    if run.checkpoint.exists() and not resume:
-        raise InputError(f"{str(run.path)!r} holds a run already", "continue it with --resume, or choose another --out")
-    if init is not None:
-        find_start(init, full=config.model.size == "full")
-    images = load_images(data, config, output.warning)
-    model = build_model(config)
-    start = _initialise(model, init, output) if init is not None else None
-    stage = build_stage(config, list(images.values()), world.device, plan)
-    record = {"init": init and Path(init).name, "pictures": len(images), "data": fingerprint(images)}
-    ensure_writable(run.path)
-    with run.locked():
-        step, done = Step(model.to(world.device), config.training), 0
-        if resume:
-            started = run.read_record()
-            check_data(started, record)
-            record["init"] = started.get("init")
-            done = run.restore(step.model, step.average, step.optimisers)
-            check_iterations(done, config.training.iterations)
-        write_text(run.config, to_toml(config))
-        run.write_record(record)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        output.status(f"{len(images)} pictures, {parameters / 1e6:.2f} M parameters, run folder {run.path}")
+    with ExitStack() as held:
+        with world.agreed():
+            if run.checkpoint.exists() and not resume:
+                raise InputError(
+                    f"{str(run.path)!r} holds a run already", "continue it with --resume, or choose another --out"
+                )
+            if init is not None:
+                find_start(init, full=config.model.size == "full")
+            workers = config.training.workers
+            spare = default_workers(world.neighbours) if workers is None else workers
+            pictures = find_pictures(data, config, cache, spare, output.warning)
+            model = build_model(config)
+            start = _initialise(model, init, output) if init is not None else None
+            stage = build_stage(config, pictures, world.device, plan)
+            record = {"init": init and Path(init).name, "pictures": len(pictures), "data": pictures.fingerprint}
+            if world.writes:
+                ensure_writable(run.path)
+                held.enter_context(run.locked())
+        step, done = Step(model.to(world.device), config.training, world.size), 0
+        with world.agreed():
+            if resume:
+                started = run.read_record()
+                check_data(started, record)
+                record["init"] = started.get("init")
+                done = run.restore(step.model, step.average, step.optimisers)
+                check_iterations(done, config.training.iterations)
+        if world.writes:
+            write_text(run.config, to_toml(config))
+            run.write_record(record)
+        output.status(_about(pictures, model, run, world))
         with output.progress(config.training.iterations, "iterations") as progress:
             progress.advance(done)
-            last = train(step, stage, run, world, _reporter(output, progress), start=done)
-        settled = asdict(config)
-        training = {"config": settled, "init": record["init"], "pictures": len(images)}
-        model = cast(Model, step.average.module)
-        save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
-    return Outcome(start, dict(last.validation) if last else {})
+            scalars = held.enter_context(scalar_log(run.path / "tensorboard", done)) if world.writes else None
+            reports = _reporter(output, progress, scalars)
+            drawing = spare if pictures.streamed or workers is not None else 0
+            last = train(step, stage, run, world, reports, start=done, workers=drawing)
+        if world.writes:
+            settled = asdict(config)
+            training = {"config": settled, "init": record["init"], "pictures": len(pictures)}
+            model = cast(Model, step.average.module)
+            save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
+    return Outcome(start, dict(last.validation.scores) if last and last.validation else {})
+
+
+def _about(pictures: Pictures, model: Model, run: RunFolder, world: World) -> str:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    streamed = f" ({pictures.streamed} of them decoded as they are needed)" if pictures.streamed else ""
+    together = f", {world.size} processes" if world.size > 1 else ""
+    return f"{len(pictures)} pictures{streamed}, {parameters / 1e6:.2f} M parameters, run folder {run.path}{together}"
 
 
 def _initialise(model: Model, init: str, output: Output) -> Start:
@@ -108,14 +135,19 @@ def _initialise(model: Model, init: str, output: Output) -> Start:
     return start
 
 
-def _reporter(output: Output, progress: Count) -> Callable[[Progress], None]:
-    """What tells the user of each log line."""
+def _reporter(
+    output: Output, progress: Count, scalars: Callable[[Progress], None] | None
+) -> Callable[[Progress], None]:
+    """What tells the user, and ``scalars``, of each log line."""
 
     def report(line: Progress) -> None:
-        note = f"loss {line.loss:.4f}  {line.psnr:.2f} dB  {line.images_per_second:.1f} images/s"
+        speed = f"{line.images_per_second:.1f} images/s, {100 * line.waiting:.0f} % waiting for data"
+        note = f"loss {line.loss:.4f}  {line.psnr:.2f} dB  {speed}  {format_size(line.memory)}"
         progress.advance(line.iteration - progress.done, note=note)
         if line.validation:
-            scores = "  ".join(f"{name} {value:.2f}" for name, value in line.validation.items())
+            scores = "  ".join(f"{name} {value:.2f}" for name, value in line.validation.scores.items())
             output.status(f"iteration {line.iteration}: {note}  validation: {scores}")
+        if scalars:
+            scalars(line)
 
     return report

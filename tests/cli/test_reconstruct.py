@@ -68,7 +68,8 @@ def failed(capsys: Capture, *arguments: str | Path) -> str:
 
 
 def written(folder: str = "reconstructions") -> list[str]:
-    return sorted(path.name for path in Path(folder).iterdir())
+    """The files in a folder; none where there is no folder."""
+    return sorted(path.name for path in Path(folder).glob("*"))
 
 
 def test_a_picture_is_measured_reconstructed_and_scored(camera: Path, capsys: Capture) -> None:
@@ -81,7 +82,7 @@ def test_a_picture_is_measured_reconstructed_and_scored(camera: Path, capsys: Ca
     assert written() == ["camera.png"]
 
 
-@pytest.mark.parametrize("method", solvers.names())
+@pytest.mark.parametrize("method", [name for name in solvers.names() if name != "fbp"])
 def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) -> None:
     more = ["--weights", weights] if method == "idm" else SHORT.get(method, [])
     result = reconstruct(capsys, camera, "--method", method, *more)
@@ -93,7 +94,7 @@ def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) 
     [
         ("inpainting", ("tv", "ddnm", "idm")),
         ("mri", ("tikhonov", "ddnm", "idm")),
-        ("ct", ("tikhonov", "pinv", "diffpir", "idm")),
+        ("ct", ("fbp", "tikhonov", "pinv", "diffpir", "idm")),
         ("deblur", ("tv", "diffpir", "idm")),
         ("sr", ("pinv", "ddrm", "idm")),
         ("hdr", ("gradient",)),
@@ -181,7 +182,7 @@ def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
 def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
     assert "method vamp needs" in err and "which this ct operator is not" in err
-    assert "hint: these can: ddnm, diffpir, pinv, tikhonov, tv" in err
+    assert "hint: these can: ddnm, diffpir, fbp, gradient, pinv, tikhonov, tv" in err
     assert written() == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,7 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
         "config.toml",
         "metrics.csv",
         "run.json",
+        "samples",
         "weights.safetensors",
     ]
 
@@ -231,7 +233,7 @@ def test_a_longer_run_after_a_finished_one(capsys: Capture) -> None:
 
 
 def contents(folder: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    return {path.name: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -285,9 +287,47 @@ def test_automatic_precision_is_settled_once(capsys: Capture, monkeypatch: pytes
     assert load_weights(Path("run/weights.safetensors")).training_record["config"]["training"]["precision"] == "bf16"
 
 
-def test_several_processes_are_refused(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "training in 2 processes is not possible" in failed(capsys, "--data", "photos", *settings())
+def test_precision_by_its_option(capsys: Capture) -> None:
+    train(capsys, *settings(), "--precision", "bf16", "--out", "run")
+    assert 'precision = "bf16"' in Path("run/config.toml").read_text()
+
+
+def test_pictures_that_do_not_fit_are_decoded_as_they_are_needed(capsys: Capture) -> None:
+    options = settings(training__iterations=6)
+    for out, more in (("kept", []), ("streamed", ["--set", "training.cache=9KB", "--set", "training.workers=2"])):
+        assert main(["train", "--data", "photos", *options, *more, "--out", out]) == 0
+        said = "3 pictures (2 of them decoded as they are needed)" if out == "streamed" else "3 pictures, "
+        err = capsys.readouterr().err
+        assert said in err and "% waiting for data" in err
+    kept, streamed = (torch.load(f"{out}/checkpoint.pt", weights_only=True) for out in ("kept", "streamed"))
+    torch.testing.assert_close(kept, streamed, rtol=0, atol=0)
+
+
+def test_a_run_goes_on_in_other_parts_and_with_other_workers(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "run")
+    more = ["training.iterations=4", "training.accumulate=2", "training.workers=1", "training.cache=1KB"]
+    train(capsys, "--resume", "--out", "run", *(part for key in more for part in ("--set", key)))
+    assert rows("run") == [1, 2, 3, 4]
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute of a Tensor:UserWarning")
+def test_compiled_training_is_the_same_up_to_rounding(capsys: Capture) -> None:
+    end = settings(training__stage="end-to-end", operator__block=16, model__channels="[8]", model__blocks="[1]")
+    for out, compiled in (("plain", "false"), ("compiled", "true")):
+        train(capsys, *end, "--set", f"training.compile={compiled}", "--out", out)
+    plain, compiled = (torch.load(f"{out}/checkpoint.pt", weights_only=True)["model"] for out in ("plain", "compiled"))
+    assert plain.keys() == compiled.keys()
+    for name, tensor in plain.items():
+        torch.testing.assert_close(compiled[name], tensor, rtol=0, atol=1e-3)
+
+
+def test_what_cannot_be_done_in_parts_or_compiled(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = failed(capsys, "--data", "photos", *settings(training__accumulate=3))
+    assert "training.accumulate = 3 (--set): accumulate must divide batch" in error
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    error = failed(capsys, "--data", "photos", *settings(training__compile="true"))
+    assert "training.compile needs a C++ compiler" in error
     assert not Path("runs").exists()
 
 

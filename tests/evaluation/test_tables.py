@@ -135,3 +135,17 @@ def test_table_of_odd_values() -> None:
     assert "nan" not in text
     assert summarise([]) == []
     assert to_csv([]).count("\n") == 1
+
+
+def test_what_a_setting_measures_is_one_column_whatever_the_ratio() -> None:
+    scores = [
+        Score("heads", "fbp", ratio, f"{ratio}.png", psnr, 0.9, 1.0, setting)
+        for ratio, psnr, setting in ((0.3, 30.0, "60 views"), (0.5, 32.0, "60 views"), (0.6, 40.0, "120 views"))
+    ]
+    few, many = summarise(scores)
+    assert (few.column, few.n, few.psnr, few.ratio) == ("60 views", 2, 31.0, 0.4)
+    assert (many.column, many.n) == ("120 views", 1)
+    header, row = [line for line in rendered(scores).splitlines() if "views" in line or "fbp" in line]
+    assert header.index("60 views") < header.index("120 views")
+    assert "31.00" in row and "40.00" in row
+    assert [s.column for s in summarise(SCORES)] == ["10 %", "10 %", "30 %"]

@@ -165,6 +165,17 @@ def test_the_squared_norm_is_the_largest_singular_value_squared(operator: Linear
         assert 0.93 * largest < found <= largest * (1 + 1e-6)
 
 
+def test_the_gram_is_symmetric_and_positive_and_says_how_loud_the_operator_is(operator: LinearOperator) -> None:
+    y, z = measurements(operator), measurements(operator, seed=22)
+    gram = operator.gram(operator.A(images(operator)))
+    assert bool((gram.values > 0).all())
+    torch.testing.assert_close(gram.scaled(torch.ones_like(gram.values), y), y)
+    torch.testing.assert_close(inner(gram.scaled(gram.values, y), z), inner(y, gram.scaled(gram.values, z)))
+    torch.testing.assert_close(gram.scaled(1 / gram.values, gram.scaled(gram.values, y)), y)
+    if operator.padded().tight:
+        assert gram.gain == 1.0
+
+
 def test_the_squared_norm_of_nothing_measured(operator: LinearOperator) -> None:
     found = operator.squared_norm(torch.zeros_like(measurements(operator)))
     spectrum = None if operator.tight else operator.spectrum()
@@ -304,6 +315,12 @@ def test_autocast_does_not_reach_the_operator(operator: LinearOperator) -> None:
         inside = operator.A(x), operator.AT(y)
     assert torch.equal(inside[0], operator.A(x))
     assert torch.equal(inside[1], operator.AT(y))
+    spectrum = operator.spectrum()
+    if spectrum is not None:
+        coordinates = spectrum.to_basis(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(spectrum.to_basis(x), coordinates)
+            assert spectrum.to_range(y).dtype == spectrum.from_basis(coordinates).dtype == x.dtype
 
 
 def test_wrong_tensors_are_refused(operator: LinearOperator) -> None:

@@ -10,10 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage.data import shepp_logan_phantom
-from skimage.transform import iradon, radon, resize
+from skimage.transform import radon, resize
+from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.operators import ParallelBeamCT
+from idmcli.operators.joseph import Projector
+from tests.small import dense
 
 
 def phantom(size: int) -> NDArray[np.float64]:
@@ -75,26 +78,58 @@ def test_default_detectors_see_every_pixel() -> None:
     torch.testing.assert_close(mass, torch.full_like(mass, 13 * 20), rtol=0.02, atol=0)
 
 
-@pytest.mark.parametrize("window", ["ramp", "hann"])
-@pytest.mark.parametrize("size", [64, 63])
-def test_fbp_against_iradon(window: str, size: int) -> None:
-    image = phantom(size)
-    operator = ParallelBeamCT((1, size, size), 90)
-    y = operator.A(torch.from_numpy(image)[None, None])
-    expected = iradon(
-        y[0, 0].numpy().T,
-        theta=np.linspace(0, 180, 90, endpoint=False),
-        filter_name=window,
-        circle=False,
-        output_size=size,
-    )
-    ours = operator.fbp(y, window=window)[0, 0].numpy()
-    inner = slice(4, -4)  # outside the detectors one interpolates to zero, the other cuts
-    # scikit-image samples the Hann window one point off.
-    np.testing.assert_allclose(ours[inner, inner], expected[inner, inner], atol=1e-10 if window == "ramp" else 2e-3)
-    assert np.abs(ours - image).mean() < 0.05
-    single = operator.fbp(y.float(), window=window)
-    assert single.dtype == torch.float32
+def test_the_weights_of_a_projection_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or again in every use, where they would take too much memory: the result is the same to the last bit."""
+    x, y = torch.rand(2, 1, 20, 17), torch.rand(2, 1, 7, 29)
+    made: list[str] = []
+    rays = Projector._rays
+    monkeypatch.setattr(Projector, "_rays", lambda *inputs: made.append("A") or rays(*inputs))
+    operator = ParallelBeamCT((1, 20, 17), 7)
+    kept = operator.A(x), operator.A(x), operator.AT(y), operator.smear(y)
+    assert len(made) == 1
+    monkeypatch.setattr("idmcli.operators.joseph.KEPT", 0)
+    other = ParallelBeamCT((1, 20, 17), 7)
+    again = other.A(x), other.A(x), other.AT(y), other.smear(y)
+    assert len(made) == 3
+    assert all(torch.equal(one, two) for one, two in zip(kept, again, strict=True))
+
+
+def test_many_views_in_several_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.rand(2, 1, 20, 17, dtype=torch.float64), torch.rand(2, 1, 7, 29, dtype=torch.float64)
+    whole = ParallelBeamCT((1, 20, 17), 7)
+    expected = whole.A(x), whole.AT(y), whole.smear(y)
+    monkeypatch.setattr("idmcli.operators.joseph.BLOCK", 3 * 20 * 17)
+    parts = ParallelBeamCT((1, 20, 17), 7)
+    for found, one in zip((parts.A(x), parts.AT(y), parts.smear(y)), expected, strict=True):
+        torch.testing.assert_close(found, one, rtol=0, atol=1e-12)
+
+
+def test_the_result_does_not_depend_on_threads_or_the_place_in_memory() -> None:
+    operator = ParallelBeamCT((1, 64, 61), 30)
+    x = torch.rand(1, 1, 64, 61)
+    y, threads = operator.A(x), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        for offset in range(1, 8):
+            moved = torch.empty(x.numel() + offset)[offset:].view_as(x).copy_(x)
+            assert torch.equal(operator.A(moved), y)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_filter_of_the_gram_is_near_it() -> None:
+    """The larger half of the eigenvalues of G^-1/2 A A^T G^-1/2 lies close together, which that of A A^T does not."""
+    operator = ParallelBeamCT((1, 16, 16), 12)
+    a, gram = dense(operator), operator.gram(torch.zeros(1, *operator.measurement_shape, dtype=torch.float64))
+
+    def spread(weights: Tensor) -> float:
+        scaled = [gram.scaled(weights, column.view(1, *operator.measurement_shape)).flatten() for column in a.T]
+        values = torch.linalg.svdvals(torch.stack(scaled, 1)) ** 2
+        return float(values[0] / values[: len(values) // 2].median())
+
+    assert spread(gram.values**-0.5) < spread(torch.ones_like(gram.values)) / 2
+    trace = float(a.square().sum()) / a.shape[0]
+    assert trace < gram.gain < 10 * trace  # rays past the image's corners count as little in the one only
 
 
 def test_sparse_views_reconstruct_with_status() -> None:
@@ -125,9 +160,3 @@ def test_sparse_views_reconstruct_with_status() -> None:
 def test_bad_geometry(angles: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ParallelBeamCT((1, 8, 8), angles, **options)
-
-
-def test_unknown_window() -> None:
-    operator = ParallelBeamCT((1, 8, 8), 4)
-    with pytest.raises(InputError, match="filter window"):
-        operator.fbp(torch.zeros(1, *operator.measurement_shape), window="hanning")

@@ -39,7 +39,9 @@ def test_the_defaults_of_every_option_are_valid(name: str) -> None:
 
 
 @each("cs-global", "cs-global-padded")
-@pytest.mark.parametrize("name", [name for name in solvers.names() if solvers.find(name).weights != "network"])
+@pytest.mark.parametrize(
+    "name", [name for name in solvers.names() if not solvers.find(name).needs & {"network", "rays"}]
+)
 def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearOperator) -> None:
     solver, y = solvers.find(name), operator.A(picture(operator))
     options = solver.options(**{key: 3 for key in ("steps", "iterations") if hasattr(solver.options, key)})

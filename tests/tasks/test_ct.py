@@ -27,3 +27,26 @@ def test_without_detectors_every_pixel_is_seen() -> None:
 def test_views_take_the_place_of_a_ratio() -> None:
     with pytest.raises(ConfigError, match="--ratio: operator.ratio is for task cs, inpainting or mri, and the task"):
         load_config("ct", flags={"--ratio": ("operator.ratio", 0.2)})
+
+
+def test_pictures_of_all_sizes_share_a_setting() -> None:
+    assert [TASK.setting(CTOptions(views=views)) for views in (1, 60)] == ["1 view", "60 views"]
+
+
+def test_photons_are_counted_and_other_noise_is_added() -> None:
+    y = torch.full((1, 1, 100, 1000), 10.0)
+    exact, none = TASK.disturb(y, CTOptions(), 1)
+    assert torch.equal(exact, y) and none == 0
+    counted, sigma = TASK.disturb(y, CTOptions(photons=1e4), 1)
+    assert sigma == pytest.approx(float((counted - y).std()), rel=0.02)
+    assert TASK.disturb(y, CTOptions(photons=1e4, attenuation=0.04), 1)[1] > 1.5 * sigma
+    both, together = TASK.disturb(y, CTOptions(photons=1e4, noise=0.3), 1)
+    assert together == pytest.approx((sigma**2 + 0.09) ** 0.5) == pytest.approx(float((both - y).std()), rel=0.02)
+
+
+def test_an_attenuation_without_photons_is_refused() -> None:
+    with pytest.raises(ConfigError, match="operator.attenuation = 0.1 .*: it is for operator.photons"):
+        load_config("ct", overrides=["operator.attenuation=0.1"])
+    for wrong in ("photons=0", "photons=inf", "attenuation=0", "views=0", "views=1e9", "detectors=0"):
+        with pytest.raises(ConfigError, match=f"operator.{wrong.split('=')[0]}"):
+            load_config("ct", overrides=["operator.photons=10", f"operator.{wrong}"])

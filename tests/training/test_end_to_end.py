@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ def stage(config: Config = CONFIG, channels: int = 1) -> EndToEndStage:
     return EndToEndStage(pool, pool, config, CPU)
 
 
+def loss_of(stage: EndToEndStage, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+    return stage.loss(model, iteration, numbers, stage.draw(numbers))
+
+
 def configured(**operator: Any) -> Config:
     return replace(CONFIG, operator=replace(CONFIG.operator, **operator))
 
@@ -66,7 +71,7 @@ def test_the_loss_is_the_error_of_the_image() -> None:
         config = replace(configured(ratio=0.5), training=replace(CONFIG.training, loss=name))  # type: ignore[arg-type]
         chosen = stage(config)
         x = chosen.crops.crops(0, [14, 15])
-        loss, score = chosen.loss(model, 7, [14, 15])
+        loss, score = loss_of(chosen, model, 7, [14, 15])
         y, operator = model.given[0]
         torch.testing.assert_close(y, operator.A(x))
         error = operator.pinv(y) - x
@@ -79,19 +84,19 @@ def test_ratios_are_drawn_where_none_is_set() -> None:
     model: Any = Watch()
     drawn = stage(configured(ratio_min=0.1, ratio_max=0.4))
     for iteration in range(30):
-        drawn.loss(model, iteration, [0])
+        loss_of(drawn, model, iteration, [0])
     ratios = [operator.ratio for _, operator in model.given]
     assert 0.09 < min(ratios) < 0.16 and 0.34 < max(ratios) < 0.42 and len(set(ratios)) > 8
     model.given.clear()
     for iteration in range(3):
-        stage(configured(ratio=0.25)).loss(model, iteration, [0])
+        loss_of(stage(configured(ratio=0.25)), model, iteration, [0])
     assert {operator.ratio for _, operator in model.given} == {0.25}
 
 
 def test_every_batch_has_an_operator_of_its_own_and_repeats_it() -> None:
     model: Any = Watch()
     for iteration in (0, 1, 0):
-        stage(configured(ratio=0.25)).loss(model, iteration, [0])
+        loss_of(stage(configured(ratio=0.25)), model, iteration, [0])
     (y0, _), (y1, _), (again, _) = model.given
     assert torch.equal(y0, again) and not torch.allclose(y0, y1)
     seeds = [operator.to_spec()["permutation_seed"] for _, operator in model.given]
@@ -103,7 +108,7 @@ def test_noise_is_added_as_configured() -> None:
     noisy = stage(configured(ratio=0.5, noise=0.2))
     for iteration in range(20):
         numbers = [2 * iteration, 2 * iteration + 1]
-        noisy.loss(model, iteration, numbers)
+        loss_of(noisy, model, iteration, numbers)
         x = noisy.crops.crops(0, numbers)
         y, operator = model.given[iteration]
         model.given[iteration] = (y - operator.A(x), operator)
@@ -111,15 +116,18 @@ def test_noise_is_added_as_configured() -> None:
     assert noise.std().item() == pytest.approx(0.2, rel=0.05)
     assert not torch.equal(model.given[0][0], model.given[1][0])
     clean = stage(configured(ratio=0.5))
-    assert noisy.validate(model) != clean.validate(model)
+    assert noisy.validate(model).scores != clean.validate(model).scores
 
 
 def test_validation_scores() -> None:
     model: Any = Watch()
-    assert list(stage().validate(model)) == ["psnr_ratio_0.11", "psnr_ratio_0.31", "psnr_ratio_0.50"]
-    assert list(stage(configured(ratio=0.25)).validate(model)) == ["psnr_ratio_0.25"]
-    scores = stage().validate(model)
-    assert scores == stage().validate(model) and scores["psnr_ratio_0.50"] > scores["psnr_ratio_0.11"]
+    found = stage().validate(model)
+    scores = found.scores
+    assert list(scores) == ["psnr_ratio_0.11", "psnr_ratio_0.31", "psnr_ratio_0.50"]
+    assert list(found.pictures) == ["truth", "ratio 0.11", "ratio 0.31", "ratio 0.50"]
+    assert {tuple(x.shape) for x in found.pictures.values()} == {(1, 1, 16, 16)}
+    assert list(stage(configured(ratio=0.25)).validate(model).scores) == ["psnr_ratio_0.25"]
+    assert scores == stage().validate(model).scores and scores["psnr_ratio_0.50"] > scores["psnr_ratio_0.11"]
 
 
 @pytest.mark.parametrize(
@@ -143,16 +151,16 @@ def test_one_step_of_every_task(kind: str, options: dict[str, Any]) -> None:
     config = replace(CONFIG, task=TaskConfig(kind=kind), operator=tasks.find(kind).options(**(defaults | options)))
     model = build_model(config)
     assert isinstance(model, InvertibleDiffusion)
-    loss, score = stage(config).loss(model, 0, [0, 1])
+    loss, score = loss_of(stage(config), model, 0, [0, 1])
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
-    assert np.isfinite(score) and all(np.isfinite(value) for value in stage(config).validate(model).values())
+    assert np.isfinite(score) and all(np.isfinite(value) for value in stage(config).validate(model).scores.values())
 
 
 def test_colour() -> None:
     config = replace(configured(ratio=0.5), task=TaskConfig(channels=3))
     model = build_model(config)
-    loss, _ = stage(config, channels=3).loss(model, 0, [0, 1])  # type: ignore[arg-type]
+    loss, _ = loss_of(stage(config, channels=3), model, 0, [0, 1])  # type: ignore[arg-type]
     assert bool(loss.isfinite())
 
 
@@ -175,7 +183,7 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
         config = replace(preset, training=replace(preset.training, **common, memory=memory))
         images = [np.random.default_rng(0).random((1, 48, 48), dtype=np.float32) for _ in range(4)]
         model = build_model(config)
-        stage = build_stage(config, images, CPU, memory_plan(config, CPU))
+        stage = build_stage(config, images, CPU, memory_plan(config, World(CPU)))
         (tmp_path / memory).mkdir()
         step, run = Step(model, config.training), RunFolder(tmp_path / memory)
         last = train(step, stage, run, World(CPU), lambda line: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from idmcli.training.loop import MAX_BAD_STEPS, Progress
 from idmcli.training.prior import PriorStage
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
+from idmcli.training.validation import Validation
 from idmcli.training.world import World
 
 CPU = torch.device("cpu")
@@ -56,7 +58,7 @@ class Regression:
     interrupt_at: int = -1
     seen: list[int] | None = None
 
-    def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+    def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
         if self.seen is not None:
             self.seen.append(iteration)
         if iteration == self.interrupt_at:
@@ -65,8 +67,11 @@ class Regression:
         loss = error.square().mean()
         return (loss * float("nan") if iteration in self.fail else loss), float(iteration)
 
-    def validate(self, model: Any) -> dict[str, float]:
-        return {"score": float(model.weight.detach().sum())}
+    def draw(self, numbers: Sequence[int]) -> None:
+        return None
+
+    def validate(self, model: Any) -> Validation:
+        return Validation({"score": float(model.weight.detach().sum())}, {"truth": torch.zeros(1, 1, 8, 8)})
 
 
 def linear() -> nn.Linear:
@@ -123,9 +128,9 @@ def test_the_average_by_hand(tmp_path: Path) -> None:
     network = linear()
 
     class Watch(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             weights.append(model.weight.detach().clone())
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     average, _ = train(network, Watch(), replace(CONFIG, ema=0.6), run_in(tmp_path), silent)
     weights.append(network.weight.detach().clone())
@@ -140,12 +145,14 @@ def test_weights_stay_in_their_range(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = InvertibleDiffusion(SamplerConfig(DenoiserConfig(UNetConfig(channels=(4,), blocks=(1,), steps=2))))
 
-    class Push:
-        def loss(self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+    class Push(Regression):
+        def loss(
+            self, model: InvertibleDiffusion, iteration: int, numbers: Sequence[int], drawn: Any
+        ) -> tuple[Tensor, float]:
             return -model.couplings[0].v + model.couplings[1].v - model.rule.alpha.sum(), 0.0
 
-        def validate(self, model: Any) -> dict[str, float]:
-            return {}
+        def validate(self, model: Any) -> Validation:
+            return Validation({}, {"truth": torch.zeros(1, 1, 8, 8)})
 
     config = replace(CONFIG, iterations=30, learning_rate=0.1, warmup=0, gradient_clip=0)
     train(network, Push(), config, run_in(tmp_path), silent)
@@ -169,10 +176,10 @@ def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> N
 
     @dataclass(frozen=True)
     class Crashing(PriorStage):
-        def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 11:
                 raise Stop
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     broken = run_in(tmp_path / "broken")
     with pytest.raises(Stop):
@@ -186,20 +193,6 @@ def test_a_resumed_run_is_equal_bit_for_bit(optimizer: Any, tmp_path: Path) -> N
     assert saved[0]["iteration"] == saved[1]["iteration"] == 12
 
 
-def test_the_first_process_alone_writes(tmp_path: Path) -> None:
-    seen: list[Sequence[int]] = []
-
-    class Watch(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
-            seen.append(numbers)
-            return super().loss(model, iteration, numbers)
-
-    run, lines = run_in(tmp_path), list[Progress]()
-    last = loop.train(Step(linear(), CONFIG), Watch(), run, World(CPU, 1, 2), lines.append)
-    assert list(tmp_path.iterdir()) == lines == [] and last is not None
-    assert [list(numbers) for numbers in seen] == [[2 * iteration + 1] for iteration in range(12)]
-
-
 def iterations_of(run: RunFolder) -> list[int]:
     return [int(row.split(",")[0]) for row in run.metrics.read_text().splitlines()[1:]]
 
@@ -209,10 +202,10 @@ def test_metrics_have_no_duplicates_after_a_crash(tmp_path: Path) -> None:
     config = replace(CONFIG, log_every=1, checkpoint_every=5)
 
     class Crashing(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 8:
                 raise Stop
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     with pytest.raises(Stop):
         train(linear(), Crashing(), config, run, silent)
@@ -235,10 +228,10 @@ def test_sigterm_finishes_the_step_and_saves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals, code: int, tmp_path: Path) -> None:
     class Twice(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 5:
                 os.kill(os.getpid(), number)
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     run = run_in(tmp_path)
     with pytest.raises(SystemExit) as caught:
@@ -255,12 +248,12 @@ def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals, code: in
 
 def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
     class Twice(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             if iteration == 5:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
                 raise AssertionError("not reached")
-            return super().loss(model, iteration, numbers)
+            return super().loss(model, iteration, numbers, drawn)
 
     run = run_in(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -300,7 +293,7 @@ def test_a_diverged_run_stops_with_its_checkpoint_intact(tmp_path: Path) -> None
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip: float, tmp_path: Path) -> None:
     class Root(Regression):
-        def loss(self, model: Any, iteration: int, numbers: Sequence[int]) -> tuple[Tensor, float]:
+        def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
             return (model.weight * 0).sum().sqrt() + model.bias.square().sum(), 0.0  # 0, with an infinite slope
 
     run, network = run_in(tmp_path), linear()
@@ -316,8 +309,8 @@ def test_gradients_are_clipped(clip: float, tmp_path: Path) -> None:
     norms = []
 
     class Watch(Regression):
-        def validate(self, model: Any) -> dict[str, float]:
-            return {}
+        def validate(self, model: Any) -> Validation:
+            return Validation({}, {"truth": torch.zeros(1, 1, 8, 8)})
 
     network = linear()
     original = torch.optim.AdamW.step
@@ -349,49 +342,114 @@ def test_bf16_keeps_weights_loss_and_both_ends_in_float32(tmp_path: Path) -> Non
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_in_parts_is_the_batch(workers: int, tmp_path: Path) -> None:
+    """Up to rounding: the same crops, the mean of the parts' losses and gradients, one update."""
+    moved, lines = {}, {}
+    for parts in (1, 2, 4):
+        network, logged = model(), list[Progress]()
+        start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        config = replace(CONFIG, iterations=4, batch=4, accumulate=parts, log_every=2)
+        run = run_in(tmp_path / str(parts))
+        loop.train(Step(network, config), prior_stage(), run, World(CPU), logged.append, workers=workers)
+        moved[parts] = torch.cat([(network.state_dict()[name] - start[name]).flatten() for name in start])
+        lines[parts] = logged
+    for parts in (2, 4):
+        assert (moved[parts] - moved[1]).norm() < 1e-3 * moved[1].norm()
+        for line, whole in zip(lines[parts], lines[1], strict=True):
+            assert line.loss == pytest.approx(whole.loss, rel=1e-4)
+            assert line.psnr == pytest.approx(whole.psnr, abs=1e-2)
+
+
+def test_waiting_for_data_is_measured(tmp_path: Path) -> None:
+    class Slow(Regression):
+        def draw(self, numbers: Sequence[int]) -> None:
+            time.sleep(0.02)
+
+    lines: list[Progress] = []
+    train(linear(), Slow(), CONFIG, run_in(tmp_path), lines.append)
+    assert all(0.3 < line.waiting <= 1 for line in lines)  # nearly all there is to do
+    assert all(2**24 < line.memory < 2**40 for line in lines)
+    with run_in(tmp_path).metrics.open() as file:
+        assert [float(row["waiting"]) for row in csv.DictReader(file)] == [round(line.waiting, 4) for line in lines]
+
+
+def test_a_validation_leaves_pictures(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    train(model(), prior_stage(), CONFIG, run, silent)
+    assert [path.name for path in sorted(run.samples.iterdir())] == ["0000006.png", "0000012.png"]
+
+
 SCRIPT = """
-import sys, time
-from pathlib import Path
-from tests_loop import CONFIG, Regression, linear, silent, train
+import os, random, signal, sys, time
 from dataclasses import replace
+from pathlib import Path
+import torch
+from tests_loop import LONG, model, prior_stage, silent, train
 from idmcli.training.run_folder import RunFolder
 
-class Slow(Regression):
-    def loss(self, model, iteration, numbers):
-        print(iteration, flush=True)
-        time.sleep(0.01)
-        return super().loss(model, iteration, numbers)
+run = RunFolder(Path(sys.argv[1]))
 
-train(linear(), Slow(), replace(CONFIG, iterations=60, checkpoint_every=1), RunFolder(Path(sys.argv[1])), silent,
-      resume="resume" in sys.argv)
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def half(state, file, save=torch.save):
+    file.write(b"half of a checkpoint")
+    file.flush()
+    die()
+
+def first(replace=os.replace):
+    def moved(*paths):
+        replace(*paths)
+        die()
+    return moved
+
+def attempt(after=None, **broken):
+    child = os.fork()
+    if child == 0:
+        torch.save = broken.get("save", torch.save)
+        os.replace = broken.get("replace", os.replace)
+        resume = run.checkpoint.exists()
+        with run.locked():
+            train(model(seed=5 if resume else 0), prior_stage(), LONG, run, silent, resume=resume)
+        os._exit(0)
+    if after is not None:
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+killed = [attempt(after=0.0), attempt(save=half), attempt(replace=die), attempt(replace=first())]
+assert killed == [signal.SIGKILL] * 4
+assert torch.load(run.checkpoint, weights_only=True)["iteration"] == 2
+killed += [attempt(save=half), attempt(replace=die), attempt(replace=first())]
+assert killed == [signal.SIGKILL] * 7
+random.seed(3)
+killed += [attempt(after=random.uniform(0, 0.3)) for _ in range(4)]
+assert attempt() == 0
 """
+LONG = replace(CONFIG, optimizer="muon", iterations=24, checkpoint_every=2, log_every=1, validate_every=12)
 
 
-def test_kill_minus_nine_then_resume(tmp_path: Path) -> None:
-    """Killed at any moment, saving included, a run continues from its last complete checkpoint."""
-    run = run_in(tmp_path / "run")
+def test_kill_minus_nine_at_any_moment_then_resume(tmp_path: Path) -> None:
+    """Killed at random moments and in the middle of a save, a run ends as one in one piece does, to the last bit."""
+    run, whole = run_in(tmp_path / "run"), run_in(tmp_path / "whole")
     (tmp_path / "tests_loop.py").write_bytes(Path(__file__).read_bytes())
     env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}", "OMP_NUM_THREADS": "1"}
-
-    def start(*more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SCRIPT, str(run.path), *more]
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-
-    with start() as process:
-        assert process.stdout is not None
-        for number in process.stdout:
-            if int(number) == 7:
-                break
-        time.sleep(0.013)
-        process.kill()
-    saved = torch.load(run.checkpoint, weights_only=True)
-    assert 7 <= saved["iteration"] < 60
-    with start("resume") as process:
-        assert process.stdout is not None
-        numbers = [int(number) for number in process.stdout]
-    assert process.returncode == 0 and numbers == list(range(saved["iteration"], 60))
-    whole = run_in(tmp_path / "whole")
-    train(linear(), Regression(), replace(CONFIG, iterations=60, checkpoint_every=60), whole, silent)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, run.path], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    train(model(), prior_stage(), LONG, whole, silent)
+    torch.set_num_threads(threads)
     states = [torch.load(folder.checkpoint, weights_only=True) for folder in (run, whole)]
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
-    assert iterations_of(run) == iterations_of(whole)
+    logs = []
+    for folder in (run, whole):
+        with folder.metrics.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        logs.append(
+            [[row[name] for name in ("iteration", "loss", "psnr", "learning_rate", "validation")] for row in rows]
+        )
+    assert logs[0] == logs[1] and len(logs[0]) == 24
+    names = [sorted(path.name for path in folder.path.rglob("*") if path.name != ".lock") for folder in (run, whole)]
+    assert names[0] == names[1]  # nothing half-written is left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
 import resource
 import subprocess
@@ -9,18 +10,22 @@ import sys
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD
 
 from idmcli.errors import InputError, ResourceError
+from idmcli.io.images import read_image
 from idmcli.training.loop import Progress
-from idmcli.training.run_folder import RunFolder
+from idmcli.training.run_folder import MAX_SAMPLES, RunFolder
+from idmcli.training.validation import Validation
 
 
 def line(iteration: int, **validation: float) -> Progress:
-    return Progress(iteration, 0.5, 20.0, 100.0, 1e-3, validation)
+    found = Validation(validation, {"truth": torch.rand(6, 1, 8, 8)}) if validation else None
+    return Progress(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, found)
 
 
 def parts(width: int = 3) -> tuple[nn.Linear, nn.Linear, list[SGD]]:
@@ -130,9 +135,9 @@ def test_metrics(run: RunFolder) -> None:
     run.log(line(5))
     run.log(line(10, psnr_a=31.25, psnr_b=20.0))
     assert rows(run) == [
-        "iteration,loss,psnr,images_per_second,learning_rate,validation",
-        "5,0.500000,20.0000,100.00,1.000e-03,",
-        "10,0.500000,20.0000,100.00,1.000e-03,psnr_a=31.2500 psnr_b=20.0000",
+        "iteration,loss,psnr,images_per_second,learning_rate,waiting,peak_memory_mib,validation",
+        "5,0.500000,20.0000,100.00,1.000e-03,0.2500,3,",
+        "10,0.500000,20.0000,100.00,1.000e-03,0.2500,3,psnr_a=31.2500 psnr_b=20.0000",
     ]
 
 
@@ -147,6 +152,35 @@ def test_metrics_from_after_the_checkpoint_are_dropped(run: RunFolder) -> None:
     assert [row.split(",")[0] for row in rows(run)] == ["iteration", "5", "10", "15"]
     run.drop_metrics_after(0)
     assert not run.metrics.exists()
+
+
+def test_metrics_of_an_older_run_go_on(run: RunFolder) -> None:
+    """Its rows lack the columns that came later."""
+    run.metrics.write_text(
+        "iteration,loss,psnr,images_per_second,learning_rate,validation\r\n"
+        "5,0.7,20.0,100.0,1e-03,psnr_a=31.2500\r\n10,0.6,21.0,100.0,1e-03,\r\n"
+    )
+    run.drop_metrics_after(5)
+    run.log(line(10))
+    with run.metrics.open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["loss"], first["waiting"], first["validation"]) == ("0.7", "", "psnr_a=31.2500")
+    assert (second["loss"], second["waiting"], second["validation"]) == ("0.500000", "0.2500", "")
+
+
+def test_sample_pictures_are_few_and_small(run: RunFolder) -> None:
+    truth = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for iteration in range(1, MAX_SAMPLES + 4):
+        run.write_sample(iteration, Validation({"psnr": 1.0}, {"truth": truth, "other": 1 - truth}))
+    names = [path.name for path in sorted(run.samples.iterdir())]
+    assert names == [f"{iteration:07}.png" for iteration in range(4, MAX_SAMPLES + 4)]
+    sheet = read_image(run.samples / names[0]).pixels
+    assert sheet.shape[0] < 4 * 16 + 60 and sheet.shape[2] == 3  # four of the six
+    column = truth[:4].permute(0, 2, 3, 1).flatten(0, 1).numpy()
+    found = [
+        left for left in range(sheet.shape[1] - 15) if np.abs(sheet[-72:-8, left : left + 16] - column).max() < 0.01
+    ]
+    assert len(found) == 1
 
 
 def test_one_process_at_a_time(run: RunFolder) -> None:

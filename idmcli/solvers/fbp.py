@@ -1,0 +1,60 @@
+"""Filtered back-projection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Generator, Tensor
+
+from idmcli.operators import ParallelBeamCT, Problem
+from idmcli.solvers import Progress, Solver
+
+Window = Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"]
+
+WINDOWS: Mapping[Window, Callable[[Tensor], Tensor]] = {  # of frequencies in radians per detector, 0 .. pi
+    "ram-lak": torch.ones_like,
+    "shepp-logan": lambda w: torch.sinc(w / (2 * math.pi)),
+    "cosine": lambda w: torch.cos(w / 2),
+    "hamming": lambda w: 0.54 + 0.46 * torch.cos(w),
+    "hann": lambda w: 0.5 + 0.5 * torch.cos(w),
+}
+
+
+@dataclass(frozen=True)
+class FbpOptions:
+    """Of :func:`fbp`."""
+
+    window: Window = "ram-lak"  # of the ramp; those further down the list damp noise more
+
+
+def fbp(problem: Problem, prior: None, options: FbpOptions, generator: Generator, progress: Progress) -> Tensor:
+    """``pi / V sum_t f_t(c cos t - r sin t)``: filtered views f, for V of them spread evenly over 180 degrees."""
+    operator = cast(ParallelBeamCT, problem.operator)
+    views = operator.measurement_shape[1]
+    return math.pi / views * operator.smear(ramp_filter(problem.y, options.window))
+
+
+def ramp_filter(y: Tensor, window: Window) -> Tensor:
+    """Convolve the last axis with the band-limited ramp (Kak & Slaney, 1988, Eq. 3.61), windowed."""
+    detectors = y.shape[-1]
+    size = max(64, 2 ** math.ceil(math.log2(2 * detectors)))
+    n = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64).round()
+    kernel = torch.where(n % 2 == 1, -1 / (math.pi * torch.where(n == 0, 1, n)) ** 2, 0)
+    kernel[0] = 0.25
+    frequency = 2 * math.pi * torch.fft.rfftfreq(size, dtype=torch.float64)
+    response = torch.fft.rfft(kernel).real * WINDOWS[window](frequency)
+    filtered: Tensor = torch.fft.irfft(torch.fft.rfft(y, n=size) * response.to(y), n=size)
+    return filtered[..., :detectors]
+
+
+SOLVER = Solver(
+    "fbp",
+    "filtered back-projection (Kak & Slaney, 1988)",
+    fbp,
+    needs=frozenset({"linear", "rays"}),
+    options=FbpOptions,
+)
