@@ -21,7 +21,7 @@ from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.stable_diffusion import StableDiffusionUNet
 from idmcli.models.unet import InjectorUNet
 from idmcli.operators import Operator, Problem
-from idmcli.priors import NetworkPrior, Prior, averaged, check_domain, load_prior
+from idmcli.priors import NetworkPrior, Prior, averaged, check_domain, for_images, load_prior
 from idmcli.solvers import Solver
 
 
@@ -59,7 +59,7 @@ class Method:
             ready = [other.name for other in others if other.weights is None or other.weights in shipped]
             raise InputError(refusal, f"these can: {', '.join(ready)}")
         if self.solver.weights == "prior":
-            check_domain(self.weights, operator.image_shape[0], complex_image=operator.complex_image)  # type: ignore[arg-type]
+            check_domain(self.weights, operator.image_shape[0])  # type: ignore[arg-type]
 
     def __call__(
         self,
@@ -72,8 +72,11 @@ class Method:
         self.check(operator)
         problem = replace(problem, operator=operator.to(self.device), y=problem.y.to(self.device))
         generator = Generator().manual_seed(seed)
+        weights = self.weights
+        if self.solver.weights == "prior":
+            weights = for_images(weights, complex_image=operator.complex_image)  # type: ignore[arg-type]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            x = self.solver.run(cast(Problem, problem), self.weights, self.options, generator, progress).detach()
+            x = self.solver.run(cast(Problem, problem), weights, self.options, generator, progress).detach()
         if not bool(torch.isfinite(x).all()):
             raise NumericalError(f"method {self.name} gave values that are not finite", "try another --method")
         return x

@@ -30,7 +30,7 @@ from idmcli.operators import (
     add_noise,
 )
 from idmcli.operators.kernels import motion_kernel
-from idmcli.priors import Domain, Prior, load_prior
+from idmcli.priors import Domain, Prior, for_images, load_prior
 from idmcli.solvers import Solver
 
 
@@ -261,6 +261,7 @@ def run(
     """What a solver makes of measurements, not clipped."""
     solver = solvers.find(solver) if isinstance(solver, str) else solver
     problem: Any = Problem(operator, y, noise)
+    prior = prior and for_images(prior, complex_image=operator.complex_image)
     return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)
 
 

@@ -111,6 +111,7 @@ def train(
 
     import torch
 
+    from idmcli.io.images import find_items
     from idmcli.memory.budget import free_memory, memory_plan
     from idmcli.models.compiled import check_compiler
     from idmcli.training.precision import settle
@@ -122,6 +123,9 @@ def train(
     with processes(output, device, training.threads) as world:
         with world.agreed():
             world.check(training.batch, training.accumulate)
+            find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
+            if training.stage == "end-to-end" and init is None and not resume:
+                output.warning("no --init: the network starts from random weights; a trained prior is a better start")
             if training.compile:
                 check_compiler(world.device, "training.compile")
             settled = settle(loaded.config, world.device)

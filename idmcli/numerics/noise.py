@@ -26,5 +26,9 @@ def ddim_noise(level: float, following: float, eta: float) -> tuple[float, float
 
 
 def normal_like(x: Tensor, generator: Generator) -> Tensor:
-    """White Gaussian noise of unit variance in the shape and precision of x, drawn by a CPU generator."""
+    """White Gaussian noise in the shape and precision of x, drawn by a CPU generator; every real number of it, real
+    and imaginary part alike, has unit variance.
+    """
+    if x.is_complex():
+        return torch.view_as_complex(torch.randn(*x.shape, 2, generator=generator)).to(x)
     return torch.randn(x.shape, generator=generator).to(x)

@@ -18,7 +18,7 @@ class Domain:
         channels: 1 (any number of channels is then denoised one by one) or 3 (colours together).
         mean: their mean value; solvers start from it.
         symmetric: whether flips and quarter turns of such images are as likely as they are.
-        complex: whether the prior takes complex images, its channels being the real and the imaginary part.
+        complex: whether the images are complex.
     """
 
     channels: int = 1
@@ -50,7 +50,8 @@ class Prior(Protocol):
 
         Args:
             r: noisy images of any size.
-            sigma: noise level of each image or channel, (B, 1 or C, 1, 1).
+            sigma: noise level of each image or channel, (B, 1 or C, 1, 1): of the real and of the imaginary part of
+                complex ones.
         """
         ...
 
@@ -62,13 +63,8 @@ class NetworkPrior(Prior, Protocol):
     def network(self) -> nn.Module: ...
 
 
-def check_domain(prior: Prior, channels: int, *, complex_image: bool) -> None:
+def check_domain(prior: Prior, channels: int) -> None:
     """Raise InputError unless a prior serves for images of so many channels."""
-    if complex_image and not prior.domain.complex:
-        raise InputError(
-            f"the prior {prior.name} is for real images, and this image is complex",
-            "use a method without a prior: tikhonov or tv",
-        )
     if channels % prior.domain.channels:
         raise InputError(
             f"the prior {prior.name} is for colour images, and the image has {channels} channel(s)",

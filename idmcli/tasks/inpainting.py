@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Inpainting
 
-DEFAULT_RATIO = 0.5
+DEFAULT_RATIO = 0.3
 OWNER = {"ratio": "random", "boxes": "boxes", "mask_file": "file"}  # of a key: the mask it belongs to
 
 
@@ -26,7 +26,7 @@ class InpaintingOptions(OperatorOptions):
     """[operator] of task inpainting."""
 
     mask: Literal["random", "boxes", "file"] = "random"
-    ratio: Ratio | None = None  # random: fraction of the pixels that are kept; not set: 0.5
+    ratio: Ratio | None = None  # random: fraction of the pixels that are kept; not set: 0.3
     boxes: tuple[tuple[CountOrZero, CountOrZero, Count, Count], ...] = ()  # missing: [top, left, height, width]
     mask_file: str | None = None  # image of the mask, white = kept
 
@@ -59,6 +59,10 @@ class InpaintingTask(Task[InpaintingOptions]):
 
     def amount(self, operator: Inpainting) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
+
+    def default_method(self, operator: Inpainting) -> str:
+        """With a prior between scattered pixels; what it makes up in holes is further off than a smooth surface."""
+        return "hqs" if operator.description["type"] == "random" else "tv"
 
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":

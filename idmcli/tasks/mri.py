@@ -88,7 +88,7 @@ class MRITask(Task[MRIOptions]):
         return Amount(sampled, f"{100 * sampled:.1f} % of k-space" + (f" by {coils} coils" if coils > 1 else ""))
 
     def default_method(self, operator: MRI) -> str:
-        return "tikhonov" if operator.complex_image else "ddnm"
+        return "hqs"
 
     def ratio(self, options: MRIOptions) -> float | None:
         if options.mask != "pseudo-radial":

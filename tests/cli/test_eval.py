@@ -118,7 +118,7 @@ def test_figures_of_another_problem_are_not_shown(capsys: Capture, other: list[s
     ("arguments", "ratio"),
     [
         (["--set=operator.ratio=0.1"], 0.1),
-        (["--preset=inpainting"], 0.5),
+        (["--preset=inpainting"], 0.3),
         (["--preset=mri"], 0.2),
         (["--preset=mri", "--set=operator.mask=equispaced"], 0.2632),  # 5 of 19 columns
         (["--preset=ct", "--set=operator.views=9", "--set=operator.detectors=30"], 0.5921),

@@ -167,6 +167,17 @@ def test_errors_before_any_training(capsys: Capture) -> None:
     assert not Path("runs").exists()
 
 
+def test_a_network_without_a_prior_to_start_from_is_remarked_on(capsys: Capture) -> None:
+    options = settings(training__stage="end-to-end", training__iterations=1, training__batch=1, model__rule="matched")
+    warning = "warning: no --init: the network starts from random weights"
+    for more, warned in (([], True), (["--resume"], False)):
+        assert main(["train", "--data", "photos", *options, "--out", "run", *more]) == 0
+        assert (warning in capsys.readouterr().err) == warned
+    missing = ["train", "--data", "none", *settings(training__stage="end-to-end"), "--memory-budget", "1GiB"]
+    assert main(missing) == 2
+    assert "activations" not in capsys.readouterr().err  # no memory plan was made first
+
+
 def test_wrong_weights_to_start_from(capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "prior")
     start = ["--data", "photos", "--init", "prior/weights.safetensors", "--out", "end"]

@@ -17,6 +17,14 @@ def test_white_noise_follows_the_generator_alone() -> None:
     torch.testing.assert_close(normal_like(x.double(), generator(3)), first.double())
 
 
+def test_every_real_number_of_complex_noise_has_unit_variance() -> None:
+    x = torch.zeros(4, 1, 100, 100, dtype=torch.complex128)
+    noise = normal_like(x, generator(3))
+    assert noise.dtype == x.dtype and noise.shape == x.shape
+    assert abs(float(noise.real.std()) - 1) < 0.02 and abs(float(noise.imag.std()) - 1) < 0.02
+    assert abs(float((noise.real * noise.imag).mean())) < 0.02
+
+
 def test_one_generator_goes_on() -> None:
     source, x = generator(0), torch.zeros(1, 1, 50, 50)
     first, second = normal_like(x, source), normal_like(x, source)

@@ -13,17 +13,10 @@ GREY, COLOUR = Gaussian(0.1), Gaussian(0.1, "colours", Domain(channels=3))
 
 @pytest.mark.parametrize(("prior", "channels"), [(GREY, 1), (GREY, 3), (COLOUR, 3)])
 def test_priors_serve_for_their_channels_and_grey_ones_for_each_of_many(prior: Gaussian, channels: int) -> None:
-    check_domain(prior, channels, complex_image=False)
+    check_domain(prior, channels)
 
 
 def test_a_colour_prior_refuses_grey_images() -> None:
     with pytest.raises(InputError, match="the prior colours is for colour images") as caught:
-        check_domain(COLOUR, 1, complex_image=False)
+        check_domain(COLOUR, 1)
     assert "grey" in caught.value.hint
-
-
-def test_complex_images_need_a_prior_for_them() -> None:
-    with pytest.raises(InputError, match="the prior gaussian is for real images") as caught:
-        check_domain(GREY, 1, complex_image=True)
-    assert "tikhonov" in caught.value.hint
-    check_domain(Gaussian(0.1, domain=Domain(channels=1, complex=True)), 1, complex_image=True)

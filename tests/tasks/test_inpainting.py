@@ -41,6 +41,15 @@ def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
     assert TASK.ratio(options) is None and TASK.amount(operator).ratio == expected.mean()
 
 
+def test_holes_are_left_to_total_variation() -> None:
+    for options, method in (
+        (InpaintingOptions(), "hqs"),
+        (InpaintingOptions(ratio=0.1), "hqs"),
+        (InpaintingOptions(mask="boxes", boxes=((10, 10, 6, 6),)), "tv"),
+    ):
+        assert TASK.default_method(TASK.operator(options, (1, 64, 64), "a")) == method
+
+
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [(((0, 0, 19, 2),), "not inside the 18 x 21 image"), (((0, 0, 18, 21),), "nothing is measured")],

@@ -1,0 +1,72 @@
+"""Half-quadratic splitting: its fixed point for Gaussian images, its levels, and noise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from idmcli.metrics import psnr
+from idmcli.operators import CompressedSensing, LinearOperator, add_noise
+from tests.small import OPERATORS, REAL, Gaussian, Oracle, Watched, camera, each, picture, random, run, shipped_prior
+
+
+@each(*OPERATORS)
+def test_measurements_are_met(operator: LinearOperator) -> None:
+    y = operator.A(picture(operator))
+    found = run("hqs", operator, y, Gaussian(0.05), iterations=4)
+    if operator.padded() is operator:
+        closed_form = operator.solve(y).iterations == 0
+        assert (operator.A(found) - y).abs().max() < (1e-9 if closed_form else 2e-2) * y.abs().max()
+
+
+@each(*REAL)
+def test_an_oracle_is_believed(operator: LinearOperator) -> None:
+    x = picture(operator)
+    assert (run("hqs", operator, operator.A(x), Oracle(x), iterations=4) - x).abs().max() < 1e-7
+
+
+def test_the_noise_levels_fall_geometrically_to_the_noise() -> None:
+    x, operator = camera(32), CompressedSensing((1, 32, 32), 0.3)
+    for noise, last in ((0.0, 0.01), (0.001, 0.01), (0.05, 0.05), (0.3, 0.3)):
+        prior = Watched(Oracle(x), x)
+        run("hqs", operator, operator.A(x), prior, noise=noise, iterations=5, sigma_start=0.2, sigma_end=0.01)
+        first = max(0.2, last)
+        expected = [first * (last / first) ** (step / 4) for step in range(5)]
+        assert [claimed for _, claimed in prior.seen] == pytest.approx(expected, rel=1e-4)
+
+
+@each("ct", "mri-coils")
+def test_the_last_level_is_the_noise_as_seen_in_the_image(operator: LinearOperator) -> None:
+    x = picture(operator)
+    y, prior = operator.A(x), Watched(Oracle(x), x)
+    run("hqs", operator, y, prior, noise=0.5, iterations=3)
+    assert prior.seen[-1][1] == pytest.approx(0.5 / operator.squared_norm(y) ** 0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize(("weight", "noise"), [(1e-6, 0.2), (0.23, 0.2), (1.0, 0.4)])
+def test_with_a_gaussian_prior_it_converges_to_the_shrunk_image(weight: float, noise: float, momentum: float) -> None:
+    """Where all is measured, ``z = P A^T y / (P + (1 + lambda) noise^2)``: the posterior mean for lambda = 0."""
+    x, operator = 0.45 + 0.3 * random(1, 1, 32, 32), CompressedSensing((1, 32, 32), 1.0)
+    y, power = add_noise(operator.A(x), noise, 0), 0.09
+    options = {"weight": weight, "momentum": momentum, "sigma_start": noise}
+    found = run("hqs", operator, y, Gaussian(power), noise=noise, iterations=60, **options) - 0.45
+    expected = power / (power + (1 + weight) * noise**2) * (operator.AT(y) - 0.45)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_momentum_arrives_sooner() -> None:
+    x, operator, noise = 0.45 + 0.3 * random(1, 1, 32, 32), CompressedSensing((1, 32, 32), 1.0), 0.1
+    y = add_noise(operator.A(x), noise, 0)
+    limit, plain, fast = (
+        run("hqs", operator, y, Gaussian(0.09), noise=noise, weight=10.0, iterations=n, sigma_start=0.1, momentum=m)
+        for n, m in ((400, 0.0), (12, 0.0), (12, 0.6))
+    )
+    assert (fast - limit).norm() < (plain - limit).norm() / 2
+
+
+def test_known_noise_is_removed() -> None:
+    x, operator = camera(48), CompressedSensing((1, 48, 48), 0.6, block=16)
+    y = add_noise(operator.A(x), 0.1, 0)
+    told, untold = (psnr(run("hqs", operator, y, shipped_prior(), noise=n, iterations=12), x) for n in (0.1, 0.0))
+    assert told > untold + 1
