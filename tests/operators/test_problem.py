@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from idmcli.operators import MRI, LinearOperator, Operator, Problem
+from idmcli.operators import MRI, LinearOperator, Operator, Problem, add_noise
 from tests.small import NONLINEAR, OPERATORS, each, picture, random
 
 
@@ -40,6 +42,17 @@ def test_projection_meets_the_measurements(operator: LinearOperator) -> None:
     assert met < (1e-20 if operator.solve(operator.A(picture(operator))).iterations == 0 else 1e-2)
     torch.testing.assert_close(problem.project(u, 0.5), (u + problem.project(u)) / 2)
     assert torch.equal(problem.project(u, 0.0), u)
+
+
+def test_the_start_is_the_pseudo_inverse_unless_noise_is_blown_up() -> None:
+    """The start with noise is Wiener's estimate: near x where A+ y is not, and A+ y in the limit."""
+    operator = OPERATORS["deblur-gaussian"]
+    x = picture(operator)
+    y = add_noise(operator.A(x), 0.05, 0)
+    noisy, clean = Problem(operator, y, 0.05).centred(0.45), Problem(operator, y).centred(0.45)
+    assert clean.start is clean.pinv
+    assert (noisy.image(noisy.start) - x).norm() < 0.5 * (noisy.image(noisy.pinv) - x).norm()
+    torch.testing.assert_close(replace(noisy, noise=1e-9).start, noisy.pinv)
 
 
 @each("cs-global", "cs-blocks-padded", "inpainting-random", "mri-asymmetric-odd")
