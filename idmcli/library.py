@@ -147,7 +147,15 @@ class Library:
         network.to(self.device)
         return found
 
-    def method(self, name: str | None, operator: Operator, weights: Path | None, settings: SolverConfig) -> Method:
+    def method(
+        self,
+        name: str | None,
+        operator: Operator,
+        weights: Path | None,
+        settings: SolverConfig,
+        *,
+        noise: float = 0.0,
+    ) -> Method:
         """A method for what an operator measured.
 
         Args:
@@ -155,6 +163,7 @@ class Library:
             operator: the operator, or one like it.
             weights: a weights file instead of the shipped ones.
             settings: options of the method.
+            noise: of the measurements, as in a :class:`~idmcli.operators.Problem`; the best method may depend on it.
 
         Raises:
             ConfigError: the method or an option of it is unknown, or the weights are missing, damaged, of the wrong
@@ -162,8 +171,9 @@ class Library:
             NumericalError: a weight is not finite.
         """
         model = None if weights is None else self.load(weights)
-        solver = solvers.find(name or settings.method or _default(model, operator))
-        options = read_options(solver, settings.options)
+        solver = solvers.find(name or settings.method or _default(model, operator, noise))
+        tuned = tasks.task_of(operator).tuned.get(solver.name, {})
+        options = read_options(solver, {**tuned, **settings.options})
         if solver.weights is None:
             if model is not None:
                 raise ConfigError(
@@ -222,9 +232,9 @@ def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
         )
 
 
-def _default(model: Prior | Network | None, operator: Operator) -> str:
+def _default(model: Prior | Network | None, operator: Operator, noise: float) -> str:
     """The best method that takes these weights (README, "Which method")."""
-    best = tasks.task_of(operator).default_method(operator)
+    best = tasks.task_of(operator).default_method(operator, noise)
     if model is None:
         return best
     if kind_of(model) == "network":
@@ -235,7 +245,8 @@ def _default(model: Prior | Network | None, operator: Operator) -> str:
 def _shipped(solver: Solver, operator: Operator) -> Path:
     """The weights that come with idm for a method and what it is to reconstruct."""
     task = tasks.task_of(operator)
-    name = task.weights.get(solver.weights or "")
+    need, colour = solver.weights or "", operator.image_shape[0] == 3
+    name = (task.weights.get(f"colour {need}") if colour else None) or task.weights.get(need)
     if name is None:
         raise ConfigError(
             f"no weights for --method {solver.name} on task {task.kind} come with idm",

@@ -98,7 +98,7 @@ def test_weights_choose_their_method(prior: Path, idm: Path) -> None:
         key for key, name in found.items() if name == "idm"
     }
     assert found["cs", "none"] == found["cs", "prior"] == "vamp"  # the best method, which takes a prior
-    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "tv"
+    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "hqs"
     assert found["blocks", "prior"] == found["ct", "prior"] == "ddnm"
 
 
@@ -291,3 +291,24 @@ def test_an_ensemble_serves_priors_and_networks(idm: Path) -> None:
         plain = Library(CPU, precision="float32").method(name, CS, weights, few)
         assert method.ensemble and not plain.ensemble
         assert (method(case) - plain(case)).abs().max() > 0
+
+
+def test_a_task_may_tune_a_method() -> None:
+    """hqs ends at less noise on CT, unless the user says where."""
+    operator = OPERATORS["ct"]
+    for given, expected in (({}, 0.002), ({"sigma_end": 0.01}, 0.01)):
+        method = Library(CPU).method("hqs", operator, None, SolverConfig(options=given))
+        assert method.options.sigma_end == expected
+    assert Library(CPU).method("hqs", CS, None, DEFAULTS).options.sigma_end == 0.004
+
+
+def test_the_best_method_may_depend_on_the_noise() -> None:
+    library = Library(CPU)
+    assert library.method(None, OPERATORS["ct"], None, DEFAULTS).name == "hqs"
+    assert library.method(None, OPERATORS["ct"], None, DEFAULTS, noise=0.1).name == "tv"
+
+
+@pytest.mark.parametrize(("channels", "name"), [(1, "prior-grey"), (3, "prior-colour")])
+def test_colours_have_a_prior_of_their_own(channels: int, name: str) -> None:
+    operator = CompressedSensing((channels, 16, 16), 0.5, block=8)
+    assert Library(CPU).method("vamp", operator, None, DEFAULTS).weights_name == name

@@ -130,7 +130,7 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.experiment import mask_doubts, operator_for, select_channels, simulate, solve, unpack
+    from idmcli.experiment import mask_doubts, select_channels, simulate, solve, unpack
     from idmcli.io.formats import MeasurementFile, format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Measurements, Provenance
@@ -160,8 +160,8 @@ def reconstruct(
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         return select_channels(image, loaded.config)
 
-    def method_for(operator: Operator) -> Method:
-        method = library.method(None, operator, weights, loaded.config.solver)
+    def method_for(operator: Operator, noise: float) -> Method:
+        method = library.method(None, operator, weights, loaded.config.solver, noise=noise)
         if samples > 1 and not method.solver.samples:
             raise ConfigError(f"--samples {samples}: method {method.name} does not sample", "leave out --samples")
         method.check(operator)
@@ -169,11 +169,6 @@ def reconstruct(
 
     def work(item: Item, progress: Progress) -> None:
         source = measured(item)
-        if dry_run:
-            operator = (
-                unpack(source).operator if isinstance(source, Measurements) else operator_for(source, loaded.config)
-            )
-            return plan(item, files[item], operator, output, method=method_for(operator).name)
         if isinstance(source, Measurements):
             case, origin = unpack(source), source.provenance
         else:
@@ -181,11 +176,13 @@ def reconstruct(
             for note in [*source.notes, *mask_doubts(case, loaded.config)]:
                 output.warning(f"{str(item)!r}: {note}")
         try:
-            method = method_for(case.operator)
+            method = method_for(case.operator, case.noise)
         except ConfigError as error:
             if isinstance(source, Measurements):  # the next file may be of a kind that was asked for
                 raise InputError(error.message, error.hint) from error
             raise
+        if dry_run:
+            return plan(item, files[item], case.operator, output, method=method.name)
         given = loaded.config.solver.seed
         if given is None and isinstance(source, Measurements):
             given = seed  # of a file nothing else is left to draw

@@ -70,7 +70,8 @@ class Benchmark:
 
     def _method(self, name: str | None, case: Case, config: Config) -> Method:
         takes_weights = name is None or solvers.find(name).weights is not None
-        method = self.library.method(name, case.operator, self.weights if takes_weights else None, config.solver)
+        weights = self.weights if takes_weights else None
+        method = self.library.method(name, case.operator, weights, config.solver, noise=case.noise)
         try:
             method.check(case.operator)
         except InputError as error:  # the same for every picture: said before any is reconstructed

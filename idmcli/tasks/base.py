@@ -49,14 +49,18 @@ class Task(ABC, Generic[Options]):
         summary: one line for the user.
         options: the dataclass behind [operator].
         channels: how many channels it can measure.
-        weights: the shipped weights, by what needs them ("prior", "network").
+        weights: the shipped weights, by what needs them ("prior", "network"), and for images of three channels
+            ("colour prior") where there are some.
+        tuned: options of methods whose defaults are not the best here, by measurement.
     """
 
     kind: ClassVar[str]
     summary: ClassVar[str]
     options: type[Options]
     channels: ClassVar[tuple[int, ...]] = (1, 3)
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey"}
+    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey", "colour prior": "prior-colour"}
+
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @abstractmethod
     def operator_type(self) -> type[Operator]:
@@ -89,8 +93,8 @@ class Task(ABC, Generic[Options]):
 
         return (add_noise(y, options.noise, seed) if options.noise else y), options.noise
 
-    def default_method(self, operator: Any) -> str:
-        """The best method that runs out of the box, by measurement (README, "Which method")."""
+    def default_method(self, operator: Any, noise: float = 0.0) -> str:
+        """The best method that runs out of the box, by measurement (README, "Which method"), at a level of noise."""
         return "tv"
 
     def ratio(self, options: Options) -> float | None:

@@ -41,7 +41,11 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
     kind = "cs"
     summary = "block compressed sensing: orthonormal Gaussian measurements of shuffled pixels"
     options = CompressedSensingOptions
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey", "network": "cs-tiny"}
+    weights: ClassVar[Mapping[str, str]] = {
+        "prior": "prior-grey",
+        "colour prior": "prior-colour",
+        "network": "cs-tiny",
+    }
 
     def operator_type(self) -> type[CompressedSensing]:
         from idmcli.operators import CompressedSensing
@@ -65,7 +69,7 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
     def amount(self, operator: CompressedSensing) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")
 
-    def default_method(self, operator: CompressedSensing) -> str:
+    def default_method(self, operator: CompressedSensing, noise: float = 0.0) -> str:
         return "vamp" if operator.mixing else "tv"
 
     def ratio(self, options: CompressedSensingOptions) -> float:

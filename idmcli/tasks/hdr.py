@@ -38,7 +38,7 @@ class HDRTask(Task[HDROptions]):
     def amount(self, operator: HDR) -> Amount:
         return Amount(1.0, f"contrast times {operator.gain:g}, clipped")
 
-    def default_method(self, operator: HDR) -> str:
+    def default_method(self, operator: HDR, noise: float = 0.0) -> str:
         return "gradient"
 
 

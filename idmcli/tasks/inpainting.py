@@ -60,7 +60,7 @@ class InpaintingTask(Task[InpaintingOptions]):
     def amount(self, operator: Inpainting) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
 
-    def default_method(self, operator: Inpainting) -> str:
+    def default_method(self, operator: Inpainting, noise: float = 0.0) -> str:
         """With a prior between scattered pixels; what it makes up in holes is further off than a smooth surface."""
         return "hqs" if operator.description["type"] == "random" else "tv"
 

@@ -41,7 +41,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
         small, large = (" x ".join(map(str, s[1:])) for s in (operator.measurement_shape, operator.image_shape))
         return Amount(operator.ratio, f"{small} of {large} pixels")
 
-    def default_method(self, operator: SuperResolution) -> str:
+    def default_method(self, operator: SuperResolution, noise: float = 0.0) -> str:
         return "ddrm"
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class DefocusTask(Task[DefocusOptions]):
     def amount(self, operator):
         return Amount(1.0, f"a blur of {operator.width:g} pixels")
 
-    def default_method(self, operator):
+    def default_method(self, operator, noise=0.0):
         return "tikhonov"
 
 
