@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import pad
 
 from idmcli import solvers
+from idmcli.metrics import psnr
 from idmcli.models import shipped_weights
 from idmcli.operators import (
     HDR,
@@ -26,6 +27,7 @@ from idmcli.operators import (
     ParallelBeamCT,
     Problem,
     SuperResolution,
+    add_noise,
 )
 from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import Domain, Prior, for_images, load_prior
@@ -90,13 +92,15 @@ NONLINEAR: dict[str, Operator] = {
     ),
 }
 ONE_OF_EACH = ["cs-global", "cs-global-padded", "inpainting-boxes", "mri-radial", "mri-equispaced", "mri-coils", "ct"]
+SIMPLE_BLUR = Blur((1, 48, 48), {"type": "gaussian", "size": 9, "std": 1.5})
+OF_CAMERA = [CompressedSensing((1, 48, 48), 0.5, block=16), HDR((1, 48, 48)), NonlinearBlur(SIMPLE_BLUR)]
 REAL = {name: operator for name, operator in OPERATORS.items() if not operator.complex_image}
 
 
 def each(*names: str) -> pytest.MarkDecorator:
     """Run a test for the operators of these names, or for all."""
-    chosen = names or tuple(OPERATORS)
-    return pytest.mark.parametrize("operator", [OPERATORS[name] for name in chosen], ids=chosen)
+    chosen, known = names or tuple(OPERATORS), OPERATORS | NONLINEAR
+    return pytest.mark.parametrize("operator", [known[name] for name in chosen], ids=chosen)
 
 
 def camera(side: int = 64, step: int = 1) -> Tensor:
@@ -144,6 +148,57 @@ class Gaussian:
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         return self.domain.mean + self.power / (self.power + sigma**2) * (r - self.domain.mean)
+
+
+@dataclass(frozen=True)
+class Correlated:
+    """The best denoiser of images with the mean m, (C, H, W), and the covariance S of their values, (N, N)."""
+
+    mean: Tensor
+    covariance: Tensor
+    name: str = "correlated"
+    domain: Domain = Domain(mean=0.45)
+    noise_levels: tuple[float, float] = (0.0, 10.0)
+
+    def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
+        noise = sigma.flatten()[0] ** 2 * torch.eye(len(self.covariance), dtype=self.covariance.dtype)
+        gain = torch.linalg.solve(self.covariance + noise, self.covariance)
+        return self.mean + (flat(r - self.mean) @ gain).view(r.shape)
+
+    def draw(self, batch: int) -> Tensor:
+        """Such images."""
+        root = torch.linalg.cholesky(self.covariance)
+        return self.mean + (random(batch, len(root)) @ root.T).view(batch, *self.mean.shape)
+
+    def posterior(self, operator: LinearOperator, y: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        """Mean, (B, C, H, W), and covariance of x given y = A x + n."""
+        a = dense(operator)
+        power = a @ self.covariance @ a.T + noise**2 * torch.eye(len(a), dtype=a.dtype)
+        gain = torch.linalg.solve(power, a @ self.covariance).T
+        mean = self.mean + (flat(y - operator.A(self.mean[None])) @ gain.T).view(-1, *self.mean.shape)
+        return mean, self.covariance - gain @ a @ self.covariance
+
+
+def smooth_images(channels: int, height: int, width: int) -> Correlated:
+    """Images with a gradient as their mean, whose values are alike where they are near."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([rows.flatten(), columns.flatten()], 1).double()
+    near = 0.06 * torch.exp(-torch.cdist(places, places) / 3)
+    mean = (0.3 + 0.3 * columns / width).double().expand(channels, -1, -1)
+    return Correlated(mean, torch.block_diag(*[near] * channels))
+
+
+@dataclass(frozen=True)
+class Curved:
+    """A denoiser that is not linear and mixes neighbours."""
+
+    name: str = "curved"
+    domain: Domain = Domain(mean=0.45)
+    noise_levels: tuple[float, float] = (0.0, 10.0)
+
+    def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
+        local = (r + r.roll(1, -1) + r.roll(1, -2)) / 3 - self.domain.mean
+        return self.domain.mean + 0.5 * torch.tanh(local / (0.3 + sigma))
 
 
 @dataclass(frozen=True)
@@ -208,3 +263,12 @@ def run(
     problem: Any = Problem(operator, y, noise)
     prior = prior and for_images(prior, complex_image=operator.complex_image)
     return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)
+
+
+def gain(solver: str, operator: Operator, **options: Any) -> float:
+    """By how many dB a solver with the shipped prior does better than its start, for one of :data:`OF_CAMERA`."""
+    x, noise = camera(48, 2), 0.01
+    y = add_noise(operator.A(x), noise, 0)
+    found = run(solver, operator, y, shipped_prior(), noise=noise, **options)
+    first = Problem(operator, y, noise).first_guess(shipped_prior().domain.mean)
+    return float(psnr(found.clamp(0, 1), x) - psnr(first.clamp(0, 1), x))

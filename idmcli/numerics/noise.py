@@ -15,6 +15,16 @@ def falling_levels(steps: int, start: float = SIGMA_START, end: float = SIGMA_EN
     return [*torch.logspace(math.log10(start), math.log10(end), steps).tolist(), 0.0]
 
 
+def ddim_noise(level: float, following: float, eta: float) -> tuple[float, float]:
+    """How much fresh noise a step to the following level adds and how much of the old unit noise it keeps.
+
+    ``c1 = eta s' sqrt(1 - s'^2 / s^2)`` and ``c2 = sqrt(s'^2 - c1^2)`` (Song, Meng & Ermon, ICLR 2021, Eqs. 12 and 16,
+    divided by sqrt(ab')): eta = 1 is the ancestral step of DDPM, eta = 0 adds none.
+    """
+    fresh = eta * following * math.sqrt(1 - (following / level) ** 2)
+    return fresh, math.sqrt(following**2 - fresh**2)
+
+
 def normal_like(x: Tensor, generator: Generator) -> Tensor:
     """White Gaussian noise in the shape and precision of x, drawn by a CPU generator; every real number of it, real
     and imaginary part alike, has unit variance.

@@ -64,6 +64,13 @@ class Problem(Generic[A]):
             return self.pinv
         return self.operator.prox(torch.zeros_like(self.operator.AT(self.y)), self.y, IMAGE_POWER / self.noise**2)
 
+    def first_guess(self, mean: float) -> Tensor:
+        """An image to start from, (B, C, H, W): of those with A x = y the nearest to a constant if A is linear."""
+        if isinstance(self.operator, LinearOperator):
+            centred = Problem(self.operator, self.y, self.noise).centred(mean)
+            return centred.image(centred.start)
+        return self.operator.rough_inverse(self.y)
+
     def project(self: Problem, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """``u - gain A+ (A u - y)``: Eq. 2 with a step length."""
         return u - gain * self._pinv_of(self.operator.A(u) - self.y)

@@ -3,6 +3,7 @@
 from idmcli.priors.adapters import Grey, handing_over
 from idmcli.priors.base import Domain, NetworkPrior, Prior, check_domain
 from idmcli.priors.complex_images import for_images
+from idmcli.priors.derivative import denoise_with_vjp
 from idmcli.priors.formats import FORMATS, load_prior
 from idmcli.priors.sources import find_prior
 from idmcli.priors.symmetry import averaged, turned
@@ -15,6 +16,7 @@ __all__ = [
     "Prior",
     "averaged",
     "check_domain",
+    "denoise_with_vjp",
     "find_prior",
     "for_images",
     "handing_over",

@@ -13,6 +13,7 @@ from idmcli.operators import Problem
 from idmcli.priors import Prior, turned
 from idmcli.ranges import Count, Share
 from idmcli.solvers import Progress, Solver
+from idmcli.solvers.ddrm import Coordinates
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,39 @@ class DdnmOptions:
 
 @torch.no_grad()
 def ddnm(problem: Problem, prior: Prior, options: DdnmOptions, generator: Generator, progress: Progress) -> Tensor:
-    """Sample x from y = A x: denoise, project on the measurements, add fresh noise.
+    """Sample x from y = A x + n: denoise, project on the measurements, add fresh noise.
 
     Written with the noise-to-signal level sigma = sqrt((1 - ab) / ab) and r = x_t / sqrt(ab):
     ``x0 = r - sigma e``, ``xb = x0 - lambda A+ (A x0 - y)``, ``r' = xb + s (eta z + sqrt(1 - eta^2) e)``.
     For noisy measurements lambda = min(1, sigma' / noise) and s^2 = sigma'^2 - (lambda noise)^2 (the
     simplified DDNM+); otherwise lambda = 1 and s = sigma'. Levels fall geometrically from 1.5.
+
+    Singular values that differ and are known take DDNM+ in full, as A+ multiplies noise where they are small: each has
+    its own lambda and s, which are those of :meth:`idmcli.solvers.ddrm.Coordinates.step`.
     """
     problem, eta = problem.centred(prior.domain.mean), options.eta
+    uneven = problem.noise > 0 and not problem.operator.tight and problem.operator.spectrum() is not None
+    coordinates = Coordinates.of(problem) if uneven else None
     levels = falling_levels(options.steps)
-    r = problem.pinv + levels[0] * normal_like(problem.pinv, generator)
+    start = problem.start
+    r = start + levels[0] * normal_like(start, generator)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
         x0 = turned(prior, step)(r + problem.mean, sigma) - problem.mean
-        e = (r - x0) / sigma
-        trust = min(1.0, following / problem.noise) if problem.noise > 0 else 1.0
-        spread = math.sqrt(max(0.0, following**2 - (trust * problem.noise) ** 2))
-        z = normal_like(r, generator)
-        r = problem.project(x0, trust) + spread * (eta * z + math.sqrt(1 - eta**2) * e)
+        e, z = (r - x0) / sigma, normal_like(r, generator)
+        if coordinates is not None:
+            r = coordinates.step(x0, e, z, following, eta)
+        else:
+            r = _step(problem, x0, e, z, following, eta)
         progress(step, options.steps)
     return problem.image(r)
+
+
+def _step(problem: Problem, x0: Tensor, e: Tensor, z: Tensor, following: float, eta: float) -> Tensor:
+    """For one lambda and s."""
+    trust = min(1.0, following / problem.noise) if problem.noise > 0 else 1.0
+    spread = math.sqrt(max(0.0, following**2 - (trust * problem.noise) ** 2))
+    return problem.project(x0, trust) + spread * (eta * z + math.sqrt(1 - eta**2) * e)
 
 
 SOLVER = Solver(

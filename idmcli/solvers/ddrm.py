@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from idmcli.numerics.noise import falling_levels, normal_like
-from idmcli.operators import Problem
+from idmcli.operators import Problem, Spectrum
 from idmcli.priors import Prior
 from idmcli.ranges import Count, Share
 from idmcli.solvers import Progress, Solver
@@ -26,44 +27,63 @@ class DDRMOptions:
 
 @torch.no_grad()
 def ddrm(problem: Problem, prior: Prior, options: DDRMOptions, generator: Generator, progress: Progress) -> Tensor:
-    """Sample x from y = A x + n in the coordinates ``V^T x`` of ``A = U S V^T``, one by one.
-
-    With ybar = U^T y / s, the noise n_s = noise / s of a coordinate and r = x + sigma n, a step to sigma' takes
-
-    - where s = 0: ``x0 + sqrt(1 - eta^2) sigma' e + eta sigma' z``;
-    - where sigma' >= n_s: ``(1 - eta_b) x0 + eta_b ybar + sqrt(sigma'^2 - eta_b^2 n_s^2) z``;
-    - elsewhere: ``x0 + sqrt(1 - eta^2) sigma' (ybar - x0) / n_s + eta sigma' z`` (Eqs. 7 and 8).
+    """Sample x from y = A x + n by :meth:`Coordinates.step`, from noise that the measurements' own completes.
 
     Levels fall geometrically from 1.5.
     """
-    problem, eta, eta_b = problem.centred(prior.domain.mean), options.eta, options.eta_b
-    spectrum = problem.operator.spectrum()
-    assert spectrum is not None, "the registry says that this method needs one"
-    values = spectrum.values.to(problem.y)
-    ybar, n_s = spectrum.to_range(problem.y) / values, problem.noise / values
-    known = ybar.shape[2]
+    problem = problem.centred(prior.domain.mean)
+    coordinates = Coordinates.of(problem)
     levels = falling_levels(options.steps)
-
-    def coordinates(x: Tensor) -> tuple[Tensor, Tensor]:
-        c = spectrum.to_basis(x)
-        return c[..., :known], c[..., known:]
-
-    z, z_null = coordinates(levels[0] * normal_like(problem.pinv, generator))
-    z = z * (1 - (n_s / levels[0]) ** 2).clamp_min(0).sqrt()
-    r = spectrum.from_basis(torch.cat([ybar + z, z_null], 2))
+    z, z_null = coordinates.split(levels[0] * normal_like(problem.pinv, generator))
+    z = z * (1 - (coordinates.n_s / levels[0]) ** 2).clamp_min(0).sqrt()
+    r = coordinates.join(coordinates.ybar + z, z_null)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
         x0 = prior(r + problem.mean, sigma) - problem.mean
-        (c0, null0), (_, e_null) = coordinates(x0), coordinates((r - x0) / sigma)
-        z, z_null = coordinates(normal_like(r, generator))
-        spread = (following**2 - (eta_b * n_s) ** 2).clamp_min(0).sqrt()
-        clear = (1 - eta_b) * c0 + eta_b * ybar + spread * z
-        pull = math.sqrt(1 - eta**2) * following * (ybar - c0) / n_s.clamp_min(1e-12)
-        noisy = c0 + pull + eta * following * z
-        null = null0 + following * (math.sqrt(1 - eta**2) * e_null + eta * z_null)
-        r = spectrum.from_basis(torch.cat([torch.where(following >= n_s, clear, noisy), null], 2))
+        e, z = (r - x0) / sigma, normal_like(r, generator)
+        r = coordinates.step(x0, e, z, following, options.eta, options.eta_b)
         progress(step, options.steps)
     return problem.image(r)
+
+
+class Coordinates(NamedTuple):
+    """A problem in the coordinates ``V^T x`` of ``A = U S V^T``: ybar = U^T y / s, with the noise n_s = noise / s."""
+
+    spectrum: Spectrum
+    ybar: Tensor
+    n_s: Tensor
+
+    @staticmethod
+    def of(problem: Problem) -> Coordinates:
+        """Those of a problem whose operator has a spectrum."""
+        spectrum = problem.operator.spectrum()
+        assert spectrum is not None, "the registry says that this method needs one"
+        values = spectrum.values.to(problem.y)
+        return Coordinates(spectrum, spectrum.to_range(problem.y) / values, problem.noise / values)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The coordinates that are measured, and the others."""
+        c = self.spectrum.to_basis(x)
+        return c[..., : self.ybar.shape[2]], c[..., self.ybar.shape[2] :]
+
+    def join(self, measured: Tensor, others: Tensor) -> Tensor:
+        """The inverse of :meth:`split`."""
+        return self.spectrum.from_basis(torch.cat([measured, others], 2))
+
+    def step(self, x0: Tensor, e: Tensor, z: Tensor, following: float, eta: float, eta_b: float = 1.0) -> Tensor:
+        """From the denoised image and the unit noise e to a sample of level sigma', with fresh unit noise z:
+
+        - where s = 0: ``x0 + sqrt(1 - eta^2) sigma' e + eta sigma' z``;
+        - where sigma' >= n_s: ``(1 - eta_b) x0 + eta_b ybar + sqrt(sigma'^2 - eta_b^2 n_s^2) z``;
+        - elsewhere: ``x0 + sqrt(1 - eta^2) sigma' (ybar - x0) / n_s + eta sigma' z`` (Eqs. 7 and 8).
+        """
+        (c0, null0), (_, e_null), (z, z_null) = self.split(x0), self.split(e), self.split(z)
+        spread = (following**2 - (eta_b * self.n_s) ** 2).clamp_min(0).sqrt()
+        clear = (1 - eta_b) * c0 + eta_b * self.ybar + spread * z
+        pull = math.sqrt(1 - eta**2) * following * (self.ybar - c0) / self.n_s.clamp_min(1e-12)
+        noisy = c0 + pull + eta * following * z
+        null = null0 + following * (math.sqrt(1 - eta**2) * e_null + eta * z_null)
+        return self.join(torch.where(following >= self.n_s, clear, noisy), null)
 
 
 SOLVER = Solver(

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from idmcli.operators import MRI, LinearOperator, Problem, add_noise
-from tests.small import OPERATORS, each, picture, random
+from idmcli.operators import MRI, LinearOperator, Operator, Problem, add_noise
+from tests.small import NONLINEAR, OPERATORS, each, picture, random
 
 
 def centred(operator: LinearOperator, batch: int = 2, mean: float = 0.45) -> Problem:
@@ -78,3 +78,18 @@ def test_a_complex_residual_counts_both_parts() -> None:
     u = random(1, 1, 16, 16)
     exact = (operator.A(u) - problem.y).abs().square().mean()
     assert problem.residual_power(u).item() == pytest.approx(exact.item())
+
+
+@each(*OPERATORS, *NONLINEAR)
+def test_the_first_guess_is_an_image_to_start_from(operator: Operator) -> None:
+    x = picture(operator)
+    problem: Problem[Operator] = Problem(operator, operator.A(x))
+    guess = problem.first_guess(0.45)
+    assert guess.shape == x.shape
+    if isinstance(operator, LinearOperator):
+        assert (guess - x).norm() < (x - 0.45).norm() * 1.01  # A+ adds to the constant what was measured
+        closed_form = operator.solve(problem.y).iterations == 0
+        if closed_form and operator.padded() is operator:
+            torch.testing.assert_close(operator.pinv(operator.A(guess)), operator.pinv(problem.y))
+    else:
+        assert torch.equal(guess, operator.rough_inverse(problem.y))

@@ -8,7 +8,20 @@ import torch
 from idmcli.metrics import psnr
 from idmcli.numerics.noise import SIGMA_END, SIGMA_START
 from idmcli.operators import CompressedSensing, LinearOperator, add_noise
-from tests.small import REAL, Gaussian, Oracle, Watched, camera, each, picture, random, run, shipped_prior
+from tests.small import (
+    REAL,
+    SIMPLE_BLUR,
+    Gaussian,
+    Oracle,
+    Watched,
+    camera,
+    each,
+    gain,
+    picture,
+    random,
+    run,
+    shipped_prior,
+)
 
 
 @each(*REAL)
@@ -74,3 +87,16 @@ def test_a_single_step_is_the_denoised_start_on_the_measurements() -> None:
     x = torch.rand(2, 3, 20, 30)
     found = run("ddnm", operator.padded(), operator.A(x), shipped_prior(), steps=1)
     torch.testing.assert_close(operator.padded().A(found), operator.A(x), rtol=0, atol=1e-5)
+
+
+def test_noise_is_not_multiplied_where_singular_values_are_small() -> None:
+    """DDNM+ in full: the pseudo-inverse of this blur multiplies noise by up to a thousand."""
+    assert gain("ddnm", SIMPLE_BLUR, steps=12) > 1
+
+
+@each("deblur-gaussian", "sr")
+def test_in_full_it_takes_the_steps_of_ddrm(operator: LinearOperator) -> None:
+    """Both from a level at which the prior has forgotten the start, with eta = 1, which forgets it again."""
+    y, truth = operator.A(picture(operator)), Oracle(picture(operator))
+    ours, theirs = (run(name, operator, y, truth, noise=0.3, steps=3, eta=1.0) for name in ("ddnm", "ddrm"))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)

@@ -19,7 +19,7 @@ from idmcli.errors import ConfigError
 from idmcli.io.images import read_image, write_image
 from idmcli.operators import LinearOperator, Operator, Problem
 from idmcli.operators.base import Spec
-from tests.small import OPERATORS, Gaussian, each, generator, picture
+from tests.small import OPERATORS, Gaussian, each, generator, picture, run
 
 
 @pytest.mark.parametrize("name", solvers.names())
@@ -54,6 +54,17 @@ def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearO
     half = told[: len(told) // 2]
     assert told == 2 * half and [done for done, _ in half] == list(range(1, len(half) + 1))
     assert all(done <= most for done, most in half)
+
+
+@pytest.mark.parametrize("name", [name for name in solvers.names() if solvers.find(name).weights == "prior"])
+def test_priors_serve_for_complex_images_where_the_method_does(name: str) -> None:
+    operator = OPERATORS["mri-complex"]
+    if name not in solvers.suitable(operator):
+        return
+    y = operator.A(picture(operator))
+    few = {key: 3 for key in ("steps", "iterations") if hasattr(solvers.find(name).options, key)}
+    found = run(name, operator, y, Gaussian(0.05), **few)
+    assert found.is_complex() and found.shape[1:] == operator.image_shape and bool(torch.isfinite(found.abs()).all())
 
 
 def test_an_unknown_method_names_the_closest_or_all() -> None:
@@ -105,7 +116,7 @@ class Magnitude(Operator):
 
 
 def test_no_linear_method_takes_an_operator_that_is_not() -> None:
-    assert solvers.suitable(Magnitude()) == ["gradient"]
+    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff"]
     assert "needs a linear operator" in solvers.why_not(solvers.find("tv"), Magnitude())
 
 

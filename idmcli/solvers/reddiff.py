@@ -1,0 +1,60 @@
+"""RED-diff: regularisation by a denoising diffusion process (Mardani, Song, Kautz & Vahdat, ICLR 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from idmcli.numerics.noise import falling_levels, normal_like
+from idmcli.operators import Operator, Problem
+from idmcli.priors import Prior, turned
+from idmcli.ranges import Count, Positive
+from idmcli.solvers import Progress, Solver
+
+BETAS = 0.9, 0.99  # of Adam
+
+
+@dataclass(frozen=True)
+class RedDiffOptions:
+    """Of :func:`reddiff`, with the paper's weight and rate, and the steps of the authors' scripts."""
+
+    steps: Count = 100  # denoiser calls
+    weight: Positive = 0.25  # lambda, of the prior against the data
+    rate: Positive = 0.05  # of Adam: 0.1 on the scale from -1 to 1
+
+
+@torch.no_grad()
+def reddiff(
+    problem: Problem[Operator], prior: Prior, options: RedDiffOptions, generator: Generator, progress: Progress
+) -> Tensor:
+    """The image mu whose noisy copies the prior leaves alone, and which explains y = A(x) + n: by Adam.
+
+    With ``r = mu + sigma z`` and the estimate e of z the gradient is ``A^T (A(mu) - y) / M + lambda sigma (e - z) / N``
+    for M values measured of N (Algorithm 1, with the weights of the authors' code), where
+    ``sigma (e - z) = mu - D(r, sigma)``: regularisation by denoising. A is divided by its norm. The noise z is the same
+    in every run, since mu is an estimate and no sample. Levels fall geometrically from 1.5.
+    """
+    operator, y = problem.operator, problem.y
+    data = 1 / (operator.squared_norm(y) * operator.ratio)
+    noise = Generator().manual_seed(0)
+    levels = falling_levels(options.steps)[:-1]
+    mu = problem.first_guess(prior.domain.mean).clone()  # which Adam writes to
+    adam = torch.optim.Adam([mu], options.rate, BETAS)
+    for step, level in enumerate(levels, start=1):
+        sigma = torch.full((len(mu), 1, 1, 1), level, device=mu.device)
+        x0 = turned(prior, step)(mu + level * normal_like(mu, noise), sigma)
+        mu.grad = data * operator.vjp(mu, operator.A(mu) - y) + options.weight * (mu - x0)
+        adam.step()
+        progress(step, options.steps)
+    return mu
+
+
+SOLVER = Solver(
+    "reddiff",
+    "regularisation by a denoising diffusion process, for any operator (RED-diff, Mardani et al., 2024)",
+    reddiff,
+    needs=frozenset({"prior"}),
+    options=RedDiffOptions,
+)
