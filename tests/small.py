@@ -56,6 +56,7 @@ LINES = {"type": "equispaced", "acceleration": 4, "centre_fraction": 0.1}
 OPERATORS: dict[str, LinearOperator] = {
     "cs-global": CompressedSensing((1, 16, 24), 0.3, block=8, seed=1),
     "cs-blocks-colour": CompressedSensing((3, 16, 8), 0.5, block=4, permutation="none"),
+    "cs-global-colour": CompressedSensing((3, 9, 8), 0.5, block=4, permutation_seed=[1, 2, 3]),
     "cs-global-padded": CompressedSensing((1, 13, 9), 0.3, block=4, seed=2, permutation_seed=5),
     "cs-blocks-padded": CompressedSensing((1, 9, 14), 0.25, block=4, permutation="none"),
     "cs-full-ratio": CompressedSensing((1, 8, 8), 1.0, block=8),
@@ -241,9 +242,9 @@ class Watched:
 
 
 @cache
-def shipped_prior() -> Prior:
-    """The prior that comes with idm."""
-    prior = load_prior(shipped_weights("prior-grey"))
+def shipped_prior(name: str = "prior-grey") -> Prior:
+    """A prior that comes with idm."""
+    prior = load_prior(shipped_weights(name))
     assert prior is not None
     return prior
 

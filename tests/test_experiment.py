@@ -109,8 +109,10 @@ def test_each_channel_is_measured_separately() -> None:
     case = simulate(colour, settings("cs", block=8))
     m = pack(case, PROVENANCE)
     assert (m.colour, m.spec["image_shape"]) == ("rgb", [3, *SIZE])
-    green = Image(np.ascontiguousarray(colour.pixels[..., 1]), 8, colour.path, ())
-    assert torch.equal(m.y[1], simulate(green, settings("cs", block=8)).y[0, 0])
+    for kind, channel in (("cs", 0), ("inpainting", 1)):  # the permutation of each further colour is its own
+        single = Image(np.ascontiguousarray(colour.pixels[..., channel]), 8, colour.path, ())
+        options = settings(kind, **({"block": 8} if kind == "cs" else {}))
+        assert torch.equal(pack(simulate(colour, options), PROVENANCE).y[channel], simulate(single, options).y[0, 0])
     assert np.array_equal(to_batch(colour)[0, 2], colour.pixels[..., 2])
 
 

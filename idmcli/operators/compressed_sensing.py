@@ -45,7 +45,8 @@ class CompressedSensing(LinearOperator):
         ratio: measurements per pixel, in (0, 1].
         block: B, from 1 to 64.
         seed: of Phi, the first q rows of one orthonormal matrix, so that ratios share their rows.
-        permutation: "global", "none", or the indices themselves (integers, one per padded pixel).
+        permutation: "global", "none", or the indices themselves (integers, one per padded pixel, or that for each
+            channel).
         permutation_seed: of the global permutation, or one for each channel; ``seed`` if not given. Drawing a new one
             is cheap.
         phi: orthonormal rows (q, B^2) to use instead of the seeded ones.
@@ -103,7 +104,7 @@ class CompressedSensing(LinearOperator):
             self.permutation = self.inverse_permutation = None
         else:
             self.register_buffer("permutation", permutation, persistent=False)
-            self.register_buffer("inverse_permutation", _invert(permutation, pixels), persistent=False)
+            self.register_buffer("inverse_permutation", _invert(permutation, channels, pixels), persistent=False)
 
     @property
     def padded_shape(self) -> tuple[int, int, int]:
@@ -250,9 +251,9 @@ def _permuted(x: Tensor, permutation: Tensor) -> Tensor:
     return x.index_select(2, permutation) if permutation.ndim == 1 else x.gather(2, permutation.expand_as(x))
 
 
-def _invert(permutation: Tensor, count: int) -> Tensor:
-    if permutation.ndim == 2:
-        return torch.stack([_invert(channel, count) for channel in permutation])
+def _invert(permutation: Tensor, channels: int, count: int) -> Tensor:
+    if permutation.ndim == 2 and len(permutation) == channels:
+        return torch.stack([_invert(channel, 1, count) for channel in permutation])
     if permutation.dtype != torch.int64 or permutation.shape != (count,):
         raise InputError(
             f"the permutation has shape {tuple(permutation.shape)} and type {permutation.dtype}",

@@ -35,7 +35,7 @@ class Source:
             InputError: it is a pickle that is damaged, or holds more than named tensors.
         """
         try:
-            tensors = {} if self.path.is_dir() else read_tensors(self.path)
+            tensors = read_tensors(self.path) if self.path.is_file() else {}
         except InputError:
             if self.path.suffix in PICKLES:
                 raise

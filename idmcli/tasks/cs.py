@@ -98,10 +98,10 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
 
 
 def _permutation_seed(seed: int, item: str, channels: int) -> int | list[int]:
-    """Of an image, or of each of its colours."""
-    if channels == 1:
-        return item_seed(seed, item)
-    return [item_seed(seed, f"{item}, channel {channel}") for channel in range(channels)]
+    """Of an image, or of each of its colours, the first as if it were alone."""
+    first = item_seed(seed, item)
+    others = [item_seed(seed, f"{item}, channel {channel}") for channel in range(1, channels)]
+    return [first, *others] if others else first
 
 
 TASK = CompressedSensingTask()

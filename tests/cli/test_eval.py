@@ -203,7 +203,9 @@ def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPa
     asked: list[tuple[Any, ...]] = []
 
     class Watched(Library):
-        def method(self, name: Any, operator: Any, weights: Any, settings: Any, *, prior: Any = None) -> Method:
+        def method(
+            self, name: Any, operator: Any, weights: Any, settings: Any, *, prior: Any = None, **_: Any
+        ) -> Method:
             asked.append((name, weights, prior))
             return super().method("pinv", operator, None, settings)
 

@@ -201,7 +201,9 @@ def test_weights_that_cannot_be_read(camera: Path, capsys: Capture) -> None:
 def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--method", "vamp")
     assert "method vamp needs" in err and "which this ct operator is not" in err
-    assert "hint: these can: ddnm, diffpir, fbp, gradient, hqs, pinv, tikhonov, tv" in err
+    assert (
+        "hint: these can: daps, ddnm, diffpir, dps, fbp, gdp, gradient, hqs, pigdm, pinv, reddiff, tikhonov, tv" in err
+    )
     assert written() == []
 
 

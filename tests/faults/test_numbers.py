@@ -13,7 +13,7 @@ TRAINING = {  # what concerns `idm train` is tested with it
     7: "cli/test_train.py::test_errors_before_any_training",
     16: "models/test_checkpoints.py::test_tensors_that_do_not_fit_their_configuration",
     19: "training/test_run_folder.py::test_a_full_disk_leaves_the_old_checkpoint",
-    20: "training/test_loop.py::test_kill_minus_nine_then_resume",
+    20: "training/test_loop.py::test_kill_minus_nine_at_any_moment_then_resume",
     21: "cli/test_train.py::test_a_signal_saves_and_the_run_resumes_to_the_same_weights",
     23: "training/test_loop.py::test_a_diverged_run_stops_with_its_checkpoint_intact",
     24: "cli/test_train.py::test_two_processes_in_one_folder",

@@ -105,6 +105,7 @@ def test_the_header_says_of_which_kind_a_file_is(file: Path, tmp_path: Path) -> 
 def test_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write(tmp_path / "a", KIND, {"a": float("nan")}, {})
-    with pytest.raises(ResourceError):
-        write(tmp_path / "none" / "a", KIND, {}, {})
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError):
+        write(tmp_path / "file" / "a", KIND, {}, {})

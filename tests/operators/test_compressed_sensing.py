@@ -115,6 +115,17 @@ def test_bad_ratio(ratio: Any) -> None:
         CompressedSensing((1, 8, 8), ratio, block=4)
 
 
+def test_channels_may_have_permutations_of_their_own() -> None:
+    colour = CompressedSensing((3, 7, 10), 0.5, block=4, permutation_seed=[5, 6, 7])
+    x = torch.rand(2, 3, 7, 10, dtype=torch.float64)
+    y = colour.A(x)
+    for channel, seed in enumerate((5, 6, 7)):
+        grey = CompressedSensing((1, 7, 10), 0.5, block=4, permutation_seed=seed)
+        torch.testing.assert_close(y[:, channel, None], grey.A(x[:, channel, None]))
+    again = CompressedSensing.from_spec(colour.to_spec(), colour.arrays())
+    assert torch.equal(again.A(x), y) and again.mixing
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -130,6 +141,9 @@ def test_bad_ratio(ratio: Any) -> None:
         ({"permutation": torch.arange(64) - 1}, "every pixel index once"),
         ({"permutation": torch.arange(63)}, "64 int64 indices|shape"),
         ({"permutation": torch.arange(64.0)}, "shape"),
+        ({"permutation": torch.arange(64).repeat(2, 1)}, "shape"),
+        ({"permutation_seed": [1, 2]}, "there are 2 seeds of permutations"),
+        ({"permutation_seed": ["a"]}, "seed of the permutation"),
         ({"phi": torch.eye(16)[:7]}, "sampling matrix has shape"),
         ({"phi": 2 * torch.eye(16)[:8]}, "not orthonormal"),
         ({"phi": torch.full((8, 16), float("nan"))}, "not orthonormal"),

@@ -56,6 +56,17 @@ def test_every_channel_has_its_own_noise_level() -> None:
         assert abs(float(psnr(together[:, channel : channel + 1], truth) - apart)) < 0.5
 
 
+def test_colours_help_each_other() -> None:
+    """Three noisy views of much the same picture, where each channel has a permutation of its own."""
+    x = torch.cat([camera(64), 0.9 * camera(64), 0.1 + 0.8 * camera(64)], dim=1)
+    operator = CompressedSensing((3, 64, 64), 0.2, permutation_seed=[1, 2, 3])
+    together, apart = (
+        psnr(run("vamp", operator, operator.A(x), shipped_prior(name), iterations=10), x)
+        for name in ("prior-colour", "prior-grey")
+    )
+    assert together > apart + 2
+
+
 def test_starts_beyond_the_noise_levels_of_training_come_back() -> None:
     x = (torch.arange(64) % 64 > 31).float().expand(1, 1, 64, 64).contiguous()  # black and white: sigma starts at 2.4
     operator, prior = CompressedSensing((1, 64, 64), 0.04), Watched(shipped_prior(), x)

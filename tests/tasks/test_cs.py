@@ -40,6 +40,11 @@ def test_the_matrix_comes_from_the_seed_and_the_permutation_from_seed_and_name()
     assert not torch.equal(a.phi, other.phi)
 
 
+def test_colours_have_permutations_of_their_own() -> None:
+    colour = TASK.operator(SMALL, (3, *SHAPE[1:]), "a")
+    assert colour.permutation is not None and len({tuple(row) for row in colour.permutation.tolist()}) == 3
+
+
 def test_training_draws_the_ratio_where_none_is_set() -> None:
     options, rng = replace(SMALL, ratio_min=0.2, ratio_max=0.4), np.random.default_rng(0)
     drawn = [TASK.vary(options, rng) for _ in range(200)]
