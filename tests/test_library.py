@@ -33,6 +33,7 @@ CS, BLOCKS = (
     CompressedSensing((1, 16, 16), 0.5, block=8, permutation="none"),
 )
 SHORT = {
+    **{name: {"steps": 3} for name in ("daps", "dps", "gdp", "pigdm", "reddiff")},
     "tv": {"iterations": 10},
     "ddnm": {"steps": 3},
     "diffpir": {"steps": 3},

@@ -31,7 +31,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("folder")
 SHORT = {
-    **{name: ["--set", "solver.steps=4"] for name in ("ddnm", "diffpir")},
+    **{name: ["--set", "solver.steps=4"] for name in ("daps", "ddnm", "diffpir", "dps", "gdp", "pigdm", "reddiff")},
     **{name: ["--set", "solver.iterations=4"] for name in ("vamp", "tv", "hqs")},
 }
 
