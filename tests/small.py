@@ -31,6 +31,7 @@ from idmcli.operators import (
 )
 from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import Domain, Prior, for_images, load_prior
+from idmcli.priors.base import Adapted
 from idmcli.solvers import Solver
 
 
@@ -217,24 +218,11 @@ class Oracle:
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(Adapted):
     """Another prior, noting for each call the noise there is in r and the level that it is told."""
 
-    prior: Prior
     truth: Tensor
     seen: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.prior.name
-
-    @property
-    def domain(self) -> Domain:
-        return self.prior.domain
-
-    @property
-    def noise_levels(self) -> tuple[float, float]:
-        return self.prior.noise_levels
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         self.seen.append((float((r - self.truth).std()), float(sigma.mean())))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from idmcli.errors import InputError
 from idmcli.models.architectures import UNetSettings, build_unet
 from idmcli.models.injector import Injection
-from idmcli.models.turns import TURNS, turn, turn_back
+from idmcli.models.turns import TURNS, mean_over_turns, turn, turn_back
 from idmcli.reversible.engine import Memory
 
 
@@ -71,12 +71,14 @@ class Denoiser(nn.Module):
         Raises:
             InputError: a grey image and a network for colour.
         """
-        views = []
-        for turns in range(TURNS) if self.ensemble else (number,):
-            there, back = partial(turn, number=turns), partial(turn_back, number=turns)
-            seen = injection if injection is None or not turns else injection.through(there, back)
-            views.append(back(self._upright(there(x_t), seen, memory)))
-        return views[0] if len(views) == 1 else torch.stack(views).mean(0)
+
+        def estimate(image: Tensor, number: int) -> Tensor:
+            turned = injection
+            if injection is not None and number:
+                turned = injection.through(partial(turn, number=number), partial(turn_back, number=number))
+            return self._upright(image, turned, memory)
+
+        return mean_over_turns(estimate, x_t, range(TURNS) if self.ensemble else (number,))
 
     def _upright(self, x_t: Tensor, injection: Injection | None, memory: Memory) -> Tensor:
         batch, channels, height, width = x_t.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,3 +20,9 @@ def turn_back(x: Tensor, number: int) -> Tensor:
     """The inverse of :func:`turn`."""
     x = x.flip(3) if number >= 4 else x
     return torch.rot90(x, -(number % 4), (2, 3)) if number % 4 else x
+
+
+def mean_over_turns(function: Callable[[Tensor, int], Tensor], x: Tensor, numbers: Sequence[int]) -> Tensor:
+    """The mean of a map from images to images over turns: each of the turned image and its number, turned back."""
+    views = [turn_back(function(turn(x, number), number), number) for number in numbers]
+    return views[0] if len(views) == 1 else torch.stack(views).mean(0)

@@ -9,24 +9,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from idmcli.priors.base import Domain, Prior
+from idmcli.priors.base import Adapted, Domain, Prior
 
 TOLERANCE = 0.01  # a level that is this near to the range is within it
 
 
 @dataclass(frozen=True)
-class Grey:
+class Grey(Adapted):
     """A colour prior for grey images: the mean over three channels, each of which is the image.
 
     Their noise is the same, so that along (1, 1, 1), where all of the image lies, it is sqrt(3) times what a prior told
     sigma expects there: it is told ``sqrt(3) sigma``.
     """
-
-    prior: Prior
-
-    @property
-    def name(self) -> str:
-        return self.prior.name
 
     @property
     def domain(self) -> Domain:
@@ -48,25 +42,16 @@ class Grey:
 
 
 @dataclass(frozen=True)
-class Handover:
+class Handover(Adapted):
     """A prior at the noise levels it was trained for, and another one at those that only the other was trained for.
 
     Attributes:
-        prior, other: for the same images.
+        other: for the same images.
         say: told when the other takes over.
     """
 
-    prior: Prior
     other: Prior
     say: Callable[[str], None]
-
-    @property
-    def name(self) -> str:
-        return self.prior.name
-
-    @property
-    def domain(self) -> Domain:
-        return self.prior.domain
 
     @property
     def noise_levels(self) -> tuple[float, float]:

@@ -63,6 +63,25 @@ class NetworkPrior(Prior, Protocol):
     def network(self) -> nn.Module: ...
 
 
+@dataclass(frozen=True)
+class Adapted:
+    """What a prior made of another one says of itself: the same, but for what a subclass changes."""
+
+    prior: Prior
+
+    @property
+    def name(self) -> str:
+        return self.prior.name
+
+    @property
+    def domain(self) -> Domain:
+        return self.prior.domain
+
+    @property
+    def noise_levels(self) -> tuple[float, float]:
+        return self.prior.noise_levels
+
+
 def check_domain(prior: Prior, channels: int) -> None:
     """Raise InputError unless a prior serves for images of so many channels."""
     if channels % prior.domain.channels:

@@ -8,32 +8,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from idmcli.priors.base import Domain, Prior
+from idmcli.priors.base import Adapted, Domain, Prior
 
 WINDOW = 15  # pixels, of a mean within which the phase of an image hardly changes
 
 
 @dataclass(frozen=True)
-class Demodulated:
+class Demodulated(Adapted):
     """A prior for real images that sees a complex image r without its smooth phase u: ``Re(r u*)`` and ``Im(r u*)``.
 
     Where u is right the first is the magnitude, which the prior knows, and the second is noise.
     benchmarks/complex_prior.py compares this with other ways.
     """
 
-    prior: Prior
-
-    @property
-    def name(self) -> str:
-        return self.prior.name
-
     @property
     def domain(self) -> Domain:
         return replace(self.prior.domain, mean=0.0, complex=True)
-
-    @property
-    def noise_levels(self) -> tuple[float, float]:
-        return self.prior.noise_levels
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         u = smooth_phase(r)

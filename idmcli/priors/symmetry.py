@@ -6,35 +6,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from idmcli.models.turns import TURNS, turn, turn_back
-from idmcli.priors.base import Domain, Prior
+from idmcli.models.turns import TURNS, mean_over_turns
+from idmcli.priors.base import Adapted, Prior
 
 
 @dataclass(frozen=True)
-class Turned:
+class Turned(Adapted):
     """The mean of a prior over turns of the image (:func:`idmcli.models.turns.turn`), each undone after it."""
 
-    prior: Prior
     turns: tuple[int, ...]
 
-    @property
-    def name(self) -> str:
-        return self.prior.name
-
-    @property
-    def domain(self) -> Domain:
-        return self.prior.domain
-
-    @property
-    def noise_levels(self) -> tuple[float, float]:
-        return self.prior.noise_levels
-
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
-        views = [turn_back(self.prior(turn(r, number), sigma), number) for number in self.turns]
-        return views[0] if len(views) == 1 else torch.stack(views).mean(0)
+        return mean_over_turns(lambda image, number: self.prior(image, sigma), r, self.turns)
 
 
 def turned(prior: Prior, step: int) -> Prior:

@@ -34,7 +34,9 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
     With the estimate x^ and P = |y - A x^|^2 / M, the image ``r = x^ + A^T (y - A x^) / gamma`` is x
     plus white Gaussian noise of variance ``(1 / gamma - 1) P + noise^2``: what the denoiser was
     trained on. Its output d loses its memory of r through ``x^ = d - c (r - d)``, c = div / (1 - div),
-    of which the next estimate is a damped mean. Every iteration sees the image under another flip or quarter turn.
+    of which the next estimate is a damped mean. div follows from Stein's identity, or from a probe, at the cost of
+    another call, where the prior has not the least error: beyond the noise levels it was trained for, and for colours,
+    whose channels differ in theirs. Every iteration sees the image under another flip or quarter turn.
     """
     problem = problem.centred(prior.domain.mean)
     gamma = problem.operator.ratio
@@ -48,13 +50,14 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
         r = problem.project(x, 1 / gamma)
         view = partial(denoise, step=iteration)
         d = view(r, sigma)
-        # The prior has not the least error beyond its noise levels, nor at another one in each channel.
+        progress(iteration + 1, options.iterations)
+        if iteration + 1 == options.iterations:
+            break
         div, untrained = stein_divergence(r, sigma, d), (sigma > prior.noise_levels[1]) | (prior.domain.channels > 1)
         if bool(untrained.any()):
             div = torch.where(untrained, divergence(view, r, sigma, d, seed=iteration), div)
         corrected = d - onsager(div) * (r - d)
         x = torch.lerp(x, corrected, options.damping if iteration else 1.0)
-        progress(iteration + 1, options.iterations)
     trust = (1 - problem.noise**2 / problem.residual_power(d).clamp_min(1e-12)).clamp_min(0)
     return problem.image(problem.project(d, trust))
 

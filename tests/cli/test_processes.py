@@ -12,13 +12,12 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from idmcli.cli import main
-from idmcli.io.images import write_image
 from idmcli.training.world import World
+from tests.cli.photos import draw_photos
 
 TINY = {
     "model.channels": "[8, 16]",
@@ -38,10 +37,7 @@ TRAIN = ["train", "--data", "photos", "--device", "cpu"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with three pictures in ``photos``."""
     monkeypatch.chdir(tmp_path)
-    Path("photos").mkdir()
-    for k in range(3):
-        rows, columns = np.mgrid[:40, :36] / (4 + k)
-        write_image(f"photos/{k}.png", 0.5 + 0.4 * np.sin(rows) * np.cos(columns))
+    draw_photos()
     return tmp_path
 
 

@@ -25,6 +25,7 @@ from idmcli.models.checkpoints import load_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.training.run_folder import RunFolder
+from tests.cli.photos import draw_photos
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
@@ -50,10 +51,7 @@ def settings(**changes: Any) -> list[str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with three pictures in ``photos``."""
     monkeypatch.chdir(tmp_path)
-    Path("photos").mkdir()
-    for k in range(3):
-        rows, columns = np.mgrid[:40, :36] / (4 + k)
-        write_image(f"photos/{k}.png", 0.5 + 0.4 * np.sin(rows) * np.cos(columns))
+    draw_photos()
     return tmp_path
 
 
