@@ -1,9 +1,10 @@
 """Damaged files against every reader of idm.
 
-    python benchmarks/fuzz_readers.py --seconds 180
+    python -m benchmarks.fuzz_readers --seconds 600
 
 Valid files are mutated: bits flipped, numbers overwritten, pieces cut out, repeated or spliced in from another file;
-checksums are mended in half of them, so that what lies behind is reached. Each must be read or be refused
+checksums are mended in half of them, so that what lies behind is reached. Records, configurations and state dicts are
+also written anew with odd values in them. Each file must be read or be refused
 with an IdmError, within 10 seconds and 512 MiB, without a warning. Inputs that break this are kept in the folder
 given by ``--out``, and the exit status is 1.
 """
@@ -15,6 +16,7 @@ import hashlib
 import json
 import logging
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -34,10 +36,11 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image as Pillow
 from safetensors.torch import load, save
 
-from idmcli.config import list_presets, load_config
+from idmcli.config import TrainingConfig, list_presets, load_config
 from idmcli.errors import IdmError
 from idmcli.experiment import unpack
 from idmcli.io import png
@@ -45,11 +48,34 @@ from idmcli.io.formats import format_of
 from idmcli.io.images import read_image, read_provenance, write_image
 from idmcli.io.measurements import Measurements, Provenance, load_measurements, save_measurements
 from idmcli.io.scale import Scale
-from idmcli.models.checkpoints import load_weights, save_weights
+from idmcli.library import Library
+from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.pretrained import CONFIG
+from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
-from idmcli.operators import CompressedSensing, Inpainting, ParallelBeamCT
+from idmcli.models.zoo import initialise
+from idmcli.operators import (
+    HDR,
+    MRI,
+    Blur,
+    CompressedSensing,
+    Inpainting,
+    NonlinearBlur,
+    ParallelBeamCT,
+    SuperResolution,
+)
+from idmcli.operators.kernels import motion_kernel
+from idmcli.priors import load_prior
+from idmcli.priors.pipelines import SCHEDULER
+from idmcli.tasks.kernels import read_kernel
+from idmcli.tasks.masks import read_mask
+from idmcli.training.resume import check_data
+from idmcli.training.run_folder import RunFolder
+from idmcli.training.step import Step
+from tests.foreign import FILES, drawn
 
 MAX_PIXELS = 1_000_000
 MEMORY = 2**29
@@ -58,12 +84,21 @@ DEADLINE = 10
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader, valid files for it, and how to give a damaged file the checksums that it asks for."""
+    """What a file is given to, and valid files for it.
+
+    Attributes:
+        read: reads the file or refuses it.
+        seeds: valid files.
+        name: of the file.
+        mend: gives a damaged file the checksums that it asks for.
+        forge: makes a whole file of a valid one, with odd contents.
+    """
 
     read: Callable[[Path], object]
     seeds: tuple[bytes, ...]
+    name: str = "input"
     mend: Callable[[bytes], bytes] | None = None
-    suffix: str = ""
+    forge: Callable[[bytes, Random], bytes] | None = None
 
 
 class BrokenError(AssertionError):
@@ -72,7 +107,7 @@ class BrokenError(AssertionError):
 
 def outcome(reader: Reader, content: bytes, folder: Path) -> str:
     """ "read" or "refused"; BrokenError for anything else."""
-    path = folder / f"input{reader.suffix}"
+    path = folder / reader.name
     path.write_bytes(content)
     try:
         with warnings.catch_warnings(record=True) as leaked, logged() as remarks, limits():
@@ -134,9 +169,9 @@ NUMBERS = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFF
 
 
 def mutant(reader: Reader, rng: Random) -> bytes:
-    """A damaged file; of files with a record, half are forged."""
-    if reader.suffix == ".safetensors" and rng.random() < 0.5:
-        return forged(reader.seeds, rng)
+    """A damaged file; of those that can be forged, half are."""
+    if reader.forge is not None and rng.random() < 0.5:
+        return reader.forge(rng.choice(reader.seeds), rng)
     return damaged(reader, rng)
 
 
@@ -193,19 +228,43 @@ def odd_value(rng: Random, depth: int = 2) -> Any:
             return rng.choice(ODD)
 
 
-def forged(seeds: tuple[bytes, ...], rng: Random) -> bytes:
-    """A safetensors file of idm's whose checksum fits, with one to three odd values in the record."""
-    content = rng.choice(seeds)
-    key, record = record_of(content)
+def made_odd(content: dict[Any, Any], rng: Random, odd: Callable[[Random], Any] = odd_value) -> None:
+    """Put one to three odd values into nested dictionaries and lists."""
     for _ in range(rng.randint(1, 3)):
-        place: Any = record
-        while True:
+        place: Any = content
+        while place:
             name = rng.choice(sorted(place) if isinstance(place, dict) else range(len(place)))
             if not isinstance(place[name], dict | list) or not place[name] or rng.random() < 0.25:
+                place[name] = odd(rng)
                 break
             place = place[name]
-        place[name] = odd_value(rng)
+
+
+def forged_record(content: bytes, rng: Random) -> bytes:
+    """A safetensors file of idm's whose checksum fits, with odd values in the record."""
+    key, record = record_of(content)
+    made_odd(record, rng)
     return signed(key, record, load(content))
+
+
+def forged_json(content: bytes, rng: Random) -> bytes:
+    record = json.loads(content)
+    made_odd(record, rng)
+    return json.dumps(record).encode()
+
+
+def forged_pickle(content: bytes, rng: Random) -> bytes:
+    """What ``torch.save`` writes of a dictionary with odd values, or tensors of other shapes and types, in it."""
+
+    def odd(rng: Random) -> Any:
+        shape = rng.choices([0, 1, 2, 3, 4, 64], k=rng.randrange(5))
+        kind = rng.choice([torch.float32, torch.float16, torch.int64, torch.bool, torch.complex64, torch.float64])
+        tensors = [torch.ones(shape, dtype=kind), torch.ones(1).expand(2**20, 2**20), torch.full(shape, torch.nan)]
+        return rng.choice([*tensors, torch.ones(shape).to_sparse(), torch.ones(2**40, device="meta"), odd_value(rng)])
+
+    state = torch.load(BytesIO(content), weights_only=True)
+    made_odd(state, rng, odd)
+    return pickled(state)
 
 
 def record_of(content: bytes) -> tuple[str, dict[str, Any]]:
@@ -218,13 +277,11 @@ def record_of(content: bytes) -> tuple[str, dict[str, Any]]:
 
 def signed(key: str, record: dict[str, Any], tensors: dict[str, torch.Tensor]) -> bytes:
     """A file of this record and these tensors, with its checksum."""
-    if key == "idm_measurements":
-        text = json.dumps(record)
-        sha = hashlib.sha256(text.encode())
-        for name, tensor in sorted(tensors.items()):
-            sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode() + data_of(tensor))
-        return save(tensors, {key: json.dumps({"sha256": sha.hexdigest(), "record": text})})
-    return save(tensors, {key: json.dumps(record)})  # the checksum is that of the tensors alone
+    text = json.dumps(record)
+    sha = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode() + data_of(tensor))
+    return save(tensors, {key: json.dumps({"sha256": sha.hexdigest(), "record": text})})
 
 
 def data_of(tensor: torch.Tensor) -> bytes:
@@ -290,6 +347,99 @@ def weights(folder: Path, steps: int) -> bytes:
     return (folder / "w.safetensors").read_bytes()
 
 
+def pickled(state: Any, **options: Any) -> bytes:
+    torch.save(state, buffer := BytesIO(), **options)
+    return buffer.getvalue()
+
+
+def full_size() -> InvertibleDiffusion:
+    """The network that was released, with fewer channels."""
+    torch.manual_seed(0)
+    unet = StableDiffusionConfig(steps=1, channels=(32, 32))
+    return InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))
+
+
+def released(*, zipped: bool = True) -> bytes:
+    """A checkpoint of it, in the newer or the older format of pickles."""
+    model = full_size()
+    parameters = dict(model.named_parameters())
+    state = {
+        name: parameters[ours].detach().reshape(parameters[ours].shape or 1)
+        for ours, name in released_names(model).items()
+    }
+    return pickled(state, _use_new_zipfile_serialization=zipped)
+
+
+def pixel_model(folder: Path) -> Path:
+    """A model folder of diffusers for a prior."""
+    unet = UNet2DModel(
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    unet.save_pretrained(folder / "pixels")
+    DDPMScheduler().save_pretrained(folder / "pixels")
+    return folder / "pixels"
+
+
+def latent_model(folder: Path) -> Path:
+    """One for the start of a full-size network."""
+    UNet2DConditionModel(
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        cross_attention_dim=8,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    ).save_pretrained(folder / "latents")
+    return folder / "latents"
+
+
+def in_folder(folder: Path, name: str, read: Callable[[Path], object]) -> Callable[[Path], object]:
+    """``read`` of a folder in which the file at hand takes the place of another."""
+
+    def with_file(path: Path) -> object:
+        shutil.copyfile(path, folder / name)
+        return read(folder)
+
+    return with_file
+
+
+def in_run(read: Callable[[RunFolder], object]) -> Callable[[Path], object]:
+    """``read`` of the run folder that the file at hand lies in."""
+    return lambda path: read(RunFolder(path.parent))
+
+
+def training_step() -> Step:
+    """Something to resume."""
+    torch.manual_seed(0)
+    step = Step(Denoiser(DenoiserConfig(UNetConfig(channels=(4,), blocks=(1,)), 0.1)), TrainingConfig(optimizer="muon"))
+    for parameter in step.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    step.update(0.0)
+    return step
+
+
+def checkpoint(folder: Path) -> bytes:
+    step = training_step()
+    RunFolder(folder).save(step.model, step.average, step.optimisers, 3)
+    return (folder / "checkpoint.pt").read_bytes()
+
+
+def restored(run: RunFolder) -> None:
+    step = training_step()
+    run.restore(step.model, step.average, step.optimisers)
+
+
+METRICS = b"iteration,loss,psnr\n1,0.5,20.0\n2,0.4,21.0\n3,0.3,22.0\n"
+
+
+def given_weights(path: Path) -> None:
+    """What --weights and --prior take."""
+    Library(torch.device("cpu"), precision="float32").load(path)
+
+
 def read_pictures(path: Path) -> None:
     """Every page, if the format is recognised, and the provenance."""
     format = format_of(path)
@@ -303,6 +453,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     """All readers by name; ``folder`` is for the making of the valid files."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
+    pixels, latents = pixel_model(folder), latent_model(folder)
     mask = torch.from_numpy(RNG.random((14, 18)) < 0.5)
     boxes = {"type": "boxes", "boxes": [[1, 2, 3, 4]]}
     random = {"type": "random", "ratio": 0.4, "seed": 3}
@@ -319,7 +470,7 @@ def readers(folder: Path) -> dict[str, Reader]:
                 saved(RGB, "PNG", "RGBA"),
                 several("PNG"),
             ),
-            mend_png,
+            mend=mend_png,
         ),
         "JPEG": Reader(
             read_pictures,
@@ -348,6 +499,12 @@ def readers(folder: Path) -> dict[str, Reader]:
         ),
         "BMP": Reader(read_pictures, (saved(RGB, "BMP"), saved(GREY, "BMP"), saved(GREY, "BMP", "1"))),
         "GIF": Reader(read_pictures, (saved(GREY, "GIF"), saved(GREY, "GIF", transparency=3), several("GIF"))),
+        "masks": Reader(lambda path: read_mask(path, (1, 14, 18)), (saved(GREY, "PNG", "1"),), mend=mend_png),
+        "kernels": Reader(
+            lambda path: Blur((1, 14, 18), read_kernel(path)),
+            (saved(GREY, "PNG"), saved(GREY[:13, :13], "PNG"), tiff(GREY / 255), saved(RGB, "PNG")),
+            mend=mend_png,
+        ),
         "measurements": Reader(
             lambda path: unpack(load_measurements(path, max_pixels=MAX_PIXELS)),
             (
@@ -356,15 +513,48 @@ def readers(folder: Path) -> dict[str, Reader]:
                 measured(folder, Inpainting((1, 14, 18), mask), value_range=(-1024.0, 3072.0), unit="HU"),
                 measured(folder, Inpainting((1, 14, 18), boxes)),
                 measured(folder, Inpainting((1, 14, 18), random)),
+                measured(folder, MRI((1, 14, 18), {"type": "radial", "lines": 5})),
                 measured(folder, ParallelBeamCT((1, 14, 14), 5)),
+                measured(folder, Blur((1, 14, 18), {"type": "gaussian", "size": 5, "std": 1.0})),
+                measured(folder, Blur((1, 14, 18), motion_kernel(5, 0.5, 0), boundary="circular")),
+                measured(folder, SuperResolution((1, 14, 18), 2)),
+                measured(folder, HDR((1, 14, 18))),
+                measured(folder, NonlinearBlur(Blur((1, 14, 18), motion_kernel(5, 0.5, 0)))),
             ),
-            suffix=".safetensors",
+            "input.safetensors",
+            forge=forged_record,
         ),
-        "weights": Reader(load_weights, (weights(folder, 0), weights(folder, 2)), suffix=".safetensors"),
+        "weights": Reader(
+            given_weights, (weights(folder, 0), weights(folder, 2)), "input.safetensors", forge=forged_record
+        ),
+        "released": Reader(given_weights, (released(), released(zipped=False)), "input.pkl", forge=forged_pickle),
+        "priors": Reader(
+            given_weights,
+            tuple(pickled(drawn(shapes)) for shapes in FILES.values()),
+            "dncnn_25.pth",
+            forge=forged_pickle,
+        ),
+        "model folders": Reader(
+            in_folder(pixels, CONFIG, load_prior), ((pixels / CONFIG).read_bytes(),), forge=forged_json
+        ),
+        "schedules": Reader(
+            in_folder(pixels, SCHEDULER, load_prior), ((pixels / SCHEDULER).read_bytes(),), forge=forged_json
+        ),
+        "Stable Diffusion": Reader(
+            in_folder(latents, CONFIG, lambda path: initialise(full_size(), path)),
+            ((latents / CONFIG).read_bytes(),),
+            forge=forged_json,
+        ),
+        "checkpoints": Reader(in_run(restored), (checkpoint(folder),), "checkpoint.pt", forge=forged_pickle),
+        "run records": Reader(
+            in_run(lambda run: check_data(run.read_record(), {"pictures": 3, "data": "0"})),
+            (b'{"init": null, "pictures": 3, "data": "0"}',),
+            "run.json",
+            forge=forged_json,
+        ),
+        "metrics": Reader(in_run(lambda run: run.drop_metrics_after(2)), (METRICS,), "metrics.csv"),
         "TOML": Reader(
-            lambda path: load_config(file=path),
-            tuple(preset.text.encode() for preset in list_presets()),
-            suffix=".toml",
+            lambda path: load_config(file=path), tuple(preset.text.encode() for preset in list_presets()), "input.toml"
         ),
     }
 
@@ -389,7 +579,7 @@ def main() -> int:
             for message, content in found.items():
                 arguments.out.mkdir(parents=True, exist_ok=True)
                 digest = hashlib.sha256(content).hexdigest()[:12]
-                (arguments.out / f"{key}-{digest}{reader.suffix}").write_bytes(content)
+                (arguments.out / f"{key}-{digest}{Path(reader.name).suffix}").write_bytes(content)
                 print(f"{key}-{digest}: {message[:300]!r}", file=sys.stderr)
             broken += len(found)
             line = ", ".join(f"{counts[result]} {result}" for result in ("read", "refused", "broken"))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+
+from idmcli.errors import InputError
+from idmcli.io.files import require_file
 
 MAX_DEPTH = 32
 MAX_LENGTH = 16_000_000
@@ -31,6 +35,29 @@ def from_text(text: str, *, max_length: int = MAX_LENGTH) -> Any:
     except RecursionError:
         raise _too_deep() from None
     check_depth(content)
+    return content
+
+
+def read_object(path: Path, hint: str) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Args:
+        path: of the file.
+        hint: what to do where it holds none.
+
+    Raises:
+        InputError: the file is missing or cannot be read, or holds something else.
+    """
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            content = from_text(file.read(MAX_LENGTH + 1).decode())
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", hint) from error
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{str(path)!r} is damaged: it holds no JSON object", hint)
     return content
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.io.records import read_object
 from idmcli.models.hub import fetch, is_hub_name
 from idmcli.models.released import unet_names
 from idmcli.models.stable_diffusion import HEADS, NORM_GROUPS, StableDiffusionUNet
@@ -97,11 +97,7 @@ def differences(folder: Path) -> list[str]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(folder / CONFIG)!r} cannot be read: {error}", "copy it again") from error
-    return config if isinstance(config, dict) else {}
+    return read_object(folder / CONFIG, "copy it again")
 
 
 def _levels(folder: Path) -> int:

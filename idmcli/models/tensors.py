@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from idmcli.errors import InputError, NumericalError
+from idmcli.output import escape
 
 PICKLES = frozenset({".pkl", ".pt", ".pth", ".bin"})
 
@@ -48,16 +50,47 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"there is no weights file {str(path)!r}", "check the path")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # a damaged pickle can make its reader raise anything
+        content = unpickled(path)
+    except ValueError as error:
         raise InputError(
             f"{str(path)!r} is not a readable weights file: it is damaged, or holds more than tensors",
             "nothing else is loaded from a pickle, for it could run code; use a .safetensors file if there is one",
         ) from error
     tensors = _without_counters(dict(_named(content))) if isinstance(content, dict) else {}
-    if not tensors or not all(isinstance(k, str) and _is_plain(v) for k, v in tensors.items()):
+    if not tensors or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.is_floating_point()
+        for name, tensor in tensors.items()
+    ):
         raise InputError(f"{str(path)!r} is not a state dict: it holds more than named tensors", "save the model's own")
     return tensors
+
+
+def unpickled(path: Path) -> Any:
+    """What ``torch.save`` wrote, on the CPU, its tensors as views of the file where its format allows.
+
+    Raises:
+        ValueError: the file is damaged, or holds a tensor that is not plain, or code, which is not run.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about what only a damaged file holds
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # a damaged pickle can make its reader raise anything
+        raise ValueError(escape(str(error).partition("\n")[0])) from error
+    if not all(map(_is_plain, _tensors_in(content))):
+        raise ValueError("it claims larger tensors than it holds")
+    return content
+
+
+def _tensors_in(content: Any) -> Iterator[Tensor]:
+    """The tensors in dictionaries and lists, which may hold one another."""
+    seen, waiting = set[int](), [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += value.values() if isinstance(value, Mapping) else value
 
 
 def _named(content: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
@@ -73,13 +106,11 @@ def _without_counters(tensors: dict[Any, Any]) -> dict[Any, Any]:
     return {name: tensor for name, tensor in tensors.items() if not str(name).endswith(".num_batches_tracked")}
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(tensor: Tensor) -> bool:
     return (
-        isinstance(value, Tensor)
-        and value.is_floating_point()
-        and value.layout == torch.strided
-        and value.device.type == "cpu"
-        and value.nbytes <= value.untyped_storage().nbytes()  # no larger than what is in the file
+        tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.nbytes <= tensor.untyped_storage().nbytes()  # no larger than what is in the file
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -73,9 +74,23 @@ def _load_idm(source: Source) -> NetworkPrior | None:
     network = load_weights(path)
     if not isinstance(network, Denoiser):
         raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
-    training = network.training_record.get("config", {}).get("training", {})
-    levels = tuple(training.get(key, level) for key, level in zip(("sigma_min", "sigma_max"), UNSAID, strict=True))
-    return DenoiserPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))
+    return DenoiserPrior.of(network, path.stem, _levels(path, network.training_record))
+
+
+def _levels(path: Path, record: Mapping[str, Any]) -> tuple[float, float]:
+    """The noise levels of a training, by the record of it.
+
+    Raises:
+        InputError: they are none.
+    """
+    try:
+        training = record.get("config", {}).get("training", {})
+        low, high = float(training.get("sigma_min", UNSAID[0])), float(training.get("sigma_max", UNSAID[1]))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        low = high = 0.0
+    if not 0 < low < high < math.inf:
+        raise InputError(f"{str(path)!r} has a record of its training that cannot be read", "make it with `idm train`")
+    return low, high
 
 
 def _load_pipeline(source: Source) -> NetworkPrior | None:

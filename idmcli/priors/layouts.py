@@ -6,6 +6,7 @@ Each function returns None for a state dict that is not its own.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
@@ -43,7 +44,7 @@ def built(path: Path, build: Callable[[], Module]) -> Module:
         InputError: there is none such.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # of sizes that do not fit later
             return build()
     except InputError:
         raise

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.io.records import read_object
 from idmcli.models.foreign.diffusion import Prediction, VariancePreserving
 from idmcli.models.hub import fetch
 from idmcli.models.pretrained import CONFIG, FILES
@@ -21,6 +22,7 @@ from idmcli.priors.layouts import built, diffusion, filled
 INDEX, SCHEDULER = "model_index.json", "scheduler_config.json"
 EXAMPLE = "google/ddpm-ema-celebahq-256"
 MAX_STEPS, MAX_LAYERS = 100_000, 100
+AGAIN = "copy it again"
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # from old names of attention
 
 
@@ -58,7 +60,7 @@ def load_pipeline(path: Path) -> ForeignPrior:
     file = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if file is None:
         raise InputError(f"{str(folder)!r} has no {FILES[0]}", "copy the model again")
-    unet = built(folder / CONFIG, lambda: cast(nn.Module, UNet2DModel.from_config(config)))  # type: ignore[no-untyped-call]
+    unet = built(folder / CONFIG, lambda: cast(nn.Module, _of(UNet2DModel, config)))
     filled(file, unet, {_renamed(name): tensor for name, tensor in read_tensors(file).items()})
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in Prediction.__args__:  # type: ignore[attr-defined]
@@ -75,17 +77,17 @@ def title(path: Path) -> str:
 
 def _unet_config(path: Path) -> tuple[Path, Mapping[str, Any]]:
     """The folder of the U-Net, and its configuration, if it is one that idm can use."""
-    index = _json(path / INDEX) if (path / INDEX).is_file() else {}
+    index = read_object(path / INDEX, AGAIN) if (path / INDEX).is_file() else {}
     if any(part in index for part in ("vae", "vqvae", "movq")):
         raise InputError(
             f"{str(path)!r} is a latent diffusion model, and --prior takes those in pixel space", f"take {EXAMPLE}"
         )
     folder = path / "unet" if (path / "unet" / CONFIG).is_file() else path
-    config = _json(folder / CONFIG)
+    config = read_object(folder / CONFIG, AGAIN)
     kind = config.get("_class_name")
     if kind != "UNet2DModel":
         raise InputError(
-            f"{str(folder / CONFIG)!r} describes a {kind}, and --prior takes a UNet2DModel in pixel space",
+            f"{str(folder / CONFIG)!r} describes a {kind!r}, and --prior takes a UNet2DModel in pixel space",
             f"take {EXAMPLE}",
         )
     if config.get("num_class_embeds") or config.get("class_embed_type"):
@@ -103,7 +105,7 @@ def _scheduler_config(path: Path) -> Mapping[str, Any]:
     place = next((place for place in places if place.is_file()), None)
     if place is None:
         raise InputError(f"{str(path)!r} has no scheduler/{SCHEDULER}, which says what its times mean", "copy it too")
-    return _json(place)
+    return read_object(place, AGAIN)
 
 
 def _alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
@@ -112,11 +114,11 @@ def _alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
 
     steps = config.get("num_train_timesteps", 1000)
     if "beta_schedule" not in config and "trained_betas" not in config:
-        raise InputError(f"{str(path)!r} has a {config.get('_class_name')}, which has no betas", f"take {EXAMPLE}")
+        raise InputError(f"{str(path)!r} has a {config.get('_class_name')!r}, which has no betas", f"take {EXAMPLE}")
     if not isinstance(steps, int) or not 1 < steps <= MAX_STEPS:
         raise InputError(f"{str(path)!r} has a schedule of {steps!r} steps", f"at most {MAX_STEPS}")
     try:
-        scheduler: Any = DDPMScheduler.from_config({**config, "_class_name": "DDPMScheduler"})  # type: ignore[no-untyped-call]
+        scheduler = _of(DDPMScheduler, config)
         alphas: Tensor = scheduler.alphas_cumprod.double()
     except Exception as error:  # whatever a scheduler refuses
         raise InputError(f"{str(path)!r} has a schedule that cannot be read", "copy it again") from error
@@ -126,15 +128,10 @@ def _alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
     return alphas
 
 
+def _of(kind: Callable[..., Any], config: Mapping[str, Any]) -> Any:
+    """An object of diffusers with what it takes of a configuration; the rest is for others, or of other versions."""
+    return kind(**{name: config[name] for name in inspect.signature(kind).parameters if name in config})
+
+
 def _renamed(name: str) -> str:
     return re.sub(r"(attentions\.\d+\.)(query|key|value|proj_attn)\.", lambda m: f"{m[1]}{RENAMED[m[2]]}.", name)
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error}", "copy it again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{str(path)!r} is no configuration", "copy it again")
-    return content

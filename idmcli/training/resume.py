@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from idmcli.config import sections_of
 from idmcli.errors import InputError
+from idmcli.output import escape
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -46,7 +47,8 @@ def check_data(started: Mapping[str, Any], resumed: Mapping[str, Any]) -> None:
     """
     if started and started.get("data") != resumed["data"]:
         before, now = (
-            f"{record.get('pictures')} pictures (names and sizes {record.get('data')})" for record in (started, resumed)
+            f"{escape(str(record.get('pictures')))} pictures (names and sizes {escape(str(record.get('data')))})"
+            for record in (started, resumed)
         )
         raise InputError(
             f"--data holds {now}, but the run was started with {before}",

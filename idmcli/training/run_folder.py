@@ -7,9 +7,9 @@ import fcntl
 import io
 import json
 import os
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from idmcli.errors import InputError
+from idmcli.errors import InputError, out_of_memory
 from idmcli.io.atomic import atomic_path, write_text
 from idmcli.io.images import write_image
+from idmcli.io.records import read_object
+from idmcli.models.tensors import unpickled
+from idmcli.output import escape
 from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -87,7 +90,7 @@ class RunFolder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(f"another process is training in {self.path}", "choose another --out") from None
+                raise InputError(f"another process is training in {str(self.path)!r}", "choose another --out") from None
             for leftover in self.path.glob(".idm-*.tmp"):
                 leftover.unlink(missing_ok=True)
             yield
@@ -116,18 +119,20 @@ class RunFolder:
             InputError: there is no checkpoint, it is damaged, or it belongs to another network.
         """
         if not self.checkpoint.exists():
-            raise InputError(f"no checkpoint to resume from in {self.path}", "start without --resume")
+            raise InputError(f"there is no checkpoint to resume from in {str(self.path)!r}", "start without --resume")
         try:
-            state: dict[str, Any] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            state = unpickled(self.checkpoint)
             model.load_state_dict(state["model"])
             average.load_state_dict(state["average"])
             for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(saved)
+                optimiser.load_state_dict(deepcopy(saved))  # no views of a file
             return int(state["iteration"])
-        except (RuntimeError, LookupError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
+        except Exception as error:  # a damaged state can make its owners raise anything
+            if out_of_memory(error):
+                raise
+            reason = escape(str(error).partition("\n")[0]) or type(error).__name__
             raise InputError(
-                f"{self.checkpoint} is damaged or does not fit this run: {reason}",
+                f"{str(self.checkpoint)!r} is damaged or does not fit this run: {reason}",
                 "resume with the configuration the run was started with",
             ) from error
 
@@ -141,15 +146,7 @@ class RunFolder:
         Raises:
             InputError: it is damaged.
         """
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
-            raise InputError(f"{str(self.record)!r} is damaged", "remove it to resume without it")
-        return record
+        return read_object(self.record, "remove it to resume without it") if self.record.exists() else {}
 
     def log(self, line: Progress) -> None:
         """Append one row to ``metrics.csv``; validation scores go into its last column as ``name=value``."""

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from benchmarks.fuzz_readers import BrokenError, Reader, mutant, outcome, readers
 from idmcli.errors import InputError
 
-NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "measurements", "weights", "TOML"]
+NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "masks", "kernels", "measurements", "weights", "released", "priors"]
+NAMES += ["model folders", "schedules", "Stable Diffusion", "checkpoints", "run records", "metrics", "TOML"]
+EXAMPLES = {"released": 10, "priors": 30, "model folders": 40, "schedules": 20, "Stable Diffusion": 8, "checkpoints": 20, "metrics": 40}
+    "released": 20,
+    "priors": 50,
+    "model folders": 50,
+    "schedules": 30,
+    "Stable Diffusion": 10,
+    "checkpoints": 30,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,9 @@ def test_valid_files_are_read(every: dict[str, Reader], tmp_path: Path, name: st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_files(every: dict[str, Reader], tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
-    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES.get(name, 150), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
     @given(st.randoms(use_true_random=False))
     def check(rng: Random) -> None:
         outcome(every[name], mutant(every[name], rng), tmp_path)
