@@ -192,7 +192,10 @@ def unpack(m: Measurements) -> Case:
             "measure again, or correct the specification",
         )
     if m.colour == "rgb" and operator.image_shape[0] != 3:
-        raise InputError(f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels")
+        raise InputError(
+            f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels",
+            "measure again with `idm sense`",
+        )
     return Case(operator, m.y[None], m.noise, m.noise_seed, m.bits, scale=m.scale)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -173,7 +174,7 @@ class Library:
             ConfigError: one is missing, damaged or of another kind, or both are priors.
             NumericalError: a weight is not finite.
         """
-        kind = "network" if weights is None else kind_of(self.load(weights))
+        kind = "network" if weights is None else role_of(self.load(weights))
         if prior is None:
             return {"network": None, "prior": None, kind: weights}
         if kind == "prior":
@@ -289,8 +290,8 @@ def _no_prior(path: Path) -> InputError:
 _A = {"prior": "a prior", "network": "a network trained end to end"}
 
 
-def kind_of(weights: Prior | Network) -> Literal["prior", "network"]:
-    """What a weights file holds."""
+def role_of(weights: Prior | Network) -> Literal["prior", "network"]:
+    """What methods can use weights for."""
     return "network" if isinstance(weights, Network) else "prior"
 
 
@@ -348,10 +349,24 @@ def _shipped(solver: Solver, operator: Operator) -> Path:
     return shipped_weights(name)
 
 
-def check_options(settings: SolverConfig) -> None:
-    """Raise ConfigError for a method that is unknown or has no such options, if [solver] names one."""
-    if settings.method is not None:
-        read_options(solvers.find(settings.method), settings.options)
+def check_options(settings: SolverConfig, methods: Sequence[str | None] = (None,)) -> None:
+    """Raise ConfigError for what is wrong with [solver], as far as that can be told before anything is measured.
+
+    Args:
+        settings: [solver].
+        methods: what it is for; None for the method it names, or else the default of the task.
+    """
+    for name in methods:
+        if name or settings.method:
+            read_options(solvers.find(name or settings.method or ""), settings.options)
+            continue
+        known = {field.name for name in solvers.names() for field in fields(solvers.find(name).options)}
+        for key in settings.options.keys() - known:
+            close = get_close_matches(key, known, n=1)
+            raise ConfigError(
+                f"no method has an option solver.{key}",
+                f"did you mean solver.{close[0]}?" if close else "`idm methods` lists the options of each method",
+            )
 
 
 def read_options(solver: Solver, values: Mapping[str, Any]) -> Any:

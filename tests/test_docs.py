@@ -81,7 +81,7 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
             arguments += SHORT
-        if arguments[0] == "bench-memory":
+        if arguments[0] in ("benchmark-memory", "bench-memory"):
             arguments = [argument.replace("11GiB", "60MiB") for argument in arguments] + SMALL
         code = main(arguments)
         captured = capsys.readouterr()

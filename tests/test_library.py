@@ -15,7 +15,7 @@ from idmcli import library as module
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.library import Library, Method, kind_of, read_options
+from idmcli.library import Library, Method, read_options, role_of
 from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
@@ -202,7 +202,7 @@ def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch
     library = Library(CPU)
     found = [library.method(name, CS, None, DEFAULTS).weights for name in ("vamp", "ddnm", "diffpir", "idm", "idm")]
     assert found[0] is found[1] is found[2] and found[3] is found[4]
-    assert [kind_of(found[0]), kind_of(found[3])] == ["prior", "network"]  # type: ignore[arg-type]
+    assert [role_of(found[0]), role_of(found[3])] == ["prior", "network"]  # type: ignore[arg-type]
     assert read == ["prior-grey", "cs-tiny"]
 
 

@@ -11,6 +11,7 @@ from idmcli.cli.benchmark_memory import benchmark_memory
 from idmcli.cli.convert import convert
 from idmcli.cli.env import env
 from idmcli.cli.eval import evaluate
+from idmcli.cli.info import info
 from idmcli.cli.methods import methods
 from idmcli.cli.presets import presets
 from idmcli.cli.reconstruct import reconstruct
@@ -45,6 +46,7 @@ app.command()(sense)
 app.command()(reconstruct)
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(info)
 app.command()(convert)
 app.command("benchmark-memory")(benchmark_memory)
 app.command("bench-memory", hidden=True)(benchmark_memory)

@@ -82,6 +82,8 @@ def benchmark_memory(
     On a GPU the plans are measured as well. Without --preset or --config: the full-size network of preset cs,
     batch 4, 128 x 128 pixels, float32.
 
+    `idm bench-memory` is the same.
+
     Example: idm benchmark-memory --T 12
     """
     from idmcli.config import load_config

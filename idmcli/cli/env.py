@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
@@ -11,6 +12,7 @@ from idmcli import __version__
 from idmcli.cli.options import output_flags, output_of
 
 PACKAGES = ("torch", "diffusers", "numpy", "safetensors", "pillow", "imageio", "tifffile", "pydantic", "typer", "rich")
+CPU_BUILD = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cpu"
 
 
 @output_flags
@@ -29,9 +31,28 @@ def env(context: typer.Context) -> None:
         "devices": ["cpu", *devices],
         "threads": torch.get_num_threads(),
     }
+    found = advice(torch.version.cuda, len(devices), gpu=shutil.which("nvidia-smi") is not None)
+    values |= {"advice": found} if found else {}
     text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
     width = max(map(len, text))
     output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
+
+
+def advice(cuda: str | None, devices: int, *, gpu: bool) -> str:
+    """What to do about a build of PyTorch that does not fit the machine; empty where it does.
+
+    Args:
+        cuda: the version of CUDA that PyTorch was built for; None for CPUs alone.
+        devices: the number of GPUs that PyTorch sees.
+        gpu: whether the machine has the tools of NVIDIA's driver.
+    """
+    if cuda is None and gpu:
+        return "this PyTorch is for CPUs alone; for the GPU: pip install --force-reinstall torch"
+    if cuda is not None and not devices and not gpu:
+        return f"this PyTorch is for GPUs, and there is none; a smaller one: {CPU_BUILD}"
+    if cuda is not None and not devices:
+        return "PyTorch sees no GPU, though there is a driver: compare what `nvidia-smi` says with the version of CUDA"
+    return ""
 
 
 def _version(package: str) -> str | None:

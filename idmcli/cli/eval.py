@@ -173,10 +173,12 @@ def evaluate(
     from idmcli.evaluation.tables import summarise
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_items
-    from idmcli.library import Library
+    from idmcli.library import Library, check_options
 
     with processes(output, device, threads) as world:
         with world.agreed():
+            names = _methods(method, weights, prior)
+            check_options(loaded.config.solver, names)
             data = _data(folder, data)
             pictures = find_items([data])
             measured = _ratios(loaded.config, ratio)
@@ -194,13 +196,17 @@ def evaluate(
                 compile=compile,
                 tell=output.warning,
             )
-            benchmark = Benchmark(name, configs, _methods(method, weights, prior), weights, library, prior)
+            benchmark = Benchmark(name, configs, names, weights, library, prior)
             library.given(weights, prior)  # what is wrong with them is said before any work
             if out is not None:
                 refuse_existing([out / file for file in FILES], overwrite=overwrite)
                 if world.writes:
                     ensure_writable(out)
-        log = None if out is None else ScoreLog(out / FILES[0], begun=not world.writes)
+        log = (
+            None
+            if out is None
+            else ScoreLog(out / FILES[0], [out / file for file in FILES[1:]], begun=not world.writes)
+        )
         if world.size > 1:
             if log is not None and world.writes:
                 log.begin()

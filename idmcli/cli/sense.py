@@ -78,7 +78,9 @@ def sense(
     from idmcli.experiment import mask_doubts, operator_for, pack, select_channels, simulate
     from idmcli.io.images import MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Provenance, save_measurements
+    from idmcli.library import check_options
 
+    check_options(loaded.config.solver)
     scaled = scale_of(scale)
     pictures = find_items(images, recursive=recursive)
     files = output_paths(pictures, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)

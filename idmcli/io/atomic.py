@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder, so no file can be written under that name")
+        raise InputError(f"{str(path)!r} is a folder, so no file can be written under that name", "choose another name")
     temporary = path.parent / f".idm-{secrets.token_hex(8)}.tmp"
     with ExitStack() as stack:
         try:

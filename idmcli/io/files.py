@@ -7,6 +7,8 @@ from pathlib import Path
 
 from idmcli.errors import InputError
 
+PERMISSIONS = "check its permissions and the disk"  # where the system does not let a file be read
+
 
 def require_file(path: Path) -> None:
     """Refuse what is no regular file: to open a FIFO, a socket or a device could wait for ever.
@@ -18,10 +20,10 @@ def require_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a null character
-        raise InputError(f"{name} does not exist") from None
+        raise InputError(f"{name} does not exist", "check the path") from None
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+        raise InputError(f"{name} cannot be read: {error.strerror}", PERMISSIONS) from error
     if stat.S_ISDIR(mode):
-        raise InputError(f"{name} is a folder, not a file")
+        raise InputError(f"{name} is a folder, not a file", "name a file")
     if not stat.S_ISREG(mode):
-        raise InputError(f"{name} is not a regular file")
+        raise InputError(f"{name} is not a regular file", "copy what it gives into a file")

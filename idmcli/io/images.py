@@ -133,7 +133,9 @@ def write_image(
     if pixels.ndim != 2 and pixels.shape[2:] != (3,):
         raise ValueError(f"expected (H, W) or (H, W, 3) pixels, got shape {pixels.shape}")
     if not np.isfinite(pixels).all():
-        raise NumericalError(f"{str(path)!r} is not written: the picture holds values that are not finite")
+        raise NumericalError(
+            f"{str(path)!r} is not written: the picture holds values that are not finite", "try another --method"
+        )
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels)
     if bits == 32:
@@ -232,7 +234,7 @@ def _format_of(path: Path) -> PictureFormat:
     format = next((format for format in PICTURES if format.begins(head)), None)
     if format is None:
         reason = "does not begin like a PNG, JPEG, TIFF, BMP or GIF file" if head else "the file is empty"
-        raise InputError(f"{str(path)!r} is not a readable image ({reason})")
+        raise InputError(f"{str(path)!r} is not a readable image ({reason})", "save it as PNG or TIFF")
     return format
 
 
@@ -244,7 +246,7 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
     finite = np.isfinite(samples)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise InputError(f"{name} holds a value that is not finite, first at index {first}")
+        raise InputError(f"{name} holds a value that is not finite, first at index {first}", "replace such values")
     low, high = float(samples.min()), float(samples.max())
     if scale is None and (low < 0 or high > 1):
         raise InputError(

@@ -176,4 +176,6 @@ def _check_finite(path: Path, y: Tensor) -> None:
     finite = torch.isfinite(y)
     if not bool(finite.all()):
         first = tuple(torch.nonzero(~finite)[0].tolist())
-        raise InputError(f"{str(path)!r}: the measurements hold a value that is not finite, first at index {first}")
+        raise InputError(
+            f"{str(path)!r}: the measurements hold a value that is not finite, first at index {first}", "measure again"
+        )

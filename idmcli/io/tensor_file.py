@@ -22,7 +22,7 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
-from idmcli.io.files import require_file
+from idmcli.io.files import PERMISSIONS, require_file
 from idmcli.io.records import from_text, to_line
 from idmcli.output import escape
 
@@ -141,7 +141,7 @@ def _entry(path: Path, kind: FileKind) -> str | None:
             header = json.loads(file.read(length) if length <= MAX_HEADER else b"")
         return str(header["__metadata__"][kind.key])
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}", PERMISSIONS) from error
     except (ValueError, LookupError, TypeError, RecursionError):  # no JSON, or other JSON
         return None
 
@@ -157,7 +157,7 @@ def _open(path: Path, kind: FileKind) -> tuple[dict[str, str], dict[str, Tensor]
         with _openable(path) as name, safe_open(name, framework="pt") as file:
             return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}", PERMISSIONS) from error
     except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{str(path)!r} is not a readable {kind.name}: it is not safetensors, truncated, or damaged", kind.hint

@@ -18,6 +18,7 @@ from idmcli.models.stable_diffusion import PATCH, Attention, StableDiffusionConf
 from idmcli.models.tensors import check, fill, read_pickle
 from idmcli.reversible.coupling import ReversibleGroup
 
+AGAIN = "download or copy it again"
 Names = Iterator[tuple[str, str]]
 
 RENAMED = {
@@ -57,7 +58,9 @@ def load_released(path: Path) -> InvertibleDiffusion:
     check(path, expected | {alias: expected[name] for alias, name in present.items()}, tensors)
     for alias, name in present.items():
         if not torch.equal(tensors[alias], tensors[name]):
-            raise InputError(f"{str(path)!r} contradicts itself: {alias} is not {name}, though they are one tensor")
+            raise InputError(
+                f"{str(path)!r} contradicts itself: {alias} is not {name}, though they are one tensor", AGAIN
+            )
     model.trained_for = released_for(model.config.denoiser.unet.image_channels)
     model.training_record = {"released": path.name}
     return fill(model, {ours: tensors[names[ours]].reshape(p.shape) for ours, p in model.named_parameters()})
@@ -81,9 +84,9 @@ def _model_of(path: Path, tensors: Mapping[str, Tensor]) -> InvertibleDiffusion:
         with torch.device("meta"):
             return InvertibleDiffusion(SamplerConfig(DenoiserConfig(config, mean=0.0)))
     except KeyError as error:
-        raise InputError(f"{str(path)!r} holds no released network: {error.args[0]} is missing") from None
+        raise InputError(f"{str(path)!r} holds no released network: {error.args[0]} is missing", AGAIN) from None
     except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:  # whatever a network refuses
-        raise InputError(f"{str(path)!r} holds no released network: none has tensors of these shapes") from error
+        raise InputError(f"{str(path)!r} holds no released network: none has tensors of these shapes", AGAIN) from error
 
 
 def released_names(model: InvertibleDiffusion) -> dict[str, str]:

@@ -169,12 +169,25 @@ class RunFolder:
                 ]
             )
 
+    def rows(self) -> list[dict[str, str]]:
+        """Those of ``metrics.csv``.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        if not self.metrics.exists():
+            return []
+        try:
+            with self.metrics.open(newline="", errors="replace") as file:
+                return list(csv.DictReader(file, restval=""))
+        except (csv.Error, OSError) as error:
+            raise InputError(f"{str(self.metrics)!r} cannot be read: {error}", "move it away") from error
+
     def drop_metrics_after(self, iteration: int) -> None:
         """Drop the rows of iterations that will be done again, or of another run; bring the columns up to date."""
-        if not self.metrics.exists():
-            return
-        with self.metrics.open(newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file))
+        rows = self.rows()
+        if not rows:
+            return self.metrics.unlink(missing_ok=True)
         kept = [row for row in rows if row.get("iteration", "").isdecimal() and int(row["iteration"]) <= iteration]
         if not kept:
             return self.metrics.unlink()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from idmcli import __version__, cli
+from idmcli import __version__, cli, tasks
 from idmcli.cli import app as tree
+from idmcli.cli.env import advice
 from idmcli.cli.options import choose_device, output_flags, output_of
 from idmcli.errors import CheckFailed, IdmError, InputError, NumericalError, ResourceError
 
@@ -60,9 +61,11 @@ def test_every_command_has_help_and_the_output_options(idm: Run) -> None:
 def test_presets_are_listed(idm: Run) -> None:
     done = idm("presets")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == sorted(
+    presets, _, summaries = done.stdout.partition("\n\n")
+    assert [line.split()[0] for line in presets.splitlines()[2:]] == sorted(
         path.stem for path in (Path(__file__).parents[2] / "presets").glob("*.toml")
     )
+    assert [line.split()[0] for line in summaries.splitlines()[1:]] == tasks.kinds()
     assert done.stderr.startswith("hint: ")
     assert idm("presets", "--quiet").stderr == ""
 
@@ -284,3 +287,19 @@ def test_devices() -> None:
     for name in ("gpu", "cuda:x", "cuda:-1", "meta", "CPU", "cuda:99999", ""):
         with pytest.raises(InputError, match="is not a device"):
             choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "devices", "gpu", "words"),
+    [
+        (None, 0, False, ""),
+        (None, 0, True, "for the GPU: pip install"),
+        ("12.6", 1, True, ""),
+        ("12.6", 0, False, "--index-url https://download.pytorch.org/whl/cpu"),
+        ("12.6", 0, True, "nvidia-smi"),
+    ],
+)
+def test_a_pytorch_for_another_machine(cuda: str | None, devices: int, gpu: bool, words: str) -> None:
+    """The issue: a plain wheel pulls CUDA torch without advice."""
+    found = advice(cuda, devices, gpu=gpu)
+    assert words in found and bool(found) == bool(words)

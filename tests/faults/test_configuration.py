@@ -108,6 +108,22 @@ def test_the_closest_name_is_suggested(capsys: Capture, arguments: list[str], su
     assert suggestion in failed(capsys, *arguments)
 
 
+@pytest.mark.parametrize("command", ["sense", "reconstruct", "eval"])
+def test_options_that_no_method_has(capsys: Capture, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """The issue: what is refused is refused before any work."""
+    draw("in/a.png")
+    monkeypatch.setattr("idmcli.io.images.read_image", lambda *_, **__: pytest.fail("work was done"))
+    error = failed(capsys, command, "in", "--set=solver.iteratons=3")
+    assert "no method has an option solver.iteratons" in error and "did you mean solver.iterations?" in error
+
+
+def test_options_of_one_of_several_methods(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The issue: as before."""
+    draw("in/a.png")
+    monkeypatch.setattr("idmcli.io.images.read_image", lambda *_, **__: pytest.fail("work was done"))
+    assert "method pinv has no option" in failed(capsys, "eval", "in", "--method=tv,pinv", "--set=solver.iterations=3")
+
+
 @pytest.mark.parametrize(
     ("line", "word", "expected"),
     [

@@ -238,6 +238,18 @@ def test_a_signal_loses_no_scores(capsys: Capture, third: Any, number: int, code
     assert len(rows()) == 5 + 2 and len(json.loads(Path("scores/scores.json").read_text())["results"]) == 5
 
 
+def test_scores_of_an_earlier_call_never_stand_beside_new_ones(capsys: Capture, third: Any) -> None:
+    """The issue: with --overwrite and kill -9, scores.json of before lay beside the new scores.csv."""
+    run(capsys, *EVAL, "--method=tikhonov")
+    assert files("scores") == ["scores.csv", "scores.json"]
+    seen: list[list[str]] = []
+    third(lambda: seen.append(files("scores")))
+    assert "exists already" in failed(capsys, *EVAL) and files("scores") == ["scores.csv", "scores.json"]
+    run(capsys, *EVAL, "--overwrite")
+    assert seen == [["scores.csv"]] and files("scores") == ["scores.csv", "scores.json"]
+    assert {row["method"] for row in rows()} == {"pinv"}
+
+
 def test_running_out_of_memory_loses_no_scores(capsys: Capture, third: Any) -> None:
     """D.2 #22; the issue: the rest of a batch is done."""
 

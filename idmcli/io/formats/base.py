@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
-from idmcli.io.files import require_file
+from idmcli.io.files import PERMISSIONS, require_file
 from idmcli.io.items import Item
 from idmcli.output import escape
 
@@ -174,7 +174,7 @@ def head_of(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_HEAD)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", PERMISSIONS) from error
 
 
 @contextmanager
@@ -192,10 +192,12 @@ def _reading(format: PictureFormat, path: Path, name: str = "") -> Iterator[Bina
         raise
     except Exception as error:  # decoders fed with damaged bytes raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"{name} cannot be read: {error.strerror}") from error
+            raise InputError(f"{name} cannot be read: {error.strerror}", PERMISSIONS) from error
         reason = f": {error.__cause__ or error}".splitlines()[0]  # imageio wraps what the decoders raise
         reason = "" if isinstance(error.__cause__, InitializationError) else escape(reason)
-        raise InputError(f"{name} is not a readable image (truncated or damaged {format.name}{reason})") from error
+        raise InputError(
+            f"{name} is not a readable image (truncated or damaged {format.name}{reason})", "copy or save it again"
+        ) from error
 
 
 def choose_page(number: int | None, count: int) -> int:

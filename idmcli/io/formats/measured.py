@@ -40,7 +40,10 @@ class MeasurementFile(Format["Measurements"]):
         from idmcli.io.measurements import load_measurements
 
         if item.number not in (None, 1):
-            raise InputError(f"{str(item)!r} is not there: the file holds the measurements of one picture")
+            raise InputError(
+                f"{str(item)!r} is not there: the file holds the measurements of one picture",
+                f"leave out #{item.number}",
+            )
         return load_measurements(item.path, max_pixels=max_pixels)
 
     def write(self, path: Path, content: Measurements) -> None:

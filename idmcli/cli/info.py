@@ -1,0 +1,169 @@
+"""``idm info``: what files and run folders hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from idmcli.cli.batch import for_each
+from idmcli.cli.options import output_flags, output_of
+from idmcli.errors import InputError
+from idmcli.output import Progress, escape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from idmcli.io.items import Item
+    from idmcli.training.run_folder import RunFolder
+
+
+@output_flags
+def info(
+    context: typer.Context,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Measurement files, pictures, weights, model or run folders."),
+    ],
+) -> None:
+    """Show what files hold and how they were made: measurements, results, weights, runs.
+
+    Files are checked as they are when they are used.
+
+    Example: idm info measurements/photo.safetensors reconstructions/photo.png
+    """
+    from idmcli.io.items import Item
+
+    output = output_of(context)
+    output.inputs(inputs=inputs)
+
+    def work(item: Item, progress: Progress) -> None:
+        record = {"input": str(item), **described(item.path)}
+        rows = dict(_rows(record))
+        width = max(map(len, rows))
+        output.result(record, "\n".join(f"{escape(key):<{width}}  {escape(text)}" for key, text in rows.items()))
+
+    error = for_each([Item(path) for path in inputs], work, output, "reading")
+    if error is not None:
+        raise error
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What a file or folder holds, JSON-able; "type" says what it is.
+
+    Raises:
+        InputError: it is nothing that idm reads, or damaged.
+        NumericalError: weights are not finite.
+    """
+    from idmcli.io.files import require_file
+    from idmcli.io.formats import MeasurementFile, format_of
+    from idmcli.priors.pipelines import is_pipeline
+    from idmcli.training.run_folder import RunFolder
+
+    if path.is_dir():
+        run = RunFolder(path)
+        if run.config.is_file():
+            return _run(run)
+        if is_pipeline(path):
+            return _weights(path)
+        raise InputError(f"{str(path)!r} is a folder of neither a run nor a model", "name the files in it")
+    require_file(path)
+    format = format_of(path)
+    if isinstance(format, MeasurementFile):
+        return _measurements(path)
+    if format is not None:
+        return _picture(path)
+    return _weights(path)
+
+
+def _measurements(path: Path) -> dict[str, Any]:
+    from idmcli.experiment import unpack
+    from idmcli.io.measurements import load_measurements
+
+    m = load_measurements(path)
+    case = unpack(m)
+    return {
+        "type": "measurements",
+        "measured": case.amount.text,
+        "y": f"{str(m.y.dtype).removeprefix('torch.')} {tuple(m.y.shape)}",
+        "colour": m.colour,
+        "bits": m.bits,
+        "scale": str(m.scale),
+        "noise": m.noise,
+        "noise_seed": m.noise_seed,
+        "operator": m.spec,
+        "made": asdict(m.provenance),
+    }
+
+
+def _picture(path: Path) -> dict[str, Any]:
+    from idmcli.io.formats import format_of
+    from idmcli.io.images import read_image, read_provenance
+
+    format = format_of(path)
+    assert format is not None
+    items = format.items(path)
+    image = read_image(items[0])
+    return {
+        "type": "picture",
+        "pages": len(items),
+        "pixels": " x ".join(map(str, image.pixels.shape[:2])),
+        "colour": "grey" if image.pixels.ndim == 2 else "rgb",
+        "bits": image.bits,
+        "scale": str(image.scale),
+        "notes": list(image.notes),
+        "made": read_provenance(path),
+    }
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    from idmcli.library import load_network
+    from idmcli.priors import load_prior
+
+    prior = load_prior(path)
+    if prior is None:
+        network = load_network(path)
+        return {
+            "type": "network",
+            **_size(network),
+            "trained_for": network.trained_for,
+            "training": network.training_record,
+        }
+    record = {
+        "type": "prior",
+        "name": prior.name,
+        **_size(prior.network),
+        "channels": prior.domain.channels,
+        "noise_levels": list(prior.noise_levels),
+    }
+    own = {"trained_for": "trained_for", "training": "training_record"}
+    return record | {key: found for key, name in own.items() if (found := getattr(prior.network, name, None))}
+
+
+def _size(network: nn.Module) -> dict[str, Any]:
+    return {"parameters": sum(parameter.numel() for parameter in network.parameters())}
+
+
+def _run(run: RunFolder) -> dict[str, Any]:
+    from idmcli.config import load_config, sections_of
+
+    return {
+        "type": "run",
+        "started": run.read_record(),
+        "last": next(reversed(run.rows()), {}),
+        "checkpoint": run.checkpoint.is_file(),
+        "weights": run.weights.is_file(),
+        "config": sections_of(load_config(None, run.config).config),
+    }
+
+
+def _rows(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested records as lines: dotted names, and values as text."""
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from _rows(value, f"{before}{key}.")
+        elif value not in (None, [], {}, ""):
+            yield f"{before}{key}", str(value)
