@@ -16,7 +16,6 @@ import hashlib
 import json
 import logging
 import resource
-import shutil
 import signal
 import struct
 import sys
@@ -399,9 +398,14 @@ def latent_model(folder: Path) -> Path:
 def in_folder(folder: Path, name: str, read: Callable[[Path], object]) -> Callable[[Path], object]:
     """``read`` of a folder in which the file at hand takes the place of another."""
 
+    before = (folder / name).read_bytes()
+
     def with_file(path: Path) -> object:
-        shutil.copyfile(path, folder / name)
-        return read(folder)
+        (folder / name).write_bytes(path.read_bytes())
+        try:
+            return read(folder)
+        finally:
+            (folder / name).write_bytes(before)
 
     return with_file
 

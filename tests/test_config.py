@@ -25,6 +25,7 @@ from idmcli.config import (
     to_toml,
     value_of,
 )
+from idmcli.config.load import EXAMPLE
 from idmcli.config.render import inline
 from idmcli.errors import ConfigError
 from idmcli.tasks.inpainting import InpaintingOptions
@@ -134,7 +135,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert first == "9 problems in the configuration:"
     assert sorted(lines) == sorted(
         [
-            '--set: "task.kind" has no value; expected section.key=value',
+            '--set: "task.kind": expected section.key=value',
             f"{file}: unknown section [trainig]; did you mean training?",
             f"{file}: unknown key operator.ratoi; did you mean operator.ratio?",
             f'{file}: operator.block = "32": expected a valid integer',
@@ -345,3 +346,19 @@ def test_any_configuration_survives_toml(ratio: float, channels: list[int], name
         f"{section}.{key}": (f"{section}.{key}", value) for section in parsed for key, value in parsed[section].items()
     }
     assert load_config(flags=again).config == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hint"),
+    [
+        (["operator.ratio=2"], "correct --set"),
+        (["operator.rato=0.1"], EXAMPLE),
+        (["=1"], EXAMPLE),
+        (["operator.ratio=2", "x.y=1"], f"{EXAMPLE}; correct --set"),
+        (["training.sigma_min=2"], "--print-config shows where each value comes from"),
+    ],
+)
+def test_the_hint_fits(overrides: list[str], hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=overrides)
+    assert caught.value.hint == hint

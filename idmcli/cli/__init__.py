@@ -20,6 +20,7 @@ from idmcli.errors import IdmError, InputError, ResourceError, out_of_memory
 from idmcli.output import Output, silence
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+BAD_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -99,6 +100,8 @@ def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError 
             return _stopped(code - 128)
     if out_of_memory(failure):
         return ResourceError("out of memory", "use a smaller batch or image, or another --device")
+    if isinstance(failure, OSError) and failure.errno in BAD_NAME:
+        return InputError(f"{str(failure.filename)!r} is no name of a file: {os.strerror(failure.errno)}", "check it")
     if isinstance(failure, OSError) and failure.errno in FULL_DISK:
         where = f" ({failure.filename})" if failure.filename else ""
         return ResourceError(f"cannot write: {os.strerror(failure.errno)}{where}", "free some space or write elsewhere")

@@ -46,9 +46,9 @@ def output_paths(
             if len(os.fsencode(output.name)) > MAX_NAME:
                 raise InputError(f"{str(item)!r}: the name of its output {output.name!r} is too long", "shorten it")
             outputs[output] = item
-    own = {item.path.resolve() for item in inputs}
+    own = {os.path.realpath(item.path) for item in inputs}
     for output, item in outputs.items():
-        if output.resolve() in own:
+        if os.path.realpath(output) in own:
             raise InputError(f"{str(item)!r}: the output {str(output)!r} is an input", "choose another --out")
     if skip_existing and overwrite:
         raise InputError("--skip-existing keeps what --overwrite replaces", "leave out one of them")

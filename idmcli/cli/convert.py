@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def convert(
     output.inputs(weights=weights, out=out, half=half)
     if out.suffix != ".safetensors":
         raise InputError(f"--out {str(out)!r} does not end in .safetensors", "give it that ending")
-    if out.resolve() == weights.resolve():
+    if os.path.realpath(out) == os.path.realpath(weights):
         raise InputError(f"{str(weights)!r}: the output is the input", "choose another --out")
     refuse_existing([out], overwrite=overwrite)
 

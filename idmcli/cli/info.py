@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -63,7 +64,7 @@ def described(path: Path) -> dict[str, Any]:
     from idmcli.priors.pipelines import is_pipeline
     from idmcli.training.run_folder import RunFolder
 
-    if path.is_dir():
+    if os.path.isdir(path):
         run = RunFolder(path)
         if run.config.is_file():
             return _run(run)

@@ -154,15 +154,24 @@ def reconstruct(
     )
     library.given(weights, prior)  # what is wrong with them is said before any work
 
+    measuring_keys = [key for key in loaded.sources if key.startswith(("task.", "operator."))]
+
     def measured(item: Item) -> Measurements | Image:
         if item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile):
             given = [name for name, (_, value) in measuring.items() if value is not None and name != "--seed"]
             given += ["--scale"] if scale is not None else []
+            given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
             if given:
                 raise InputError(
                     f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
                 )
-            return MeasurementFile().read(item, max_pixels=max_pixels or MAX_PIXELS)
+            found = MeasurementFile().read(item, max_pixels=max_pixels or MAX_PIXELS)
+            asked, there, source = loaded.config.task.kind, found.spec.get("kind"), loaded.sources["task.kind"]
+            if source != "default" and asked != there:
+                raise InputError(
+                    f"{str(item)!r} holds measurements of {there!r}, not of {asked}", f"leave out {source}"
+                )
+            return found
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         return select_channels(image, loaded.config)
 

@@ -112,6 +112,7 @@ def train(
     import torch
 
     from idmcli.io.images import find_items
+    from idmcli.library import check_options
     from idmcli.memory.budget import free_memory, memory_plan
     from idmcli.models.compiled import check_compiler
     from idmcli.training.precision import settle
@@ -119,6 +120,7 @@ def train(
     from idmcli.training.run_folder import RunFolder
     from idmcli.training.workflow import run_training
 
+    check_options(loaded.config.solver)
     run, training = RunFolder(folder), loaded.config.training
     with processes(output, device, training.threads) as world:
         with world.agreed():

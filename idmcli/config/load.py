@@ -21,6 +21,7 @@ from idmcli.io.records import check_depth
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 50  # named in one message
+EXAMPLE = "`idm presets show NAME` prints a complete example"
 SECTIONS: dict[str, type] = {name: kind for name, kind in get_type_hints(Config).items()}
 SOLVER_KEYS = ("method", "seed")  # of [solver], beside the options of the method
 
@@ -76,15 +77,19 @@ def load_config(
     settings += _from_overrides(overrides, problems)
     settings += [Setting(key, value, name) for name, (key, value) in (flags or {}).items() if value is not None]
 
+    hints = {EXAMPLE} if problems else set()
     values: dict[str, Any] = {}
     sections = _sections(settings)
     sources = {f"{section}.{key}": "default" for section, kind in sections.items() for key in _keys(kind)}
     for setting in settings:
         if len(problems) >= MAX_PROBLEMS:
             break
-        problem = _unknown(setting, sections) or _check(setting, values, sections)
-        if problem:
-            problems.append(f"{setting.source}: {problem}")
+        if unknown := _unknown(setting, sections):
+            problems.append(f"{setting.source}: {unknown}")
+            hints.add(EXAMPLE)
+        elif wrong := _check(setting, values, sections):
+            problems.append(f"{setting.source}: {wrong}")
+            hints.add(f"correct {setting.source}")
         else:
             sources[setting.key] = setting.source
     config = _build(values, sections)
@@ -96,11 +101,11 @@ def load_config(
         for keys, expected in conflicts(config):
             found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
             problems.append(f"{found}: {expected}")
+            hints.add("--print-config shows where each value comes from")
     if problems:
         count = f"{MAX_PROBLEMS} or more" if len(problems) >= MAX_PROBLEMS else str(len(problems))
         several = f"{count} problems in the configuration:\n" if len(problems) > 1 else ""
-        hint = "`idm presets show NAME` prints a complete example; --print-config shows where each value comes from"
-        raise ConfigError(several + "\n".join(problems[:MAX_PROBLEMS]), hint)
+        raise ConfigError(several + "\n".join(problems[:MAX_PROBLEMS]), "; ".join(sorted(hints)))
     return Loaded(config, sources)
 
 
@@ -135,20 +140,22 @@ def _read(file: Path) -> str:
     """Text of a configuration file of at most 1 MB; a UTF-8 byte-order mark is allowed."""
     try:
         if not file.exists():
-            raise ConfigError(f"{file} does not exist", "check the name given to --config")
+            raise ConfigError(f"{str(file)!r} does not exist", "check the name given to --config")
         if not file.is_file():
-            raise ConfigError(f"{file} is not a file", "--config takes one TOML file")
+            raise ConfigError(f"{str(file)!r} is not a file", "--config takes one TOML file")
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}", "check its permissions") from error
+        raise ConfigError(f"{str(file)!r} cannot be read: {error.strerror}", "check its permissions") from error
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{file} is larger than {MAX_BYTES // 10**6} MB", "a configuration is a short TOML file")
+        raise ConfigError(
+            f"{str(file)!r} is larger than {MAX_BYTES // 10**6} MB", "a configuration is a short TOML file"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{file} is not UTF-8 text (line {line})", "save it as UTF-8") from error
+        raise ConfigError(f"{str(file)!r} is not UTF-8 text (line {line})", "save it as UTF-8") from error
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
@@ -185,11 +192,11 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[Setting]:
 
 def _from_overrides(overrides: Sequence[str], problems: list[str]) -> Iterator[Setting]:
     for override in overrides:
-        key, separator, text = override.partition("=")
-        if separator:
+        key, _, text = override.partition("=")
+        if all(key.strip().partition(".")) and key != override:
             yield Setting(key.strip(), _toml_value(text.strip()), "--set")
         else:
-            problems.append(f"--set: {_show(override)} has no value; expected section.key=value")
+            problems.append(f"--set: {_show(override)}: expected section.key=value")
 
 
 def _toml_value(text: str) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from idmcli import __version__
@@ -21,6 +21,7 @@ from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
 from idmcli.operators.base import Spec
 from idmcli.output import escape
+from idmcli.ranges import Noise
 
 SUFFIX = ".safetensors"
 _MAX_PROBLEMS = 5  # named in one message
@@ -66,7 +67,7 @@ class _Record:
     value_range: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
     bits: Literal[8, 16] = 8
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    noise: Noise = 0.0
     noise_seed: int | None = None
 
 

@@ -99,7 +99,7 @@ def read(path: Path, kind: FileKind) -> Content:
 
 def check_schema(path: Path, kind: FileKind, schema: object) -> None:
     """Raise InputError for a version of the record that is newer than this program, and TypeError for none."""
-    if not isinstance(schema, int):
+    if not isinstance(schema, int) or schema < 1:
         raise TypeError(schema)
     if schema > kind.schema:
         raise InputError(

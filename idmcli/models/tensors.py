@@ -135,7 +135,7 @@ def check(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor
     ]
     if problems:
         listed = "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
-        raise InputError(f"{str(path)!r} does not fit its own configuration: {listed}", "copy it again")
+        raise InputError(f"{str(path)!r} does not fit its own configuration: {escape(listed)}", "copy it again")
     check_finite(path, found)
 
 

@@ -209,9 +209,13 @@ def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture)
 
 def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Capture) -> None:
     assert main(["sense", str(camera), "--ratio", "0.1"]) == 0
+    file = "measurements/camera.safetensors"
     for option, value in (("--ratio", "0.5"), ("--noise", "0.1"), ("--colour", "grey")):
-        err = failed(capsys, "measurements/camera.safetensors", option, value)
+        err = failed(capsys, file, option, value)
         assert f"{option} is for pictures: a measurement file says how it was made" in err
+    assert "--set operator.block is for pictures" in failed(capsys, file, "--set", "operator.block=8")
+    assert "holds measurements of 'cs', not of sr\nhint: leave out preset sr" in failed(capsys, file, "--preset", "sr")
+    reconstruct(capsys, file, "--preset", "cs-tiny", "--method", "pinv")
 
 
 def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:

@@ -16,7 +16,9 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
+from benchmarks.fuzz_readers import record_of, signed
 from idmcli.io.images import read_image, write_image
 from idmcli.io.measurements import load_measurements, save_measurements
 from tests.faults.hostile import FAST, Capture, draw, failed, files, results, run
@@ -271,6 +273,15 @@ def test_measurement_files_that_ask_for_too_much(capsys: Capture, preset: str, c
     failed(capsys, "reconstruct", path)
 
 
+@pytest.mark.parametrize("change", [{"noise": 1e300}, {"bits": 12}, {"schema": 0}, {"schema": -1}])
+def test_measurement_files_with_odd_records(capsys: Capture, change: dict[str, Any]) -> None:
+    """The issue: a noise beyond measure, in a file this time; a version that never was."""
+    path = measured(capsys)
+    key, record = record_of(path.read_bytes())
+    path.write_bytes(signed(key, record | change, load_file(path)))
+    failed(capsys, "reconstruct", path)
+
+
 def test_deep_json_in_a_measurement_file(capsys: Capture) -> None:
     """The issue: deep JSON."""
     path = measured(capsys)
@@ -299,6 +310,21 @@ def test_a_fifo_never_blocks(capsys: Capture, name: str) -> None:
     Path("only").mkdir()
     os.rename(name, f"only/{name}")
     assert "holds no such file" in failed(capsys, "eval", "only")
+
+
+NAMING = ["reconstruct NAME", "reconstruct a.png --weights NAME", "reconstruct a.png --prior NAME", "sense NAME"]
+NAMING += ["reconstruct a.png --out NAME", "sense a.png --config NAME", "info NAME", "convert NAME", "eval NAME"]
+NAMING += ["train --preset prior-tiny --data NAME", "train --preset prior-tiny --data a.png --init NAME"]
+NAMING += ["train --resume --data a.png --out NAME", "presets show NAME"]
+
+
+@pytest.mark.parametrize("command", NAMING)
+@pytest.mark.parametrize("name", ["y" * 300, "loop"])
+def test_names_that_lead_nowhere(capsys: Capture, command: str, name: str) -> None:
+    """The issue: long names; and a link to itself."""
+    draw("a.png", (64, 64))
+    Path("loop").symlink_to("loop")
+    failed(capsys, *command.replace("NAME", name).split())
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/tty", "/proc/self/mem"])
