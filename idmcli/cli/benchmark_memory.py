@@ -89,7 +89,6 @@ def benchmark_memory(
     from idmcli.config import load_config
 
     output = output_of(context)
-    output.inputs(preset=preset, config=config, T=steps, sweep=sweep, fit=fit, budget=budget)
     if sum(option is not None for option in (sweep, fit, budget)) > 1:
         raise InputError("--sweep, --fit and --budget are three different tables", "ask for one of them")
     if sweep is not None and steps is not None:

@@ -36,7 +36,6 @@ def convert(
     """
     out = out or weights.with_suffix(".safetensors")
     output = output_of(context)
-    output.inputs(weights=weights, out=out, half=half)
     if out.suffix != ".safetensors":
         raise InputError(f"--out {str(out)!r} does not end in .safetensors", "give it that ending")
     if os.path.realpath(out) == os.path.realpath(weights):

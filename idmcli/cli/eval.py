@@ -158,10 +158,6 @@ def evaluate(
 
     output = output_of(context)
     mute_followers(output)
-    output.inputs(
-        data=folder or data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out
-    )
-    output.inputs(prior=prior)
     flags = measuring_flags(noise=noise, colour=colour, seed=seed)
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)

@@ -39,7 +39,6 @@ def info(
     from idmcli.io.items import Item
 
     output = output_of(context)
-    output.inputs(inputs=inputs)
 
     def work(item: Item, progress: Progress) -> None:
         record = {"input": str(item), **described(item.path)}

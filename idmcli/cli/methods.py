@@ -21,7 +21,6 @@ def methods(
     from idmcli import solvers
 
     output = output_of(context)
-    output.inputs(name=name)
     for solver in map(solvers.find, solvers.names() if name is None else [name]):
         options = {field.name: field.default for field in fields(solver.options)}
         needs = [text for need, text in solvers.NEEDS.items() if need in solver.needs]

@@ -251,7 +251,7 @@ SHORT = {"quiet": ("-q",)}
 
 
 def output_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options --json, --quiet, --no-color and --debug.
+    """Give a command the options --json, --quiet, --no-color and --debug, and record its other arguments.
 
     :func:`idmcli.cli.main` reads their values before the command line is parsed, so that wrong usage
     is reported in the form that was asked for. Here they are only declared.
@@ -259,8 +259,11 @@ def output_flags(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapper(**values: Any) -> None:
-        output_of(values["context"]).quiet |= values["quiet"]  # also where it stands in -qo, for example
-        command(**{name: value for name, value in values.items() if name not in names})
+        output = output_of(values["context"])
+        output.quiet |= values["quiet"]  # also where it stands in -qo, for example
+        given = {name: value for name, value in values.items() if name not in names}
+        output.inputs(**{name: value for name, value in given.items() if name != "context"})
+        command(**given)
 
     signature = inspect.signature(command, eval_str=True)
     names = {flag.replace("-", "_") for flag in OUTPUT_FLAGS}

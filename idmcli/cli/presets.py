@@ -36,6 +36,5 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="Name 
     from idmcli.config import read_preset
 
     output = output_of(context)
-    output.inputs(name=name)
     preset = read_preset(name)
     output.result({"name": preset.name, "task": preset.task, "toml": preset.text}, preset.text.rstrip("\n"))

@@ -115,10 +115,6 @@ def reconstruct(
     from idmcli.config import SolverConfig, load_config
 
     output = output_of(context)
-    output.inputs(inputs=inputs, example=example, method=method, weights=weights, preset=preset, config=config, out=out)
-    output.inputs(settings=settings, ratio=ratio, noise=noise, colour=colour, scale=scale, seed=seed, samples=samples)
-    output.inputs(format=format, compare=compare, device=device, precision=precision, tile=tile)
-    output.inputs(ensemble=ensemble, prior=prior)
     measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
     loaded = load_config(
         preset,

@@ -69,7 +69,6 @@ def sense(
     from idmcli.config import load_config
 
     output = output_of(context)
-    output.inputs(images=images, preset=preset, config=config, out=out)
     flags = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
     loaded = load_config(preset, config, settings or (), os.environ, flags)
     if print_config:

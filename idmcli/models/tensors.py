@@ -77,7 +77,7 @@ def unpickled(path: Path) -> Any:
     except Exception as error:  # a damaged pickle can make its reader raise anything
         raise ValueError(escape(str(error).partition("\n")[0])) from error
     if not all(map(_is_plain, _tensors_in(content))):
-        raise ValueError("it claims larger tensors than it holds")
+        raise ValueError("it holds tensors that are complex, sparse, or larger than what it has of them")
     return content
 
 
@@ -109,6 +109,7 @@ def _without_counters(tensors: dict[Any, Any]) -> dict[Any, Any]:
 def _is_plain(tensor: Tensor) -> bool:
     return (
         tensor.layout == torch.strided
+        and not tensor.is_complex()
         and tensor.device.type == "cpu"
         and tensor.nbytes <= tensor.untyped_storage().nbytes()  # no larger than what is in the file
     )

@@ -122,8 +122,11 @@ class RunFolder:
             raise InputError(f"there is no checkpoint to resume from in {str(self.path)!r}", "start without --resume")
         try:
             state = unpickled(self.checkpoint)
-            model.load_state_dict(state["model"])
-            average.load_state_dict(state["average"])
+            for owner, saved in ((model, state["model"]), (average, state["average"])):
+                wrong = [name for name, there in owner.state_dict().items() if saved[name].dtype != there.dtype]
+                if wrong:
+                    raise ValueError(f"{wrong[0]} has another type")
+                owner.load_state_dict(saved)
             for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(deepcopy(saved))  # no views of a file
             return int(state["iteration"])

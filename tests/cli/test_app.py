@@ -289,6 +289,14 @@ def test_devices() -> None:
             choose_device(name)
 
 
+@pytest.mark.parametrize("command", ["sense", "reconstruct", "eval"])
+def test_inputs_are_what_was_given(capsys: Capture, command: str) -> None:
+    assert cli.main([command, "nowhere", "--ratio=0.5", "--set=operator.block=8", "--seed=3", "--json"]) == 2
+    inputs = json.loads(capsys.readouterr().out)["inputs"]
+    assert inputs["settings"] == ["operator.block=8"] and inputs["seed"] == 3 and inputs["noise"] is None
+    assert not {"json", "debug", "context"} & inputs.keys()
+
+
 @pytest.mark.parametrize(
     ("cuda", "devices", "gpu", "words"),
     [

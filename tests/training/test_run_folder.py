@@ -111,6 +111,15 @@ def test_a_checkpoint_of_something_else(run: RunFolder, state: object) -> None:
     refused(run)
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64, torch.float16])
+def test_values_of_another_type_are_not_cast(run: RunFolder, kind: torch.dtype) -> None:
+    run.save(*parts(), 1)
+    state = torch.load(run.checkpoint, weights_only=True)
+    state["model"]["weight"] = state["model"]["weight"].to(kind)
+    torch.save(state, run.checkpoint)
+    assert "another type" in (error := refused(run)) or "complex" in error
+
+
 def test_another_network_or_optimiser(run: RunFolder) -> None:
     run.save(*parts(), 1)
     assert "size mismatch" in refused(run, width=4) or "Error(s) in loading" in refused(run, width=4)
