@@ -73,7 +73,7 @@ def _load_idm(source: Source) -> NetworkPrior | None:
         return None
     network = load_weights(path)
     if not isinstance(network, Denoiser):
-        raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
+        raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-grey`")
     return DenoiserPrior.of(network, path.stem, _levels(path, network.training_record))
 
 

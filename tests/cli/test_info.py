@@ -59,7 +59,7 @@ def test_a_run(capsys: Capture) -> None:
     draw("data/a.png", (32, 32))
     small = [f"--set=training.{value}" for value in ("iterations=2", "batch=1", "patch=16", "log_every=1")]
     small += ["--set=model.channels=[4]", "--set=model.blocks=[1]"]
-    run(capsys, "train", "--preset=prior-tiny", "--data=data", "--out=runs/x", *small)
+    run(capsys, "train", "--preset=prior-grey", "--data=data", "--out=runs/x", *small)
     record = shown(capsys, "runs/x")
     assert (record["type"], record["last"]["iteration"], record["started"]["pictures"]) == ("run", "2", 1)
     assert record["checkpoint"] and record["weights"] and record["config"]["training"]["patch"] == 16

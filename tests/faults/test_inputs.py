@@ -314,7 +314,7 @@ def test_a_fifo_never_blocks(capsys: Capture, name: str) -> None:
 
 NAMING = ["reconstruct NAME", "reconstruct a.png --weights NAME", "reconstruct a.png --prior NAME", "sense NAME"]
 NAMING += ["reconstruct a.png --out NAME", "sense a.png --config NAME", "info NAME", "convert NAME", "eval NAME"]
-NAMING += ["train --preset prior-tiny --data NAME", "train --preset prior-tiny --data a.png --init NAME"]
+NAMING += ["train --preset prior-grey --data NAME", "train --preset prior-grey --data a.png --init NAME"]
 NAMING += ["train --resume --data a.png --out NAME", "presets show NAME"]
 
 
