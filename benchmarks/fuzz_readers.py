@@ -4,9 +4,9 @@
 
 Valid files are mutated: bits flipped, numbers overwritten, pieces cut out, repeated or spliced in from another file;
 checksums are mended in half of them, so that what lies behind is reached. Records, configurations and state dicts are
-also written anew with odd values in them. Each file must be read or be refused
-with an IdmError, within 10 seconds and 512 MiB, without a warning. Inputs that break this are kept in the folder
-given by ``--out``, and the exit status is 1.
+also written anew with odd values in them. Each file must be read or be refused with an IdmError, within 10 seconds of
+processor time and 512 MiB, without a warning. Inputs that break this are kept in the folder given by ``--out``, and the
+exit status is 1.
 """
 
 from __future__ import annotations
@@ -144,22 +144,22 @@ def logged() -> Iterator[list[str]]:
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Refuse more than 512 MiB of further memory, and interrupt after 10 seconds."""
+    """Refuse more than 512 MiB of further memory, and interrupt after 10 seconds of processor time."""
 
     def interrupt(*_: object) -> None:
         raise TimeoutError(f"longer than {DEADLINE} s")
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    handler = signal.signal(signal.SIGALRM, interrupt)
-    timer = signal.setitimer(signal.ITIMER_REAL, DEADLINE, 1)  # again, should somebody swallow the first
+    handler = signal.signal(signal.SIGPROF, interrupt)
+    timer = signal.setitimer(signal.ITIMER_PROF, DEADLINE, 1)  # again, should somebody swallow the first
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGPROF, handler)
+        signal.setitimer(signal.ITIMER_PROF, *timer)
 
 
 # Mutations --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
@@ -95,7 +96,7 @@ def load_weights(path: str | Path) -> Model:
     record, tensors = read(path, KIND)
     try:
         model: Model
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # of sizes that do not fit later
             if record["kind"] == "prior":
                 model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
             else:

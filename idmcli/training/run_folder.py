@@ -123,6 +123,8 @@ class RunFolder:
         try:
             state = unpickled(self.checkpoint)
             for owner, saved in ((model, state["model"]), (average, state["average"])):
+                if not isinstance(saved, Mapping):
+                    raise ValueError("it holds no state")
                 wrong = [name for name, there in owner.state_dict().items() if saved[name].dtype != there.dtype]
                 if wrong:
                     raise ValueError(f"{wrong[0]} has another type")
