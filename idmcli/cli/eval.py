@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -39,18 +39,20 @@ from idmcli.cli.options import (
     show_config,
 )
 from idmcli.cli.processes import mute_followers, processes
-from idmcli.errors import CheckFailed, IdmError, InputError
+from idmcli.errors import CheckFailed, ConfigError, IdmError, InputError
 from idmcli.output import Output, Progress, jsonable
 
 if TYPE_CHECKING:
     from idmcli.config import Config
     from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.perceptual import Perceptual
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import Score
     from idmcli.io.items import Item
     from idmcli.training.world import World
 
 FILES = ("scores.csv", "scores.json")
+ALL = "all"
 
 
 @dataclass
@@ -106,7 +108,7 @@ def evaluate(
         typer.Option(
             "--method",
             metavar="NAME,...",
-            help="Methods to compare; the default of `idm reconstruct` if not given.",
+            help="Methods to compare, or all; the default of `idm reconstruct` if not given.",
             autocompletion=complete_method_lists,
             rich_help_panel="Reconstruction",
         ),
@@ -194,8 +196,15 @@ def evaluate(
                 compile=compile,
                 tell=output.warning,
             )
-            benchmark = Benchmark(name, configs, _methods(method, weights, prior), weights, library, prior)
+            benchmark = Benchmark(
+                name, configs, _methods(method, weights, prior), weights, library, prior, _perceptual(world, output)
+            )
             library.given(weights, prior)  # what is wrong with them is said before any work
+            left_out: Mapping[str, str] = {}
+            if not benchmark.methods:
+                benchmark, left_out = _all_methods(benchmark, pictures, max_pixels or MAX_PIXELS)
+                for left, reason in left_out.items():
+                    output.status(f"left out {left}: {reason}")
             if out is not None:
                 refuse_existing([out / file for file in FILES], overwrite=overwrite)
                 if world.writes:
@@ -212,14 +221,14 @@ def evaluate(
                 _evaluate(pictures, benchmark, log, max_pixels or MAX_PIXELS, world, output, found)
         except BaseException:  # what was computed is reported, whatever ends the command
             if found.scores and world.size == 1:
-                _report(found.scores, benchmark, out, output)
+                _report(found.scores, benchmark, left_out, out, output)
             raise
         parts = world.gathered(found)
         for part in parts[1:]:
             part.tell(output)
         scores = [score for part in parts for score in part.scores]
         if scores and world.writes:
-            _report(scores, benchmark, out, output)
+            _report(scores, benchmark, left_out, out, output)
         failed = some_failed([error for part in parts for _, error in part.failures], len(pictures))
         if failed is not None:
             raise world.common(failed)
@@ -247,10 +256,10 @@ def _evaluate(
 
     def work(item: Item, progress: Progress) -> None:
         image = read_image(item, max_pixels=max_pixels)
-        for score in benchmark.scores(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
-            found.scores.append(score)
+        for outcome in benchmark.run(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
+            found.scores.append(outcome.score)
             if log is not None:
-                log.add(score)
+                log.add(outcome.score)
 
     def failed(item: Item, error: IdmError) -> None:
         if len(pictures) == 1:
@@ -259,6 +268,17 @@ def _evaluate(
         output.failure({"input": str(item)}, error)
 
     try_each(pictures[world.rank :: world.size], work, output, "evaluating", failed)
+
+
+def _perceptual(world: World, output: Output) -> Perceptual | None:
+    """LPIPS, where it is installed and works."""
+    from idmcli.evaluation.perceptual import load_lpips
+
+    try:
+        return load_lpips(world.device)
+    except ConfigError as error:
+        output.warning(error.message)
+        return None
 
 
 def _data(folder: Path | None, option: Path | None) -> Path:
@@ -292,9 +312,13 @@ def _ratio(text: str) -> float:
 
 
 def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | None) -> list[str | None]:
+    """The methods that were asked for: None for the default, nothing for all."""
     from idmcli import solvers
 
-    methods = [solvers.find(name) for name in dict.fromkeys(_split(names or ()))]
+    asked = dict.fromkeys(_split(names or ()))
+    if ALL in asked:
+        return []
+    methods = [solvers.find(name) for name in asked]
     if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
     if prior is not None and methods and all(solver.weights != "prior" for solver in methods):
@@ -302,12 +326,35 @@ def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | Non
     return [solver.name for solver in methods] or [None]
 
 
+def _all_methods(
+    benchmark: Benchmark, pictures: Sequence[Item], max_pixels: int
+) -> tuple[Benchmark, Mapping[str, str]]:
+    """The comparison of all methods that apply, by the first picture that can be measured; why the others do not."""
+    from idmcli.experiment import operator_for
+    from idmcli.io.images import read_image
+
+    for item in pictures:
+        try:
+            image = read_image(item, max_pixels=max_pixels)
+            operators = [operator_for(image, config) for config in benchmark.configs]
+        except InputError:  # told when its turn comes
+            continue
+        ready, left_out = benchmark.applicable(operators)
+        if not ready:
+            reasons = "\n".join(f"{name}: {reason}" for name, reason in left_out.items())
+            raise ConfigError(f"no method applies\n{reasons}", "`idm methods` says what each needs")
+        return replace(benchmark, methods=ready), left_out
+    return replace(benchmark, methods=[None]), {}
+
+
 def _split(values: Sequence[str]) -> list[str]:
     """The items of options that may be repeated and hold several, separated by commas."""
     return [item.strip() for value in values for item in value.split(",")]
 
 
-def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, output: Output) -> None:
+def _report(
+    scores: Sequence[Score], benchmark: Benchmark, left_out: Mapping[str, str], out: Path | None, output: Output
+) -> None:
     """Print the scores, and write them to ``out``."""
     from idmcli.evaluation.tables import to_csv, to_json
     from idmcli.io.atomic import write_text
@@ -321,6 +368,7 @@ def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, out
             "operator": {key: value for key, value in asdict(config.operator).items() if key != "ratio"},
             "solver": asdict(config.solver),
         },
+        "left_out": left_out,
         "device": str(benchmark.library.device),
         "version": __version__,
     }
