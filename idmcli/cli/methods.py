@@ -25,7 +25,7 @@ def methods(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Only those that apply to a task as it is by default, with the shipped weights; and why the others do not.",
+            help="Only those that apply to a task by its defaults and with the shipped weights; of the others, why not.",
             autocompletion=lambda incomplete: [kind for kind in tasks.kinds() if kind.startswith(incomplete)],
         ),
     ] = None,

@@ -49,7 +49,7 @@ def values(row: Element) -> list[float | None]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods run, but no longer than they have to."""
-    defaults = {"steps": 1, "iterations": 2, "levels": 1, "ode_steps": 1, "langevin_steps": 1}
+    defaults = {"steps": 1, "iterations": 2, "ode_steps": 1, "langevin_steps": 1}
 
     def shorter(solver: Any, given: Any) -> Any:
         known = {field: value for field, value in defaults.items() if field in solver.options.__dataclass_fields__}
@@ -109,9 +109,8 @@ def test_what_does_not_apply_is_left_out_with_the_reason(
 def test_where_no_method_applies_all_reasons_are_given(capsys: Capture) -> None:
     assert main(["eval", "data", "--method=all", "--set=solver.magic=1"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("error: no method applies\n") and err.count("has no option solver.magic") == len(
-        solvers.names()
-    )
+    assert err.startswith("error: no method applies\n")
+    assert err.count("has no option solver.magic") == len(solvers.names())
 
 
 def test_a_method_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
         ("ddnm", {"steps": 3}, 3),
         ("pigdm", {"steps": 3}, 3),  # a gradient is no call
         ("vamp", {"iterations": 3}, 3),
-        ("daps", {"levels": 2, "ode_steps": 2}, 4),
+        ("daps", {"steps": 2, "ode_steps": 2}, 4),
         ("idm", {}, 11),  # six steps, five of them with a probe of the divergence
     ],
 )
