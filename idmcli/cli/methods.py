@@ -25,7 +25,7 @@ def methods(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Only those that apply to a task by its defaults and with the shipped weights; of the others, why not.",
+            help="Only those that apply to a task by its defaults with the shipped weights, and why others do not.",
             autocompletion=lambda incomplete: [kind for kind in tasks.kinds() if kind.startswith(incomplete)],
         ),
     ] = None,
