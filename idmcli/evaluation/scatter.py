@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from idmcli.evaluation.tables import Summary, price_cell
 
 WIDTH, HEIGHT = 560.0, 340.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 16.0, 14.0, 40.0  # margins
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 24.0, 14.0, 40.0  # margins
 CHARACTER, LINE = 7.0, 14.0  # of a label
 LEAST_SECONDS = 1e-4
 

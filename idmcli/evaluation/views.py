@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -67,7 +68,7 @@ def encode_error(x: Tensor, truth: Tensor) -> bytes:
     return _png(picture)
 
 
-def error_colours() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def error_colours() -> NDArray[np.uint8]:
     """The colours of an error map, (:data:`LEVELS`, 3)."""
     places = np.linspace(0, len(_COLOURS) - 1, LEVELS)
     channels = [np.interp(places, range(len(_COLOURS)), channel) for channel in _COLOURS.T]
