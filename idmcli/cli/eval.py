@@ -152,10 +152,8 @@ def evaluate(
 
     output = output_of(context)
     mute_followers(output)
-    output.inputs(
-        data=folder or data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out
-    )
-    output.inputs(prior=prior, report=report)
+    output.inputs(data=folder or data, preset=preset, config=config, ratio=ratio, method=method)
+    output.inputs(weights=weights, prior=prior, out=out, report=report)
     flags = measuring_flags(noise=noise, colour=colour, seed=seed)
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)
@@ -198,11 +196,10 @@ def evaluate(
                 benchmark, found.left_out = _all_methods(benchmark, pictures, max_pixels or MAX_PIXELS)
                 for left, reason in found.left_out.items():
                     output.status(f"left out {left}: {reason}")
-            outputs = [out / file for file in FILES] if out else []
-            _check_outputs(outputs, report, pictures, overwrite=overwrite)
-            for file in [*outputs, *([report] if report else [])]:
-                if world.writes:
-                    ensure_writable(file.parent)
+            outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
+            _check_outputs(outputs, pictures, overwrite=overwrite)
+            for place in {file.parent for file in outputs} if world.writes else ():
+                ensure_writable(place)
         log = None if out is None else ScoreLog(out / FILES[0], begun=not world.writes)
         if world.size > 1:
             if log is not None and world.writes:
@@ -266,11 +263,14 @@ def _evaluate(
     try_each(pictures[world.rank :: world.size], work, output, "evaluating", failed)
 
 
-def _check_outputs(files: Sequence[Path], report: Path | None, pictures: Sequence[Item], *, overwrite: bool) -> None:
-    """Raise InputError if one may not be written."""
-    if report is not None and report.resolve() in {file.resolve() for file in (*files, *(p.path for p in pictures))}:
-        raise InputError(f"--report {str(report)!r} is the name of another file of this command", "choose another name")
-    refuse_existing([*files, *([report] if report else [])], overwrite=overwrite)
+def _check_outputs(files: Sequence[Path], pictures: Sequence[Item], *, overwrite: bool) -> None:
+    """Raise InputError if a file is a picture or two are one, or one exists and may not be replaced."""
+    taken = {item.path.resolve() for item in pictures}
+    for file in files:
+        if file.resolve() in taken:
+            raise InputError(f"the output {str(file)!r} is another file of this command", "choose another name")
+        taken.add(file.resolve())
+    refuse_existing(files, overwrite=overwrite)
 
 
 def _perceptual(world: World, output: Output) -> Perceptual | None:

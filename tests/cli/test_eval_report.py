@@ -113,8 +113,7 @@ def test_a_method_that_fails_does_not_stop_the_others(monkeypatch: pytest.Monkey
     def broken(*_: Any) -> Tensor:
         return torch.full((1, 1, 24, 16), torch.nan)
 
-    tv = solvers.find("pinv")
-    monkeypatch.setattr("idmcli.solvers.pinv.SOLVER", type(tv)("pinv", tv.summary, broken))
+    monkeypatch.setattr("idmcli.solvers.pinv.SOLVER", solvers.Solver("pinv", "", broken))
     assert main(["eval", "data", *QUICK, "--report=report.html"]) == 3
     root = read()
     assert "method pinv gave values that are not finite" in root.all("p", class_="failure")[0].text
@@ -138,8 +137,8 @@ def test_the_command_writes_a_page_of_the_first_pictures(idm: Run) -> None:
     [
         (["--report=data"], "'data' exists already"),
         (["--report=data", "--overwrite"], "'data' is no file that could be replaced"),
-        (["--report=data/b.png", "--overwrite"], "--report 'data/b.png' is the name of another file of this command"),
-        (["--report=s/scores.csv", "--out=s"], "--report 's/scores.csv' is the name of another file of this command"),
+        (["--report=data/b.png", "--overwrite"], "the output 'data/b.png' is another file of this command"),
+        (["--report=s/scores.csv", "--out=s"], "the output 's/scores.csv' is another file of this command"),
         (["--report=old.html"], "'old.html' exists already"),
         (["--report=data/b.png/report.html"], "'data/b.png' is not a folder"),
     ],
