@@ -135,7 +135,7 @@ class Found:
             configuration=configuration,
             settings=dict(sorted(self.settings.items())),
             left_out=self.left_out,
-            failures=[f"{item}: {error.message}" for item, error in self.failures],
+            failures=[error.message for _, error in self.failures],
             command=shlex.join(["idm", *output.arguments]),
             versions=environment() | {"device": str(benchmark.library.device)},
         )

@@ -191,15 +191,15 @@ def evaluate(
                 name, configs, _methods(method, weights, prior), weights, library, prior, _perceptual(world, output)
             )
             library.given(weights, prior)  # what is wrong with them is said before any work
+            outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
+            _check_outputs(outputs, pictures, overwrite=overwrite)
+            for place in {file.parent for file in outputs} if world.writes else ():
+                ensure_writable(place)
             found = Found()
             if not benchmark.methods:
                 benchmark, found.left_out = _all_methods(benchmark, pictures, max_pixels or MAX_PIXELS)
                 for left, reason in found.left_out.items():
                     output.status(f"left out {left}: {reason}")
-            outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
-            _check_outputs(outputs, pictures, overwrite=overwrite)
-            for place in {file.parent for file in outputs} if world.writes else ():
-                ensure_writable(place)
         log = None if out is None else ScoreLog(out / FILES[0], begun=not world.writes)
         if world.size > 1:
             if log is not None and world.writes:
@@ -255,9 +255,9 @@ def _evaluate(
                 log.add(outcome.score)
 
     def failed(item: Item, error: IdmError) -> None:
+        found.failures.append((str(item), error))
         if len(pictures) == 1:
             raise error from None
-        found.failures.append((str(item), error))
         output.failure({"input": str(item)}, error)
 
     try_each(pictures[world.rank :: world.size], work, output, "evaluating", failed)

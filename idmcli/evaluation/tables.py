@@ -86,7 +86,8 @@ def summarise(scores: Iterable[Score]) -> list[Summary]:
         ssim, ssim_std = _mean_std([s.ssim for s in rows])
         seconds, _ = _mean_std([s.seconds for s in rows])
         evaluations, _ = _mean_std([s.evaluations for s in rows])
-        lpips = _mean_std([s.lpips for s in rows if s.lpips is not None])[0] if rows[0].lpips is not None else None
+        measured = [s.lpips for s in rows if s.lpips is not None]
+        lpips = _mean_std(measured)[0] if measured else None
         quality = psnr, psnr_std, ssim, ssim_std
         summaries.append(Summary(dataset, method, ratio, len(rows), *quality, seconds, column, evaluations, lpips))
     return sorted(summaries, key=lambda s: (s.dataset, s.method, s.ratio))
