@@ -8,7 +8,7 @@ import pytest
 
 from idmcli import solvers
 from idmcli.cli import main
-from idmcli.cli.options import complete_methods
+from idmcli.cli.options import complete_method_lists, complete_methods
 
 Capture = pytest.CaptureFixture[str]
 
@@ -44,6 +44,7 @@ def test_an_unknown_method(capsys: Capture) -> None:
 def test_names_are_completed() -> None:
     assert complete_methods("t") == ["tikhonov", "tv"]
     assert complete_methods("") == solvers.names()
+    assert complete_method_lists("al") == ["all"] and complete_method_lists("tv,ti") == ["tv,tikhonov"]
 
 
 def test_those_for_a_task(capsys: Capture) -> None:
