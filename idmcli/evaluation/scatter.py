@@ -65,7 +65,7 @@ def scatter(summaries: Sequence[Summary]) -> Scatter | None:
     low, high = math.floor(min(logs)), max(math.ceil(max(logs)), math.floor(min(logs)) + 1)
     step = _round_step(max(s.psnr for s in shown) - min(s.psnr for s in shown))
     bottom = step * math.floor(min(s.psnr for s in shown) / step)
-    top = max(step * math.ceil(max(s.psnr for s in shown) / step), bottom + step)
+    top = step * math.ceil(max(s.psnr for s in shown) / step + 0.2)  # room for names above the best
 
     def across(log: float) -> float:
         return LEFT + (log - low) / (high - low) * (WIDTH - LEFT - RIGHT)
