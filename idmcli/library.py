@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,6 +17,7 @@ from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models import Network, load_weights, shipped_weights
 from idmcli.models.compiled import check_compiler, compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
+from idmcli.models.evaluations import Evaluations
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.stable_diffusion import StableDiffusionUNet
@@ -42,7 +43,8 @@ class Method:
     """A solver with its options and weights, on a device.
 
     Called with a problem whose images are in [0, 1] and a seed (for methods that sample), it returns
-    (B, C, H, W), real or complex, as the solver left it: not clipped.
+    (B, C, H, W), real or complex, as the solver left it: not clipped. ``evaluations`` counts those of all networks of
+    its library.
 
     Raises (when called):
         InputError: the method cannot handle the operator, or its prior the images.
@@ -56,6 +58,7 @@ class Method:
     precision: Precision = "float32"
     weights_name: str = ""
     ensemble: bool = False
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
     @property
     def name(self) -> str:
@@ -131,6 +134,7 @@ class Library:
         self._told: set[str] = set()
         self._loaded: dict[Path, NetworkPrior | Network] = {}
         self._found: dict[str, Path] = {}
+        self._evaluations = Evaluations()
 
     def load(self, path: Path) -> NetworkPrior | Network:
         """The prior or the network of a weights file.
@@ -165,6 +169,7 @@ class Library:
         if self._compile:
             compile_blocks(network)
         network.to(self.device)
+        self._evaluations.watch(network)
         return found
 
     def given(self, weights: Path | None, prior: str | None) -> dict[str, Path | None]:
@@ -227,12 +232,15 @@ class Library:
             return Method(solver, options, None, self.device)
         path = given[solver.weights] or _shipped(solver, operator)
         model = self.load(path)
+        ready: Prior | Network
         if isinstance(model, Network):
             check_trained_for(path, model, operator)
-            return Method(solver, options, model, self.device, self._precision_of(model), path.stem, self._ensemble)
-        ready = self._fitted(model, solver, operator) if given["prior"] else model
-        ready = averaged(ready) if self._ensemble else ready
-        return Method(solver, options, ready, self.device, self._precision_of(model), model.name, self._ensemble)
+            ready, name = model, path.stem
+        else:
+            ready, name = self._fitted(model, solver, operator) if given["prior"] else model, model.name
+            ready = averaged(ready) if self._ensemble else ready
+        precision = self._precision_of(model)
+        return Method(solver, options, ready, self.device, precision, name, self._ensemble, self._evaluations)
 
     def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
         """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""
@@ -360,7 +368,7 @@ def check_options(settings: SolverConfig, methods: Sequence[str | None] = (None,
         if name or settings.method:
             read_options(solvers.find(name or settings.method or ""), settings.options)
             continue
-        known = {field.name for name in solvers.names() for field in fields(solvers.find(name).options)}
+        known = {option.name for name in solvers.names() for option in fields(solvers.find(name).options)}
         for key in settings.options.keys() - known:
             close = get_close_matches(key, known, n=1)
             raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import typer
 
@@ -18,11 +19,21 @@ CPU_BUILD = "pip install --force-reinstall torch --index-url https://download.py
 @output_flags
 def env(context: typer.Context) -> None:
     """Show versions, devices and threads."""
+    output, values = output_of(context), environment()
+    gpus = len(values["devices"]) - 1
+    found = advice(values["cuda"], gpus, gpu=shutil.which("nvidia-smi") is not None)
+    values |= {"advice": found} if found else {}
+    text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
+    width = max(map(len, text))
+    output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices and threads by name; None for what is not there."""
     import torch
 
-    output = output_of(context)
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    values = {
+    return {
         "idm": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -31,11 +42,6 @@ def env(context: typer.Context) -> None:
         "devices": ["cpu", *devices],
         "threads": torch.get_num_threads(),
     }
-    found = advice(torch.version.cuda, len(devices), gpu=shutil.which("nvidia-smi") is not None)
-    values |= {"advice": found} if found else {}
-    text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
-    width = max(map(len, text))
-    output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
 
 
 def advice(cuda: str | None, devices: int, *, gpu: bool) -> str:
