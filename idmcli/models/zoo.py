@@ -180,6 +180,7 @@ def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettin
 def _blind(tensors: dict[str, Tensor], target: Denoiser) -> dict[str, Tensor]:
     """The weights of a U-Net of one input for one of several, whose estimate does not depend on the others."""
     name = "unet.conv_in.weight"
-    first = tensors[name].unflatten(1, (target.unet.config.image_channels, 1, -1))
+    weight = tensors[name]
+    first = weight.view(len(weight), target.unet.config.image_channels, 1, -1, *weight.shape[2:])
     others = torch.zeros_like(first).repeat(1, 1, target.inputs - 1, 1, 1, 1)
     return {**tensors, name: torch.cat([first, others], 2).flatten(1, 3)}

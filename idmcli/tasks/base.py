@@ -62,6 +62,11 @@ class Task(ABC, Generic[Options]):
 
     tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    @property
+    def preset(self) -> str:
+        """The preset of its name."""
+        return self.kind.replace("_", "-")
+
     @abstractmethod
     def operator_type(self) -> type[Operator]:
         """The class of its operators, by which specifications are read."""

@@ -68,7 +68,7 @@ def test_the_recorded_command_gives_the_same_bytes() -> None:
     assert Path("again/x.safetensors").read_bytes() == Path("measurements/x.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear_deblur"])
+@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear-deblur"])
 def test_presets(preset: str, capsys: Capture) -> None:
     draw("a.png", (33, 40, 3))
     assert main(["sense", "a.png", "--preset", preset, "--noise=0"]) == 0

@@ -15,12 +15,14 @@ from torch import nn
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.checkpoints import Model, save_weights, shipped_weights
+from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model, initialise
+from idmcli.models.zoo import build_model, find_start, initialise
 
 PRIOR = Config(model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2), training=TrainingConfig(patch=16))
 END = replace(PRIOR, training=TrainingConfig(stage="end-to-end", patch=16))
+GIVEN = replace(PRIOR, training=TrainingConfig(stage="conditional", patch=16))
 
 
 def changed(config: Config = END, **model: Any) -> Config:
@@ -47,6 +49,7 @@ def test_models() -> None:
     unet = sampler.config.denoiser.unet
     assert (unet.steps, unet.injector_kernel, unet.v, unet.channels) == (2, 3, 0.4, (8, 16))
     assert (sampler.config.rule, sampler.config.v, unet.image_channels) == ("matched", 0.6, 1)
+    assert isinstance(build_model(GIVEN), ConditionalDenoiser)
     colour = build_model(replace(PRIOR, task=TaskConfig(channels=3)))
     assert isinstance(colour, Denoiser) and colour.config.unet.image_channels == 3
 
@@ -77,7 +80,7 @@ def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
 
 
-@pytest.mark.parametrize("config", [PRIOR, END])
+@pytest.mark.parametrize("config", [PRIOR, END, GIVEN])
 def test_the_same_kind(config: Config, tmp_path: Path) -> None:
     source, target = randomised(config), build_model(config)
     initialise(target, saved(source, tmp_path))
@@ -89,6 +92,9 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
     ("source", "target", "message"),
     [
         (END, PRIOR, "is of kind idm"),
+        (GIVEN, PRIOR, "is of kind sr3"),
+        (GIVEN, END, "is of kind sr3"),
+        (END, GIVEN, "is of kind idm"),
         (changed(PRIOR, channels=(8, 32)), END, "tensors of other shapes"),
         (changed(PRIOR, blocks=(1, 2)), END, "is another network"),
         (PRIOR, changed(blocks=(1, 2)), "is another network"),
@@ -101,6 +107,16 @@ def test_weights_of_another_network(source: Config, target: Config, message: str
     with pytest.raises(InputError, match=message) as caught:
         initialise(build_model(target), saved(build_model(source), tmp_path))
     assert "\n" not in caught.value.message and "init.safetensors" in caught.value.message
+
+
+def test_weights_that_come_with_idm_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of that name is nearer."""
+    assert find_start("prior-grey", full=False) == shipped_weights("prior-grey")
+    with pytest.raises(InputError, match="'prior-of-mine' is no weights file"):
+        find_start("prior-of-mine", full=False)
+    monkeypatch.chdir(tmp_path)
+    saved(build_model(PRIOR), tmp_path).rename("prior-grey")
+    assert find_start("prior-grey", full=False) == Path("prior-grey")
 
 
 def test_ordinary_weights_load_without_diffusers() -> None:
