@@ -105,7 +105,7 @@ class Library:
             it and the network has its first and last layer in float32, which costs nothing measurable.
         ensemble: take the mean over all flips and quarter turns wherever a network is called.
         tile: side in pixels of the windows that the full-size network's attention is limited to.
-        compile: pass the blocks of a network through torch.compile.
+        compile: pass the blocks of a network, or one of other authors as a whole, through torch.compile.
         tell: told once of each way in which a prior is used beyond what it was trained for.
 
     Raises:
@@ -317,13 +317,13 @@ def check_trained_for(path: Path, network: Trained, operator: Operator) -> None:
 
 def _default(given: Given, operator: Operator, noise: float) -> str:
     """The best method that takes what was given (README, "Which method")."""
-    best = tasks.task_of(operator).default_method(operator, noise)
     trained = given["network"] or given["conditional"]
     if trained and given["prior"]:
         raise ConfigError("--weights and --prior serve different methods", "choose one with --method")
     if trained:
         return "idm" if given["network"] else "sr3"
-    return best if not given["prior"] or solvers.find(best).weights == "prior" else "ddnm"
+    best = tasks.task_of(operator).best_methods(operator, noise)
+    return best[0] if not given["prior"] else next(name for name in best if solvers.find(name).weights == "prior")
 
 
 def _not_for(solver: Solver, kind: solvers.Weights, path: Path, option: str, given: Given) -> ConfigError:

@@ -36,8 +36,8 @@ class DeblurTask(Task[DeblurOptions]):
     def amount(self, operator: Blur) -> Amount:
         return Amount(1.0, kernel_text(operator))
 
-    def default_method(self, operator: Blur, noise: float = 0.0) -> str:
-        return "tv" if operator.spectrum() is None else "ddrm"
+    def best_methods(self, operator: Blur, noise: float = 0.0) -> Sequence[str]:
+        return ("tv", "hqs") if operator.spectrum() is None else ("ddrm",)
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -38,8 +38,8 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
     def amount(self, operator: NonlinearBlur) -> Amount:
         return Amount(1.0, f"{kernel_text(operator.blur)} in light")
 
-    def default_method(self, operator: NonlinearBlur, noise: float = 0.0) -> str:
-        return "gradient"
+    def best_methods(self, operator: NonlinearBlur, noise: float = 0.0) -> Sequence[str]:
+        return ("gradient", "reddiff")
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

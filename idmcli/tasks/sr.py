@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -41,8 +41,8 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
         small, large = (" x ".join(map(str, s[1:])) for s in (operator.measurement_shape, operator.image_shape))
         return Amount(operator.ratio, f"{small} of {large} pixels")
 
-    def default_method(self, operator: SuperResolution, noise: float = 0.0) -> str:
-        return "ddrm"
+    def best_methods(self, operator: SuperResolution, noise: float = 0.0) -> Sequence[str]:
+        return ("ddrm",)
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:
         return {"factor": operator.factor, "filter": operator.filter}
