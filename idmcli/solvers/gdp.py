@@ -13,7 +13,7 @@ from idmcli.errors import InputError
 from idmcli.numerics.noise import ddim_noise, falling_levels, normal_like
 from idmcli.operators import Operator, Problem
 from idmcli.priors import Prior, turned
-from idmcli.ranges import Count, Positive, Share
+from idmcli.ranges import Count, Positive, PositiveOrZero, Share
 from idmcli.solvers import Progress, Solver
 
 STEP = 0.02  # of the logarithm of an unknown number, for differences
@@ -28,7 +28,7 @@ class GDPOptions:
     scale: Positive = 4000.0  # s, of the guidance
     guided: Literal["x0", "xt"] = "x0"  # where the measurements pull: at the denoised image or at the noisy one
     blind: bool = False  # estimate the operator's unknown number too (the gain of hdr, the width of a Gaussian blur)
-    guess: Positive | None = None  # blind: where to start; not set: at the operator's own value
+    guess: PositiveOrZero = 0.0  # blind: where to start; 0: at the operator's own value
     rate: Share = 0.1  # blind: share of a Gauss-Newton step
 
 
@@ -85,13 +85,13 @@ def refine(operator: Operator, x: Tensor, y: Tensor, rate: float) -> Operator:
     return operator.with_unknown(f * math.exp(-min(max(change, -math.log(2)), math.log(2))))
 
 
-def _guessed(operator: Operator, guess: float | None) -> Operator:
+def _guessed(operator: Operator, guess: float) -> Operator:
     if operator.unknown is None:
         raise InputError(
             f"this {operator.kind} operator has no unknown number that gdp could estimate",
             "leave out solver.blind; the gain of hdr and the width of a Gaussian blur can be estimated",
         )
-    return operator if guess is None else operator.with_unknown(guess)
+    return operator.with_unknown(guess) if guess else operator
 
 
 SOLVER = Solver(

@@ -101,7 +101,7 @@ def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) 
         ("deblur", ("tv", "diffpir", "idm")),
         ("sr", ("pinv", "ddrm", "idm")),
         ("hdr", ("gradient",)),
-        ("nonlinear-deblur", ("gradient",)),
+        ("nonlinear_deblur", ("gradient",)),
     ],
 )
 def test_the_other_tasks(kind: str, methods: tuple[str, ...], weights: str, capsys: Capture) -> None:
