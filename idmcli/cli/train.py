@@ -43,8 +43,8 @@ def train(
         typer.Option(
             "--init",
             metavar="SOURCE",
-            help="Weights to start from: a prior, the same kind, or, at full size, a diffusers model (folder or hub "
-            "name) or a released checkpoint.",
+            help="Weights to start from: a prior or the same kind (a file, or the name of weights that come with idm), "
+            "or, at full size, a diffusers model (folder or hub name) or a released checkpoint.",
         ),
     ] = None,
     out: Annotated[
@@ -124,7 +124,7 @@ def train(
         with world.agreed():
             world.check(training.batch, training.accumulate)
             find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
-            if training.stage == "end-to-end" and init is None and not resume:
+            if training.stage != "prior" and init is None and not resume:
                 output.warning("no --init: the network starts from random weights; a trained prior is a better start")
             if training.compile:
                 check_compiler(world.device, "training.compile")

@@ -40,7 +40,7 @@ class HDRTask(Task[HDROptions]):
         return Amount(1.0, f"contrast times {operator.gain:g}, clipped")
 
     def best_methods(self, operator: HDR, noise: float = 0.0) -> Sequence[str]:
-        return ("gradient", "reddiff")
+        return ("reddiff",)
 
 
 TASK = HDRTask()

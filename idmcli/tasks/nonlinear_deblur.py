@@ -39,7 +39,7 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
         return Amount(1.0, f"{kernel_text(operator.blur)} in light")
 
     def best_methods(self, operator: NonlinearBlur, noise: float = 0.0) -> Sequence[str]:
-        return ("gradient", "reddiff")
+        return ("reddiff",)
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -81,7 +81,7 @@ def test_the_method_depends_on_whether_the_spectrum_is_known() -> None:
         for kernel in ("gaussian", "motion")
         for boundary in ("reflect", "circular")
     }
-    assert chosen.pop(("motion", "reflect")) == "tv" and set(chosen.values()) == {"ddrm"}
+    assert chosen.pop(("motion", "reflect")) == "tv" and set(chosen.values()) == {"hqs"}
 
 
 def test_texts_and_what_networks_are_bound_to() -> None:
