@@ -109,7 +109,7 @@ def test_weights_choose_their_method(prior: Path, idm: Path, conditional: Path) 
     for kind, method in (("network", "idm"), ("conditional", "sr3")):
         assert {key for key in found if key[1] == kind} == {key for key, name in found.items() if name == method}
     assert found["cs", "none"] == found["cs", "prior"] == "vamp"  # the best method, which takes a prior
-    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "hqs"
+    assert found["blocks", "none"] == "hqs" and found["ct", "none"] == "hqs"
     assert found["blocks", "prior"] == "hqs" and found["ct", "prior"] == "hqs"
 
 
@@ -165,7 +165,7 @@ def test_a_network_is_refused_where_it_was_not_trained_with_a_table_of_both(name
     with pytest.raises(ConfigError, match="cs-tiny.safetensors' is made for other measurements") as blocks:
         library.method("idm", BLOCKS, weights, DEFAULTS)
     assert "permutation  weights: global, here: none" in blocks.value.message
-    assert "task" not in blocks.value.message and "--method tv" in blocks.value.hint
+    assert "task" not in blocks.value.message and "--method hqs" in blocks.value.hint
     for name in ("ct", "mri-radial", "inpainting-boxes"):
         operator = OPERATORS[name]
         with pytest.raises(ConfigError) as caught:

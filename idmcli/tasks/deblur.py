@@ -38,7 +38,7 @@ class DeblurTask(Task[DeblurOptions]):
         return Amount(1.0, kernel_text(operator))
 
     def best_methods(self, operator: Blur, noise: float = 0.0) -> Sequence[str]:
-        return ("tv", "hqs") if operator.spectrum() is None else ("hqs",)
+        return ("hqs",)
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -42,7 +42,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
         return Amount(operator.ratio, f"{small} of {large} pixels")
 
     def best_methods(self, operator: SuperResolution, noise: float = 0.0) -> Sequence[str]:
-        return ("ddrm",) if noise > 0 else ("hqs",)
+        return ("ddnm",) if noise > 0 else ("hqs",)
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:
         return {"factor": operator.factor, "filter": operator.filter}
