@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.checkpoints import Model, save_weights, shipped_weights
 from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model, find_start, initialise
+from idmcli.models.zoo import build_model, initialise
 
 PRIOR = Config(model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2), training=TrainingConfig(patch=16))
 END = replace(PRIOR, training=TrainingConfig(stage="end-to-end", patch=16))
@@ -80,6 +80,13 @@ def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
 
 
+def test_a_start_by_its_name() -> None:
+    start = initialise(build_model(load_config("prior-mri").config), "prior-grey")
+    assert start.own == 0 and start.unfit == ()
+    with pytest.raises(InputError, match="no weights file"):
+        initialise(build_model(PRIOR), "prior-gray")
+
+
 @pytest.mark.parametrize("config", [PRIOR, END, GIVEN])
 def test_the_same_kind(config: Config, tmp_path: Path) -> None:
     source, target = randomised(config), build_model(config)
@@ -107,16 +114,6 @@ def test_weights_of_another_network(source: Config, target: Config, message: str
     with pytest.raises(InputError, match=message) as caught:
         initialise(build_model(target), saved(build_model(source), tmp_path))
     assert "\n" not in caught.value.message and "init.safetensors" in caught.value.message
-
-
-def test_weights_that_come_with_idm_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of that name is nearer."""
-    assert find_start("prior-grey", full=False) == shipped_weights("prior-grey")
-    with pytest.raises(InputError, match="'prior-of-mine' is no weights file"):
-        find_start("prior-of-mine", full=False)
-    monkeypatch.chdir(tmp_path)
-    saved(build_model(PRIOR), tmp_path).rename("prior-grey")
-    assert find_start("prior-grey", full=False) == Path("prior-grey")
 
 
 def test_ordinary_weights_load_without_diffusers() -> None:
