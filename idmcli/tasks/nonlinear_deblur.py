@@ -26,7 +26,9 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
     kind = "nonlinear_deblur"
     summary = "nonlinear deblurring: a shaken camera with a response curve"
     options = NonlinearDeblurOptions
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"reddiff": {"weight": 0.6}}  # the presets' noise wants more prior
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "reddiff": {"weight": 0.6}
+    }  # against its noise
 
     def operator_type(self) -> type[NonlinearBlur]:
         from idmcli.operators import NonlinearBlur
