@@ -74,7 +74,7 @@ def test_presets(preset: str, capsys: Capture) -> None:
     assert main(["sense", "a.png", "--preset", preset, "--noise=0"]) == 0
     m = load_measurements("measurements/a.safetensors")
     in_colour = preset not in ("cs", "mri", "ct")  # these measure luminance
-    assert m.spec["kind"] == preset and m.spec["image_shape"] == [3 if in_colour else 1, 33, 40]
+    assert m.spec["kind"] == preset.replace("-", "_") and m.spec["image_shape"] == [3 if in_colour else 1, 33, 40]
     truth = read_image("a.png").pixels.transpose(2, 0, 1) if in_colour else luminance_of("a.png")[None]
     error = unpack(m).operator.A(torch.from_numpy(np.ascontiguousarray(truth))[None])[0] - m.y
     assert float(error.abs().max()) < 1e-4 * float(m.y.abs().max())
