@@ -99,6 +99,7 @@ def test_preset_names() -> None:
         "prior-mri",
         "prior-tiny",
         "sr",
+        "sr3-sr",
         "sr3-tiny",
     ]
     assert read_preset("ct").text == (preset_folder() / "ct.toml").read_text(encoding="utf-8")

@@ -44,8 +44,8 @@ def gdp(
     ``s' = s sqrt(1 + 4 sigma'^2) / (2 * 196608)`` on their scale from -1 to 1; so they do here for images of any size.
     Levels fall geometrically from 1.5, at the operator's first guess.
 
-    Blind, the operator starts at a guess, and each step improves it by :func:`refine` before the image is pulled
-    (Algorithm 3).
+    Blind, as in the paper for degradations that are not known, the operator starts at a guess, and each step improves
+    it by :func:`refine` before the image is pulled.
 
     Raises:
         InputError: blind, and the operator has nothing to estimate.
@@ -75,7 +75,7 @@ def refine(operator: Operator, x: Tensor, y: Tensor, rate: float) -> Operator:
     """The operator with its unknown number f nearer to the best for x, for all images of a batch.
 
     ``f' = f exp(-rate <j, A(x) - y> / |j|^2)`` with the derivative j of A(x) by log f, from differences: the gradient
-    step of Algorithm 3 in units of the curvature, for a number that is > 0. A step changes it by a factor of 2 at most.
+    step of the authors in units of the curvature, for a number that is > 0. A step changes it by a factor of 2 at most.
     """
     f = operator.unknown
     assert f is not None

@@ -26,9 +26,7 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
     kind = "nonlinear_deblur"
     summary = "nonlinear deblurring: a shaken camera with a response curve"
     options = NonlinearDeblurOptions
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "reddiff": {"weight": 0.6}
-    }  # against its noise
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"reddiff": {"weight": 0.6}}  # against its noise
 
     def operator_type(self) -> type[NonlinearBlur]:
         from idmcli.operators import NonlinearBlur
@@ -42,7 +40,7 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
         return Amount(1.0, f"{kernel_text(operator.blur)} in light")
 
     def best_methods(self, operator: NonlinearBlur, noise: float = 0.0) -> Sequence[str]:
-        return ("reddiff",)
+        return ("reddiff",) if noise > 0 else ("gradient", "reddiff")
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

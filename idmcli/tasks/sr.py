@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
     kind = "sr"
     summary = "super-resolution: a picture of fewer pixels"
     options = SuperResolutionOptions
+    weights: ClassVar[Mapping[str, str]] = {**Task.weights, "conditional": "sr3-sr"}
 
     def operator_type(self) -> type[SuperResolution]:
         from idmcli.operators import SuperResolution

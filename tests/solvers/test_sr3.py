@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from idmcli import solvers
-from idmcli.models import ConditionalDenoiser, DenoiserConfig, UNetConfig
+from idmcli.metrics import psnr
+from idmcli.models import ConditionalDenoiser, DenoiserConfig, UNetConfig, load_weights, shipped_weights
 from idmcli.numerics.noise import SIGMA_END, SIGMA_START
-from idmcli.operators import Blur, LinearOperator, Operator, Problem, add_noise
-from tests.small import OPERATORS, Correlated, each, picture, run, smooth_images
+from idmcli.operators import Blur, LinearOperator, Operator, Problem, SuperResolution, add_noise
+from tests.small import OPERATORS, Correlated, camera, each, picture, run, smooth_images
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,14 @@ def test_it_is_for_real_images() -> None:
     sr3 = solvers.find("sr3")
     assert "sr3 needs an operator on real images" in solvers.why_not(sr3, OPERATORS["mri-coils-complex"])
     assert not solvers.why_not(sr3, OPERATORS["mri-coils"])
+
+
+def test_the_shipped_network_enlarges() -> None:
+    """The mean of a few samples is nearer to the truth than one of them, and than what the network is shown."""
+    x, operator, noise = camera(64), SuperResolution((1, 64, 64), 4), 0.025
+    y = add_noise(operator.A(x), noise, 0)
+    network = load_weights(shipped_weights("sr3-sr"))
+    samples = run("sr3", operator, y.expand(4, *y.shape[1:]), network, noise=noise, steps=20)
+    shown = Problem(operator, y, noise).first_guess(0.45)
+    one, mean = psnr(samples, x.expand_as(samples)).mean(), psnr(samples.mean(0, keepdim=True), x)
+    assert mean > one + 0.5 and mean > psnr(shown, x)
