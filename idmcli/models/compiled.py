@@ -31,7 +31,8 @@ def compile_blocks(network: nn.Module) -> None:
 
     A network without such blocks, of other authors, is compiled as a whole.
     """
-    blocks: list[nn.Module] = []
-    blocks += (module for module in network.modules() if isinstance(module, Attention | Residual | ResidualBlock))
-    for module in blocks or [network]:
+    blocks = [module for module in network.modules() if isinstance(module, Attention | Residual | ResidualBlock)]
+    for module in blocks:
         module.compile()
+    if not blocks:  # its hooks, which count, stay outside
+        network.forward = torch.compile(network.forward)
