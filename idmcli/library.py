@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig, check_value
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.models import Network, load_weights, shipped_weights
+from idmcli.models import ConditionalDenoiser, Network, load_weights, shipped_weights
 from idmcli.models.compiled import check_compiler, compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.evaluations import Evaluations
@@ -37,6 +37,9 @@ from idmcli.priors import (
 )
 from idmcli.solvers import Solver
 
+Trained = Network | ConditionalDenoiser  # for one kind of measurement
+Given = Mapping[solvers.Weights, Path | None]
+
 
 @dataclass(frozen=True)
 class Method:
@@ -53,7 +56,7 @@ class Method:
 
     solver: Solver
     options: Any
-    weights: Prior | Network | None
+    weights: Prior | Trained | None
     device: torch.device
     precision: Precision = "float32"
     weights_name: str = ""
@@ -106,7 +109,7 @@ class Library:
             it and the network has its first and last layer in float32, which costs nothing measurable.
         ensemble: take the mean over all flips and quarter turns wherever a network is called.
         tile: side in pixels of the windows that the full-size network's attention is limited to.
-        compile: pass the blocks of a network through torch.compile.
+        compile: pass the blocks of a network, or one of other authors as a whole, through torch.compile.
         tell: told once of each way in which a prior is used beyond what it was trained for.
 
     Raises:
@@ -132,11 +135,11 @@ class Library:
         self._compile = compile
         self._tell = tell
         self._told: set[str] = set()
-        self._loaded: dict[Path, NetworkPrior | Network] = {}
+        self._loaded: dict[Path, NetworkPrior | Trained] = {}
         self._found: dict[str, Path] = {}
         self._evaluations = Evaluations()
 
-    def load(self, path: Path) -> NetworkPrior | Network:
+    def load(self, path: Path) -> NetworkPrior | Trained:
         """The prior or the network of a weights file.
 
         Raises:
@@ -145,7 +148,7 @@ class Library:
         """
         return self._load(path, lambda: load_prior(path) or load_network(path))
 
-    def _load(self, path: Path, read: Callable[[], NetworkPrior | Network]) -> NetworkPrior | Network:
+    def _load(self, path: Path, read: Callable[[], NetworkPrior | Trained]) -> NetworkPrior | Trained:
         if path not in self._loaded:
             try:
                 found = read()
@@ -154,9 +157,9 @@ class Library:
             self._loaded[path] = self._prepare(path, found)
         return self._loaded[path]
 
-    def _prepare(self, path: Path, found: NetworkPrior | Network) -> NetworkPrior | Network:
-        network = found if isinstance(found, Network) else found.network
-        if self._ensemble and isinstance(found, InvertibleDiffusion):
+    def _prepare(self, path: Path, found: NetworkPrior | Trained) -> NetworkPrior | Trained:
+        network = _module_of(found)
+        if self._ensemble and isinstance(found, InvertibleDiffusion | ConditionalDenoiser):
             found.denoiser.ensemble = True
         attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
         if self._tile is not None and not attending:
@@ -172,16 +175,17 @@ class Library:
         self._evaluations.watch(network)
         return found
 
-    def given(self, weights: Path | None, prior: str | None) -> dict[str, Path | None]:
-        """The files that ``weights`` and ``prior`` name, by their kind, "network" or "prior"; loaded.
+    def given(self, weights: Path | None, prior: str | None) -> Given:
+        """The files that ``weights`` and ``prior`` name, by their role, :func:`role_of`; loaded.
 
         Raises:
             ConfigError: one is missing, damaged or of another kind, or both are priors.
             NumericalError: a weight is not finite.
         """
         kind = "network" if weights is None else role_of(self.load(weights))
+        named: Given = {"network": None, "prior": None, "conditional": None, kind: weights}
         if prior is None:
-            return {"network": None, "prior": None, kind: weights}
+            return named
         if kind == "prior":
             raise ConfigError(f"--weights {str(weights)!r} and --prior {prior!r} are two priors", "leave out one")
         if prior not in self._found:
@@ -190,9 +194,9 @@ class Library:
             except InputError as error:
                 raise ConfigError(error.message, error.hint) from error
         path = self._found[prior]
-        if isinstance(self._load(path, lambda: read_prior(path)), Network):  # and named with --weights too
+        if isinstance(self._load(path, lambda: read_prior(path)), Trained):  # and named with --weights too
             raise _no_prior(path)
-        return {"network": weights, "prior": path}
+        return {**named, "prior": path}
 
     def method(
         self,
@@ -232,8 +236,8 @@ class Library:
             return Method(solver, options, None, self.device)
         path = given[solver.weights] or _shipped(solver, operator)
         model = self.load(path)
-        ready: Prior | Network
-        if isinstance(model, Network):
+        ready: Prior | Trained
+        if isinstance(model, Trained):
             check_trained_for(path, model, operator)
             ready, name = model, path.stem
         else:
@@ -245,7 +249,7 @@ class Library:
     def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
         """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""
         shipped = self.load(_shipped(solver, operator))
-        assert not isinstance(shipped, Network)
+        assert not isinstance(shipped, Trained)
         if shipped is prior:
             return prior
         channels, there = operator.image_shape[0], prior.domain.channels
@@ -261,19 +265,22 @@ class Library:
             self._told.add(text)
             self._tell(text)
 
-    def _precision_of(self, weights: NetworkPrior | Network) -> Precision:
+    def _precision_of(self, weights: NetworkPrior | Trained) -> Precision:
         if self.precision != "auto":
             return self.precision
-        network = weights if isinstance(weights, Network) else weights.network
-        precise = any(isinstance(module, InjectorUNet) for module in network.modules())
+        precise = any(isinstance(module, InjectorUNet) for module in _module_of(weights).modules())
         return choose_precision("auto" if precise else "float32", self.device)
 
 
-def load_network(path: Path) -> Network:
+def load_network(path: Path) -> Trained:
     """The network of a weights file that holds no prior."""
     model = load_weights(path)
-    assert isinstance(model, Network)
+    assert isinstance(model, Trained)
     return model
+
+
+def _module_of(weights: NetworkPrior | Trained) -> nn.Module:
+    return weights if isinstance(weights, Trained) else weights.network
 
 
 def read_prior(path: Path) -> NetworkPrior:
@@ -295,15 +302,14 @@ def _no_prior(path: Path) -> InputError:
     )
 
 
-_A = {"prior": "a prior", "network": "a network trained end to end"}
+def role_of(weights: Prior | Trained) -> solvers.Weights:
+    """What a weights file holds, as methods need it."""
+    if isinstance(weights, Network):
+        return "network"
+    return "conditional" if isinstance(weights, ConditionalDenoiser) else "prior"
 
 
-def role_of(weights: Prior | Network) -> Literal["prior", "network"]:
-    """What methods can use weights for."""
-    return "network" if isinstance(weights, Network) else "prior"
-
-
-def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
+def check_trained_for(path: Path, network: Trained, operator: Operator) -> None:
     """Raise ConfigError if a network was trained for another kind of measurement, as far as its file says."""
     trained, task = network.trained_for or {}, tasks.task_of(operator)
     there = {"task": trained.get("task"), **trained.get("operator", {})}
@@ -318,17 +324,18 @@ def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
         )
 
 
-def _default(given: Mapping[str, Path | None], operator: Operator, noise: float) -> str:
+def _default(given: Given, operator: Operator, noise: float) -> str:
     """The best method that takes what was given (README, "Which method")."""
-    best = tasks.task_of(operator).default_method(operator, noise)
-    if given["network"] and given["prior"]:
+    trained = given["network"] or given["conditional"]
+    if trained and given["prior"]:
         raise ConfigError("--weights and --prior serve different methods", "choose one with --method")
-    if given["network"]:
-        return "idm"
-    return best if not given["prior"] or solvers.find(best).weights == "prior" else "ddnm"
+    if trained:
+        return "idm" if given["network"] else "sr3"
+    best = tasks.task_of(operator).best_methods(operator, noise)
+    return best[0] if not given["prior"] else next(name for name in best if solvers.find(name).weights == "prior")
 
 
-def _not_for(solver: Solver, kind: str, path: Path, option: str, given: Mapping[str, Path | None]) -> ConfigError:
+def _not_for(solver: Solver, kind: solvers.Weights, path: Path, option: str, given: Given) -> ConfigError:
     """Why a method does not run on weights of a kind."""
     if solver.weights is None:
         return ConfigError(
@@ -338,7 +345,7 @@ def _not_for(solver: Solver, kind: str, path: Path, option: str, given: Mapping[
     if given[solver.weights]:
         return ConfigError(f"--method {solver.name} takes {needs} alone", f"leave out --{option}")
     return ConfigError(
-        f"--method {solver.name} needs {needs}, and {str(path)!r} is {_A[kind]}",
+        f"--method {solver.name} needs {needs}, and {str(path)!r} is {solvers.NEEDS[kind]}",
         "choose the method the weights were trained for",
     )
 
@@ -349,9 +356,10 @@ def _shipped(solver: Solver, operator: Operator) -> Path:
     need, colour = solver.weights or "", operator.image_shape[0] == 3
     name = (task.weights.get(f"colour {need}") if colour else None) or task.weights.get(need)
     if name is None:
+        stage = " --set training.stage=conditional" if need == "conditional" else ""
         raise ConfigError(
             f"no weights for --method {solver.name} on task {task.kind} come with idm",
-            f"train some with `idm train --preset {task.kind}` and name them with --weights, or use --method "
+            f"train some with `idm train --preset {task.preset}{stage}` and name them with --weights, or use --method "
             f"{task.default_method(operator)}",
         )
     return shipped_weights(name)

@@ -93,13 +93,15 @@ def test_preset_names() -> None:
         "inpainting",
         "motion-deblur",
         "mri",
-        "nonlinear_deblur",
+        "nonlinear-deblur",
         "prior-colour",
         "prior-ct",
         "prior-grey",
         "prior-mri",
         "prior-tiny",
         "sr",
+        "sr3-sr",
+        "sr3-tiny",
     ]
     assert read_preset("ct").text == (preset_folder() / "ct.toml").read_text(encoding="utf-8")
 

@@ -16,7 +16,7 @@ from idmcli import solvers, tasks
 from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.library import Library, Method, read_options, role_of
-from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
+from idmcli.models import ConditionalDenoiser, Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import SamplerConfig
@@ -25,7 +25,7 @@ from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
 from idmcli.priors import formats, load_prior
 from tests import foreign
-from tests.small import OPERATORS, REAL, Gaussian, each, picture
+from tests.small import NONLINEAR, OPERATORS, REAL, Gaussian, each, picture
 
 CPU = torch.device("cpu")
 CS, BLOCKS = (
@@ -33,7 +33,7 @@ CS, BLOCKS = (
     CompressedSensing((1, 16, 16), 0.5, block=8, permutation="none"),
 )
 SHORT = {
-    **{name: {"steps": 3} for name in ("daps", "dps", "gdp", "pigdm", "reddiff")},
+    **{name: {"steps": 3} for name in ("daps", "dps", "gdp", "pigdm", "reddiff", "sr3")},
     "tv": {"iterations": 10},
     "ddnm": {"steps": 3},
     "diffpir": {"steps": 3},
@@ -69,10 +69,20 @@ def idm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A conditional noise estimator that does not say what it was trained for."""
+    path = tmp_path_factory.mktemp("weights") / "sr3.safetensors"
+    save_weights(path, ConditionalDenoiser(config(0)), training={})
+    return path
+
+
 @each(*REAL)
 @pytest.mark.parametrize("name", solvers.names())
-def test_every_method_on_every_operator(name: str, operator: LinearOperator, prior: Path, idm: Path) -> None:
-    weights = {None: None, "prior": prior, "network": idm}[solvers.find(name).weights]
+def test_every_method_on_every_operator(
+    name: str, operator: LinearOperator, prior: Path, idm: Path, conditional: Path
+) -> None:
+    weights = {None: None, "prior": prior, "network": idm, "conditional": conditional}[solvers.find(name).weights]
     method = Library(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
     assert method.name == name
     if solvers.why_not(method.solver, operator):
@@ -89,19 +99,18 @@ def test_every_method_on_every_operator(name: str, operator: LinearOperator, pri
     assert bool(x.isfinite().all()) and x.std() > 0.01
 
 
-def test_weights_choose_their_method(prior: Path, idm: Path) -> None:
+def test_weights_choose_their_method(prior: Path, idm: Path, conditional: Path) -> None:
     library = Library(CPU)
     found = {
         (name, weights): library.method(None, operator, path, DEFAULTS).name
         for name, operator in (("cs", CS), ("blocks", BLOCKS), ("ct", OPERATORS["ct"]))
-        for weights, path in (("none", None), ("prior", prior), ("network", idm))
+        for weights, path in (("none", None), ("prior", prior), ("network", idm), ("conditional", conditional))
     }
-    assert {key: name for key, name in found.items() if key[1] == "network"}.keys() == {
-        key for key, name in found.items() if name == "idm"
-    }
+    for kind, method in (("network", "idm"), ("conditional", "sr3")):
+        assert {key for key in found if key[1] == kind} == {key for key, name in found.items() if name == method}
     assert found["cs", "none"] == found["cs", "prior"] == "vamp"  # the best method, which takes a prior
-    assert found["blocks", "none"] == "tv" and found["ct", "none"] == "hqs"
-    assert found["blocks", "prior"] == "ddnm" and found["ct", "prior"] == "hqs"
+    assert found["blocks", "none"] == "hqs" and found["ct", "none"] == "hqs"
+    assert found["blocks", "prior"] == "hqs" and found["ct", "prior"] == "hqs"
 
 
 def test_the_configuration_names_the_method_unless_the_call_does() -> None:
@@ -117,18 +126,35 @@ def test_weights_given_are_the_ones_used(prior: Path) -> None:
     assert shipped.weights is library.load(shipped_weights("prior-grey"))
 
 
-def test_weights_of_the_wrong_kind(prior: Path, idm: Path, tmp_path: Path) -> None:
+def test_weights_of_the_wrong_kind(prior: Path, idm: Path, conditional: Path, tmp_path: Path) -> None:
     cases: list[tuple[str | None, Path | None, str]] = [
         ("magic", None, "--method 'magic' is unknown"),
         ("tv", prior, "--method tv takes no weights"),
         ("idm", prior, "--method idm needs a network trained end to end, and '.*' is a prior"),
         ("vamp", idm, "--method vamp needs a prior, and '.*' is a network trained end to end"),
+        ("sr3", prior, "--method sr3 needs a noise estimator trained to see the measurements, and '.*' is a prior"),
+        ("idm", conditional, "and '.*' is a noise estimator trained to see the measurements"),
         (None, tmp_path / "none.safetensors", "there is no weights file"),
     ]
     for method, weights, message in cases:
         with pytest.raises(ConfigError, match=message) as caught:
             Library(CPU).method(method, CS, weights, DEFAULTS)
         assert caught.value.hint
+
+
+def test_conditional_weights_are_bound_to_what_they_were_trained_for(tmp_path: Path) -> None:
+    path, purpose = tmp_path / "sr3.safetensors", {"task": "cs", "operator": {"permutation": "global"}}
+    save_weights(path, ConditionalDenoiser(config(0)), training={}, trained_for=purpose)
+    assert Library(CPU).method(None, CS, path, DEFAULTS).name == "sr3"
+    for operator, message in ((BLOCKS, "permutation  weights: global, here: none"), (OPERATORS["sr"], "weights: cs")):
+        with pytest.raises(ConfigError, match=message):
+            Library(CPU).method("sr3", operator, path, DEFAULTS)
+
+
+def test_without_conditional_weights_it_is_said_how_to_train_some() -> None:
+    with pytest.raises(ConfigError, match="no weights for --method sr3 on task nonlinear_deblur come with") as caught:
+        Library(CPU).method("sr3", NONLINEAR["nonlinear_deblur"], None, DEFAULTS)
+    assert "idm train --preset nonlinear-deblur --set training.stage=conditional" in caught.value.hint
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -139,7 +165,7 @@ def test_a_network_is_refused_where_it_was_not_trained_with_a_table_of_both(name
     with pytest.raises(ConfigError, match="cs-tiny.safetensors' is made for other measurements") as blocks:
         library.method("idm", BLOCKS, weights, DEFAULTS)
     assert "permutation  weights: global, here: none" in blocks.value.message
-    assert "task" not in blocks.value.message and "--method tv" in blocks.value.hint
+    assert "task" not in blocks.value.message and "--method hqs" in blocks.value.hint
     for name in ("ct", "mri-radial", "inpainting-boxes"):
         operator = OPERATORS[name]
         with pytest.raises(ConfigError) as caught:
@@ -252,6 +278,17 @@ def test_a_compiled_network_computes_the_same(idm: Path) -> None:
     torch.testing.assert_close(compiled(problem(CS)), plain(problem(CS)), rtol=0, atol=1e-4)
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_network_of_other_authors_is_compiled_too(tmp_path: Path) -> None:
+    torch.save(foreign.drawn(foreign.kair_shapes(5, 4, 3, 4)), tmp_path / "ffdnet_gray.pth")
+    plain, compiled = (Library(CPU, compile=c).load(tmp_path / "ffdnet_gray.pth") for c in (False, True))
+    r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.1)
+    torch.testing.assert_close(compiled(r, sigma), plain(r, sigma), rtol=0, atol=1e-4)
+    networks = [prior.network for prior in (plain, compiled)]
+    assert ["forward" in vars(network) for network in networks] == [False, True]
+
+
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ConfigError, match="--compile needs a C\\+\\+ compiler"):
@@ -335,8 +372,8 @@ def test_what_a_prior_was_not_trained_for_is_said_once(tmp_path: Path) -> None:
     assert averaged(problem(CS)).isfinite().all()
 
 
-def test_an_ensemble_serves_priors_and_networks(idm: Path) -> None:
-    for name, weights in (("idm", idm), ("ddnm", None)):
+def test_an_ensemble_serves_priors_and_networks(idm: Path, conditional: Path) -> None:
+    for name, weights in (("idm", idm), ("ddnm", None), ("sr3", conditional)):
         case, few = problem(CS), SolverConfig(options=SHORT.get(name, {}))
         method = Library(CPU, precision="float32", ensemble=True).method(name, CS, weights, few)
         plain = Library(CPU, precision="float32").method(name, CS, weights, few)

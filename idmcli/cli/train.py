@@ -126,7 +126,7 @@ def train(
         with world.agreed():
             world.check(training.batch, training.accumulate)
             find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
-            if training.stage == "end-to-end" and init is None and not resume:
+            if training.stage != "prior" and init is None and not resume:
                 output.warning("no --init: the network starts from random weights; a trained prior is a better start")
             if training.compile:
                 check_compiler(world.device, "training.compile")

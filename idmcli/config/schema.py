@@ -60,7 +60,7 @@ class ModelConfig:
 class TrainingConfig:
     """[training]: one run of ``idm train``."""
 
-    stage: Literal["prior", "end-to-end"] = "prior"  # noise estimator, or the whole reconstruction
+    stage: Literal["prior", "conditional", "end-to-end"] = "prior"  # noise estimator, one given y, or the whole
     iterations: Count = 20_000
     batch: Count = 16  # crops per iteration, of all processes together
     accumulate: Count = 1  # parts that each process computes its share of the batch in, to save memory
@@ -72,7 +72,7 @@ class TrainingConfig:
     warmup: CountOrZero = 200  # iterations of linear warm-up
     schedule: Literal["cosine", "trapezoid", "step", "constant"] = "cosine"
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
-    sigma_min: Positive = 0.01  # prior: noise levels are log-uniform in sigma_min ..
+    sigma_min: Positive = 0.01  # prior, conditional: noise levels are log-uniform in ..
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
     loss: Literal["l1", "l2"] = "l1"
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
@@ -118,7 +118,7 @@ def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
         found.append((("training.batch", "training.accumulate"), "accumulate must divide batch"))
     if training.memory_budget is not None and training.stage != "end-to-end":
         keys = ("training.memory_budget", "training.stage")
-        found.append((keys, "a budget is for the end-to-end stage; the prior stage has no memory plans"))
+        found.append((keys, f"a budget is for the end-to-end stage; the {training.stage} stage has no memory plans"))
     elif training.memory_budget is not None and training.memory != "auto":
         found.append((("training.memory_budget", "training.memory"), 'a budget needs memory = "auto"'))
     return found

@@ -130,7 +130,8 @@ class Benchmark:
     def _method(self, name: str | None, operator: Operator, config: Config, noise: float = 0.0) -> Method:
         need = None if name is None else solvers.find(name).weights
         prior = self.prior if name is None or need == "prior" else None
-        weights = self.weights if name is None or need == "network" or (need == "prior" and prior is None) else None
+        takes = name is None or need in ("network", "conditional") or (need == "prior" and prior is None)
+        weights = self.weights if takes else None
         method = self.library.method(name, operator, weights, config.solver, prior=prior, noise=noise)
         try:
             method.check(operator)

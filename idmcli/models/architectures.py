@@ -17,9 +17,9 @@ UNet = StableDiffusionUNet | InjectorUNet
 ARCHITECTURES: dict[str, Any] = {"stable-diffusion": StableDiffusionUNet, "injector-unet": InjectorUNet}
 
 
-def build_unet(config: UNetSettings) -> UNet:
-    """The untrained U-Net of a configuration."""
-    unet: UNet = ARCHITECTURES[config.architecture](config)
+def build_unet(config: UNetSettings, inputs: int = 1) -> UNet:
+    """The untrained U-Net of a configuration, that sees so many images side by side."""
+    unet: UNet = ARCHITECTURES[config.architecture](config, inputs)
     return unet
 
 

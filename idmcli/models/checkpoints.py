@@ -17,19 +17,22 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, write
 from idmcli.models.architectures import updated
+from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.released import load_released, released_for
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig, renamed
 from idmcli.models.tensors import PICKLES, check, fill
 
-Model = Denoiser | InvertibleDiffusion
+Model = Denoiser | ConditionalDenoiser | InvertibleDiffusion
 
 RULES = {"learned": "paper", "measured": "matched"}  # their names in files of the first schema
 
 
 def kind_of(model: Model) -> str:
-    """ "prior" (a noise estimator) or "idm" (a network that reconstructs)."""
-    return "prior" if isinstance(model, Denoiser) else "idm"
+    """ "prior" (a noise estimator), "sr3" (one that sees the measurements) or "idm" (a network that reconstructs)."""
+    if isinstance(model, InvertibleDiffusion):
+        return "idm"
+    return "prior" if isinstance(model, Denoiser) else "sr3"
 
 
 def kind_in(path: Path) -> str:
@@ -99,6 +102,8 @@ def load_weights(path: str | Path) -> Model:
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # of sizes that do not fit later
             if record["kind"] == "prior":
                 model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
+            elif record["kind"] == "sr3":
+                model = ConditionalDenoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
             else:
                 model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
         model.trained_for, model.training_record = record["trained_for"], record["training"]

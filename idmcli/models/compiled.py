@@ -26,8 +26,13 @@ def check_compiler(device: torch.device, asked_by: str) -> None:
         raise ConfigError(f"{asked_by} needs a C++ compiler", "install g++ or clang++, or leave it out")
 
 
-def compile_blocks(unet: nn.Module) -> None:
-    """Compile the residual and attention blocks in place: blocks of one kind and size share their code."""
-    for module in unet.modules():
-        if isinstance(module, Attention | Residual | ResidualBlock):
-            module.compile()
+def compile_blocks(network: nn.Module) -> None:
+    """Compile the residual and attention blocks in place: blocks of one kind and size share their code.
+
+    A network without such blocks, of other authors, is compiled as a whole.
+    """
+    blocks = [module for module in network.modules() if isinstance(module, Attention | Residual | ResidualBlock)]
+    for module in blocks:
+        module.compile()
+    if not blocks:  # its hooks, which count, stay outside
+        network.forward = torch.compile(network.forward)

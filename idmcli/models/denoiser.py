@@ -34,6 +34,7 @@ class Denoiser(nn.Module):
 
     Attributes:
         mean: the constant to subtract.
+        inputs: how many images the network sees side by side; the noise is that of the first.
         trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
         training_record: how it was trained, for the record.
         ensemble: whether to take the mean over all flips and quarter turns of the image instead of one of them.
@@ -43,11 +44,12 @@ class Denoiser(nn.Module):
     training_record: dict[str, Any] = {}
     ensemble: bool = False
 
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, config: DenoiserConfig, inputs: int = 1) -> None:
         super().__init__()
         self.config = config
         self.mean = config.mean
-        self.unet = build_unet(config.unet)
+        self.inputs = inputs
+        self.unet = build_unet(config.unet, inputs)
         for parameter in self.unet.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -66,7 +68,8 @@ class Denoiser(nn.Module):
         (:func:`idmcli.models.turns.turn`) which is undone after it.
 
         The image is padded by reflection to the multiple the network needs; a network for grey images
-        takes colour channels as separate images.
+        takes colour channels as separate images. Of several inputs the first channels stand together, then the
+        second ones: (B, C inputs, H, W).
 
         Raises:
             InputError: a grey image and a network for colour.
@@ -82,7 +85,7 @@ class Denoiser(nn.Module):
 
     def _upright(self, x_t: Tensor, injection: Injection | None, memory: Memory) -> Tensor:
         batch, channels, height, width = x_t.shape
-        inner = self.unet.config.image_channels
+        inner = self.unet.config.image_channels * self.inputs
         if channels % inner:
             raise InputError("this network is for colour images, and the image is grey", "take weights for grey images")
         pad = (0, -width % self.unet.multiple, 0, -height % self.unet.multiple)
@@ -93,7 +96,7 @@ class Denoiser(nn.Module):
             return F.pad(image, pad, mode=mode) if any(pad) else image
 
         def unfit(image: Tensor) -> Tensor:
-            return image[..., :height, :width].reshape(batch, channels, height, width)
+            return image[..., :height, :width].reshape(batch, -1, height, width)
 
         if injection is not None:
             injection = injection.through(fit, unfit)

@@ -142,18 +142,18 @@ class Head(nn.Module):
 
 
 class StableDiffusionUNet(nn.Module):
-    """Noise estimate of an image, (B, C, H, W) to the same shape; H and W multiples of :attr:`multiple`."""
+    """Noise estimate of an image, (B, inputs C, H, W) to (B, C, H, W); H and W multiples of :attr:`multiple`."""
 
     multiple = 2 * PATCH
 
-    def __init__(self, config: StableDiffusionConfig) -> None:
+    def __init__(self, config: StableDiffusionConfig, inputs: int = 1) -> None:
         from diffusers.models.downsampling import Downsample2D
 
         super().__init__()
         self.config = config
         fine, coarse = config.channels
         outer = config.image_channels * PATCH**2
-        self.conv_in = nn.Conv2d(outer, fine, 3, padding=1)
+        self.conv_in = nn.Conv2d(inputs * outer, fine, 3, padding=1)
         self.down_fine = self._down(fine, PATCH, [Residual(fine, fine), Residual(fine, fine)])
         self.downsample = Downsample2D(fine, use_conv=True, name="op")  # whose parameters are called conv
         self.enter_coarse = Residual(fine, coarse)

@@ -18,6 +18,8 @@ from idmcli.output import escape
 
 PICKLES = frozenset({".pkl", ".pt", ".pth", ".bin"})
 
+SEARCHED = 2**16  # bytes at the start of a pickle, where it names what is to build its objects
+
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -54,7 +56,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     except ValueError as error:
         raise InputError(
             f"{str(path)!r} is not a readable weights file: it is damaged, or holds more than tensors",
-            "nothing else is loaded from a pickle, for it could run code; use a .safetensors file if there is one",
+            f"nothing else is loaded from a pickle, for it could run code; {_way_out(path)}",
         ) from error
     tensors = _without_counters(dict(_named(content))) if isinstance(content, dict) else {}
     if not tensors or not all(
@@ -91,6 +93,17 @@ def _tensors_in(content: Any) -> Iterator[Tensor]:
         elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
             seen.add(id(value))
             waiting += value.values() if isinstance(value, Mapping) else value
+
+
+def _way_out(path: Path) -> str:
+    """What to do about a pickle that holds more than tensors."""
+    with path.open("rb") as file:
+        if b"torch_utils.persistence" in file.read(SEARCHED):
+            return (
+                'it seems to be a network of EDM: where you trust it, save pickle.load(file)["ema"].state_dict() '
+                "as a .pt with its authors' code"
+            )
+    return "use a .safetensors file if there is one"
 
 
 def _named(content: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:

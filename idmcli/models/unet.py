@@ -70,20 +70,20 @@ class ResidualBlock(nn.Module):
 
 
 class InjectorUNet(nn.Module):
-    """Noise estimate of an image, (B, C, H, W) to the same shape; H and W multiples of :attr:`multiple`.
+    """Noise estimate of an image, (B, inputs C, H, W) to (B, C, H, W); H and W multiples of :attr:`multiple`.
 
     Every scale is one reversible group (residual block, injector, residual block, ...); changes of
     resolution and the additive skips lie between the groups.
     """
 
-    def __init__(self, config: UNetConfig) -> None:
+    def __init__(self, config: UNetConfig, inputs: int = 1) -> None:
         super().__init__()
         self.config = config
         self.multiple = config.unshuffle * 2 ** (len(config.channels) - 1)
         scales = list(zip(config.channels, config.blocks, strict=True))
         pairs = list(zip(config.channels, config.channels[1:], strict=False))
         outer = config.image_channels * config.unshuffle**2
-        self.conv_in = nn.Conv2d(outer, config.channels[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(inputs * outer, config.channels[0], 3, padding=1)
         self.down = nn.ModuleList(self._group(level, *scale) for level, scale in enumerate(scales[:-1]))
         self.downsample = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.middle = self._group(len(scales) - 1, *scales[-1])

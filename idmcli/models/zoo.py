@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.architectures import UNetSettings
 from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_names, shipped_weights
+from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.pretrained import differences, find_unet, load_unet
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
@@ -41,7 +42,9 @@ def build_model(config: Config) -> Model:
             _check_injectors(m)
         unet = UNetConfig(channels, m.unshuffle, m.channels, m.blocks, steps, m.injector_kernel, m.v)
         denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN)
-    return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v)) if end_to_end else Denoiser(denoiser)
+    if end_to_end:
+        return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v))
+    return ConditionalDenoiser(denoiser) if config.training.stage == "conditional" else Denoiser(denoiser)
 
 
 def _check_injectors(model: ModelConfig) -> None:
@@ -104,8 +107,9 @@ def find_start(source: str, *, full: bool) -> Path:
 
 
 def initialise(model: Model, source: str | Path) -> Start:
-    """Copy trained weights into ``model``: those of its own kind, a prior into the sampler's denoiser, or Stable
-    Diffusion's into a full-size U-Net. What they lack keeps its start, for injectors the identity.
+    """Copy trained weights into ``model``: those of its own kind, a prior into the denoiser of another kind, or Stable
+    Diffusion's into a full-size U-Net. What they lack keeps its start, for injectors the identity, but for what sees
+    the measurements: that starts at zero.
 
     Args:
         model: to be changed.
@@ -134,12 +138,14 @@ def initialise(model: Model, source: str | Path) -> Start:
 def _copy(model: Model, start: Path) -> list[nn.Parameter]:
     """Copy the weights in a file into ``model``; returns them."""
     source = load_weights(start)
-    if isinstance(model, Denoiser) and not isinstance(source, Denoiser):
-        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", "a prior starts from a prior")
-    target = model.denoiser if isinstance(model, InvertibleDiffusion) and isinstance(source, Denoiser) else model
+    if not isinstance(source, Denoiser) and kind_of(source) != kind_of(model):
+        own = "" if isinstance(model, Denoiser) else f" or a network of kind {kind_of(model)}"
+        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", f"start from a prior{own}")
+    target = model.denoiser if not isinstance(model, Denoiser) and isinstance(source, Denoiser) else model
     tensors = source.state_dict()
     if isinstance(source, Denoiser) and isinstance(target, Denoiser):
         tensors = _coloured(tensors, source.unet.config, target.unet.config)
+        tensors = _blind(tensors, target)
     try:
         missing, unexpected = target.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -169,3 +175,12 @@ def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettin
         "unet.conv_out.weight": last.repeat(copies, 1, 1, 1),
         "unet.conv_out.bias": tensors["unet.conv_out.bias"].repeat(copies),
     }
+
+
+def _blind(tensors: dict[str, Tensor], target: Denoiser) -> dict[str, Tensor]:
+    """The weights of a U-Net of one input for one of several, whose estimate does not depend on the others."""
+    name = "unet.conv_in.weight"
+    weight = tensors[name]
+    first = weight.view(len(weight), target.unet.config.image_channels, 1, -1, *weight.shape[2:])
+    others = torch.zeros_like(first).repeat(1, 1, target.inputs - 1, 1, 1, 1)
+    return {**tensors, name: torch.cat([first, others], 2).flatten(1, 3)}

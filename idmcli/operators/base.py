@@ -75,6 +75,15 @@ class Operator(nn.Module, ABC):
         at = self.rough_inverse(y[:1])
         return largest_eigenvalue(lambda u: self.vjp(at, self.jvp(at, u)), self.vjp(at, y[:1]))
 
+    @property
+    def unknown(self) -> float | None:
+        """The number > 0 of this operator that blind methods estimate (a gain, a width); None where there is none."""
+        return None
+
+    def with_unknown(self, value: float) -> Self:
+        """The same operator with another value > 0 of :attr:`unknown`, or the nearest that it can have."""
+        raise NotImplementedError
+
     @abstractmethod
     def to_spec(self) -> Spec:
         """A JSON-able description that, with :meth:`arrays`, rebuilds the operator bit for bit."""

@@ -80,6 +80,14 @@ class Blur(LinearOperator):
         rows = convolution_matrix(u[:, 0] * s[0], height, self.boundary)
         return kronecker_spectrum(rows, convolution_matrix(v[0], width, self.boundary), channels)
 
+    @property
+    def unknown(self) -> float | None:
+        """The standard deviation of a Gaussian."""
+        return float(self.description["std"]) if self.description["type"] == "gaussian" else None
+
+    def with_unknown(self, value: float) -> Self:
+        return type(self)(self.image_shape, {**self.description, "std": value}, boundary=self.boundary).to(self.kernel)
+
     def arrays(self) -> Mapping[str, Tensor]:
         return {"kernel": self.kernel} if self.description["type"] == "given" else {}
 

@@ -48,6 +48,14 @@ class HDR(Operator):
         x = 0.5 + (y - 0.5) / self.gain
         return torch.where(y <= 0, margin / 2, torch.where(y >= 1, 1 - margin / 2, x))
 
+    @property
+    def unknown(self) -> float:
+        """The gain."""
+        return self.gain
+
+    def with_unknown(self, value: float) -> Self:
+        return type(self)(self.image_shape, max(1.0, value))
+
     def to_spec(self) -> Spec:
         return {"kind": self.kind, "image_shape": list(self.image_shape), "gain": self.gain}
 

@@ -40,6 +40,14 @@ class NonlinearBlur(Operator):
         self.check_measurements(y)
         return y
 
+    @property
+    def unknown(self) -> float | None:
+        """That of the blur."""
+        return self.blur.unknown
+
+    def with_unknown(self, value: float) -> Self:
+        return type(self)(self.blur.with_unknown(value))
+
     def arrays(self) -> Mapping[str, Tensor]:
         return self.blur.arrays()
 

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Operator, Problem
 
-Need = Literal["prior", "gradient", "network", "linear", "tight", "mixing", "spectrum", "rays"]
+Need = Literal["prior", "gradient", "network", "conditional", "linear", "real", "tight", "mixing", "spectrum", "rays"]
+Weights = Literal["prior", "network", "conditional"]
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
 NEEDS: Mapping[Need, str] = {
     "prior": "a prior",
     "gradient": "a gradient through the prior",
     "network": "a network trained end to end",
+    "conditional": "a noise estimator trained to see the measurements",
     "linear": "a linear operator",
+    "real": "an operator on real images",
     "tight": "an operator with A A^T = I",
     "mixing": "an operator that mixes all pixels at random (cs with a global permutation)",
     "spectrum": "an operator whose singular values are known",
@@ -48,7 +51,7 @@ class Solver:
         name: what ``--method`` takes.
         summary: one line for the user, with the source.
         run: ``(problem, prior, options, generator, progress)`` to images (B, C, H, W), not clipped; the prior is None
-            for methods that need none, and the network for those that need one.
+            for methods that need none, and the network, or the conditional noise estimator, for those that need one.
         needs: what it cannot do without.
         options: a dataclass; ``--set solver.NAME=VALUE`` reaches its fields.
         samples: whether it draws from the posterior, so that runs with other generators differ.
@@ -62,9 +65,10 @@ class Solver:
     samples: bool = False
 
     @property
-    def weights(self) -> Literal["prior", "network"] | None:
+    def weights(self) -> Weights | None:
         """The kind of weights it runs on."""
-        return "prior" if "prior" in self.needs else "network" if "network" in self.needs else None
+        kinds: Sequence[Weights] = ("prior", "network", "conditional")
+        return next((kind for kind in kinds if kind in self.needs), None)
 
 
 def names() -> list[str]:
@@ -103,8 +107,10 @@ def _serves(operator: Operator, need: Need) -> bool:
     """Whether an operator meets a need; those of a prior or a network are no matter of the operator's."""
     from idmcli.operators import LinearOperator, ParallelBeamCT
 
-    if need in ("prior", "gradient", "network"):
+    if need in ("prior", "gradient", "network", "conditional"):
         return True
+    if need == "real":
+        return not operator.complex_image
     if not isinstance(operator, LinearOperator):
         return False
     padded = operator.padded()

@@ -62,6 +62,11 @@ class Task(ABC, Generic[Options]):
 
     tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    @property
+    def preset(self) -> str:
+        """The preset of its name."""
+        return self.kind.replace("_", "-")
+
     @abstractmethod
     def operator_type(self) -> type[Operator]:
         """The class of its operators, by which specifications are read."""
@@ -93,9 +98,14 @@ class Task(ABC, Generic[Options]):
 
         return (add_noise(y, options.noise, seed) if options.noise else y), options.noise
 
+    def best_methods(self, operator: Any, noise: float = 0.0) -> Sequence[str]:
+        """The best methods that run out of the box at a level of noise, by measurement (README, "Which method"): the
+        best one first, and then, unless it takes a prior, the best that does."""
+        return ("tv", "hqs")
+
     def default_method(self, operator: Any, noise: float = 0.0) -> str:
-        """The best method that runs out of the box, by measurement (README, "Which method"), at a level of noise."""
-        return "tv"
+        """The best method that runs out of the box."""
+        return self.best_methods(operator, noise)[0]
 
     def ratio(self, options: Options) -> float | None:
         """The ratio that the options ask for; None where something else decides (views, a file, boxes, lines)."""

@@ -69,8 +69,8 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
     def amount(self, operator: CompressedSensing) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")
 
-    def default_method(self, operator: CompressedSensing, noise: float = 0.0) -> str:
-        return "vamp" if operator.mixing else "tv"
+    def best_methods(self, operator: CompressedSensing, noise: float = 0.0) -> Sequence[str]:
+        return ("vamp",) if operator.mixing else ("hqs",)
 
     def ratio(self, options: CompressedSensingOptions) -> float:
         return DEFAULT_RATIO if options.ratio is None else options.ratio

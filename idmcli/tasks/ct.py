@@ -53,8 +53,8 @@ class CTTask(Task[CTOptions]):
         views = operator.measurement_shape[1]
         return Amount(operator.ratio, f"{views} views, {100 * operator.ratio:.1f} % measurements per pixel")
 
-    def default_method(self, operator: ParallelBeamCT, noise: float = 0.0) -> str:
-        return "tv" if noise > 0 else "hqs"
+    def best_methods(self, operator: ParallelBeamCT, noise: float = 0.0) -> Sequence[str]:
+        return ("tv", "hqs") if noise > 0 else ("hqs",)
 
     def setting(self, options: CTOptions) -> str:
         return f"{options.views} views" if options.views > 1 else "1 view"

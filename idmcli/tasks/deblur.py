@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from idmcli.tasks.base import Amount, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
@@ -24,6 +24,7 @@ class DeblurTask(Task[DeblurOptions]):
     kind = "deblur"
     summary = "deblurring: out of focus, a shaken camera, or any kernel"
     options = DeblurOptions
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"weight": 0.3}}  # what is blurred most says least of x
 
     def operator_type(self) -> type[Blur]:
         from idmcli.operators import Blur
@@ -36,8 +37,8 @@ class DeblurTask(Task[DeblurOptions]):
     def amount(self, operator: Blur) -> Amount:
         return Amount(1.0, kernel_text(operator))
 
-    def default_method(self, operator: Blur, noise: float = 0.0) -> str:
-        return "tv" if operator.spectrum() is None else "ddrm"
+    def best_methods(self, operator: Blur, noise: float = 0.0) -> Sequence[str]:
+        return ("hqs",)
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

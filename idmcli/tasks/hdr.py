@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,8 +39,8 @@ class HDRTask(Task[HDROptions]):
     def amount(self, operator: HDR) -> Amount:
         return Amount(1.0, f"contrast times {operator.gain:g}, clipped")
 
-    def default_method(self, operator: HDR, noise: float = 0.0) -> str:
-        return "gradient"
+    def best_methods(self, operator: HDR, noise: float = 0.0) -> Sequence[str]:
+        return ("reddiff",)
 
 
 TASK = HDRTask()

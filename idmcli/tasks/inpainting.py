@@ -60,9 +60,9 @@ class InpaintingTask(Task[InpaintingOptions]):
     def amount(self, operator: Inpainting) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
 
-    def default_method(self, operator: Inpainting, noise: float = 0.0) -> str:
+    def best_methods(self, operator: Inpainting, noise: float = 0.0) -> Sequence[str]:
         """With a prior between scattered pixels; what it makes up in holes is further off than a smooth surface."""
-        return "hqs" if operator.description["type"] == "random" else "tv"
+        return ("hqs",) if operator.description["type"] == "random" else ("tv", "hqs")
 
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":

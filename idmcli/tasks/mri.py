@@ -87,8 +87,8 @@ class MRITask(Task[MRIOptions]):
         coils = operator.measurement_shape[0]
         return Amount(sampled, f"{100 * sampled:.1f} % of k-space" + (f" by {coils} coils" if coils > 1 else ""))
 
-    def default_method(self, operator: MRI, noise: float = 0.0) -> str:
-        return "hqs"
+    def best_methods(self, operator: MRI, noise: float = 0.0) -> Sequence[str]:
+        return ("hqs",)
 
     def ratio(self, options: MRIOptions) -> float | None:
         if options.mask != "pseudo-radial":

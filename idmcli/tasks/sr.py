@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
     kind = "sr"
     summary = "super-resolution: a picture of fewer pixels"
     options = SuperResolutionOptions
+    weights: ClassVar[Mapping[str, str]] = {**Task.weights, "conditional": "sr3-sr"}
 
     def operator_type(self) -> type[SuperResolution]:
         from idmcli.operators import SuperResolution
@@ -41,8 +42,8 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
         small, large = (" x ".join(map(str, s[1:])) for s in (operator.measurement_shape, operator.image_shape))
         return Amount(operator.ratio, f"{small} of {large} pixels")
 
-    def default_method(self, operator: SuperResolution, noise: float = 0.0) -> str:
-        return "ddrm"
+    def best_methods(self, operator: SuperResolution, noise: float = 0.0) -> Sequence[str]:
+        return ("ddnm",) if noise > 0 else ("hqs",)
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:
         return {"factor": operator.factor, "filter": operator.filter}

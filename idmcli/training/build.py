@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from idmcli import tasks
 from idmcli.reversible.plan import Plan
+from idmcli.training.conditional import ConditionalStage
 from idmcli.training.data import CropPool, Pixels, split_validation
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.loop import Stage
@@ -37,4 +38,5 @@ def build_stage(config: Config, images: Sequence[Pixels], device: torch.device, 
     crops, validation = CropPool(training, t.patch), CropPool(held_out, side - side % t.patch)
     if t.stage == "end-to-end":
         return EndToEndStage(crops, validation, config, device, plan)
-    return PriorStage(crops, validation, t.sigma_min, t.sigma_max, t.loss, t.seed, device)
+    denoising = PriorStage(crops, validation, t.sigma_min, t.sigma_max, t.loss, t.seed, device)
+    return ConditionalStage(denoising, config) if t.stage == "conditional" else denoising

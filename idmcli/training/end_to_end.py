@@ -13,7 +13,7 @@ from idmcli import tasks
 from idmcli.errors import ConfigError
 from idmcli.metrics import psnr
 from idmcli.models import Network
-from idmcli.operators import LinearOperator
+from idmcli.operators import LinearOperator, Operator
 from idmcli.reversible.plan import Plan
 from idmcli.seeds import item_seed
 from idmcli.tasks import OperatorOptions, Shape
@@ -60,7 +60,7 @@ class EndToEndStage:
         scores, pictures = {}, {"truth": x}
         for options in task.validation(self.config.operator):
             operator = self._operator(x, options, "validation")
-            estimate = model.reconstruct(_measure(x, operator, self.config, items), operator)
+            estimate = model.reconstruct(measure(x, operator, self.config, items)[0], operator)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
             pictures[f"ratio {operator.ratio:.2f}"] = estimate
         return Validation(scores, pictures)
@@ -95,13 +95,16 @@ def reconstruction_loss(
 
     ``items`` names the images; their noise depends on it.
     """
-    estimate = model(_measure(x, operator, config, items), operator, plan)
+    estimate = model(measure(x, operator, config, items)[0], operator, plan)
     error = estimate - x
     loss = error.abs().mean() if config.training.loss == "l1" else error.square().mean()
     return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
 
 
-def _measure(x: Tensor, operator: LinearOperator, config: Config, items: Sequence[str]) -> Tensor:
+def measure(x: Tensor, operator: Operator, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
+    """What an operator of the task measures of images x, (B, C, H, W), with the noise of [operator] by their names, and
+    the mean standard deviation of that."""
     task, parts = tasks.find(config.task.kind), torch.split(operator.A(x), 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
-    return torch.cat([task.disturb(y, config.operator, seed)[0] for y, seed in zip(parts, seeds, strict=True)])
+    disturbed = [task.disturb(y, config.operator, seed) for y, seed in zip(parts, seeds, strict=True)]
+    return torch.cat([y for y, _ in disturbed]), sum(noise for _, noise in disturbed) / len(disturbed)

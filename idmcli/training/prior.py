@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,11 +50,7 @@ class PriorStage:
     def loss(self, model: Denoiser, iteration: int, numbers: Sequence[int], drawn: Drawn) -> tuple[Tensor, float]:
         """Loss of crops, and their PSNR in dB once denoised."""
         x, sigma, noise = (part.to(self.device, torch.float32, non_blocking=True) for part in drawn)
-        x = x - model.mean
-        estimate, e = model(x + sigma * noise, sigma)
-        error = e - noise
-        loss = error.abs().mean() if self.loss_name == "l1" else error.square().mean()
-        return loss, float(psnr(estimate.detach(), x).mean())
+        return noise_loss(model, x - model.mean, sigma, noise, self.loss_name)
 
     def _noise(self, numbers: Sequence[int], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Noise levels (B, 1, 1, 1) and unit noise (B, *shape) of the crops with these numbers."""
@@ -76,3 +72,21 @@ class PriorStage:
             scores[f"psnr_sigma_{level}"] = float(psnr(estimate, x).mean())
             pictures[f"sigma {level}"] = estimate + model.mean
         return Validation(scores, pictures)
+
+
+def noise_loss(
+    denoise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, sigma: Tensor, noise: Tensor, name: str
+) -> tuple[Tensor, float]:
+    """The error of the noise that is found in ``r = x + sigma noise``, and the PSNR in dB of what is left of r.
+
+    Args:
+        denoise: of r and sigma, the image and the unit noise.
+        x: centred crops (B, C, H, W).
+        sigma: their noise levels, (B, 1, 1, 1).
+        noise: unit noise like x.
+        name: "l1", the mean absolute error, or "l2", the mean squared one.
+    """
+    estimate, e = denoise(x + sigma * noise, sigma)
+    error = e - noise
+    loss = error.abs().mean() if name == "l1" else error.square().mean()
+    return loss, float(psnr(estimate.detach(), x).mean())

@@ -95,12 +95,14 @@ def test_files_that_are_damaged_hostile_or_something_else(name: str, capsys: Cap
 def test_other_things_that_are_no_priors(capsys: Capture) -> None:
     draw("a.png"), Path("empty").mkdir()
     Path("plain.pkl").write_bytes(pickle.dumps({"ema": Evil()}))
+    Path("edm.pkl").write_bytes(b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n(}tR.")
     Path("torn.safetensors").write_bytes(b"torn")
     Path("latent/vae").mkdir(parents=True)
     Path("latent/unet").mkdir()
     Path("latent/unet/config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
     for name, message in {
-        "plain.pkl": "holds more than tensors",
+        "plain.pkl": "use a .safetensors file if there is one",
+        "edm.pkl": 'save pickle.load(file)["ema"].state_dict() as a .pt',
         "torn.safetensors": "is no prior that idm knows",
         "empty": "is no prior that idm knows",
         "a.png": "is no prior that idm knows",

@@ -31,7 +31,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("folder")
 SHORT = {
-    **{name: ["--set", "solver.steps=4"] for name in ("daps", "ddnm", "diffpir", "dps", "gdp", "pigdm", "reddiff")},
+    **{
+        name: ["--set", "solver.steps=4"]
+        for name in ("daps", "ddnm", "diffpir", "dps", "gdp", "pigdm", "reddiff", "sr3")
+    },
     **{name: ["--set", "solver.iterations=4"] for name in ("vamp", "tv", "hqs")},
 }
 
@@ -85,7 +88,7 @@ def test_a_picture_is_measured_reconstructed_and_scored(camera: Path, capsys: Ca
     assert written() == ["camera.png"]
 
 
-@pytest.mark.parametrize("method", [name for name in solvers.names() if name != "fbp"])
+@pytest.mark.parametrize("method", [name for name in solvers.names() if name not in ("fbp", "sr3")])
 def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) -> None:
     more = ["--weights", weights] if method == "idm" else SHORT.get(method, [])
     result = reconstruct(capsys, camera, "--method", method, *more)
@@ -99,7 +102,7 @@ def test_every_method(method: str, camera: Path, weights: str, capsys: Capture) 
         ("mri", ("tikhonov", "ddnm", "idm")),
         ("ct", ("fbp", "tikhonov", "pinv", "diffpir", "idm")),
         ("deblur", ("tv", "diffpir", "idm")),
-        ("sr", ("pinv", "ddrm", "idm")),
+        ("sr", ("pinv", "ddrm", "sr3", "idm")),
         ("hdr", ("gradient",)),
         ("nonlinear_deblur", ("gradient",)),
     ],

@@ -68,13 +68,13 @@ def test_the_recorded_command_gives_the_same_bytes() -> None:
     assert Path("again/x.safetensors").read_bytes() == Path("measurements/x.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear_deblur"])
+@pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear-deblur"])
 def test_presets(preset: str, capsys: Capture) -> None:
     draw("a.png", (33, 40, 3))
     assert main(["sense", "a.png", "--preset", preset, "--noise=0"]) == 0
     m = load_measurements("measurements/a.safetensors")
     in_colour = preset not in ("cs", "mri", "ct")  # these measure luminance
-    assert m.spec["kind"] == preset and m.spec["image_shape"] == [3 if in_colour else 1, 33, 40]
+    assert m.spec["kind"] == preset.replace("-", "_") and m.spec["image_shape"] == [3 if in_colour else 1, 33, 40]
     truth = read_image("a.png").pixels.transpose(2, 0, 1) if in_colour else luminance_of("a.png")[None]
     error = unpack(m).operator.A(torch.from_numpy(np.ascontiguousarray(truth))[None])[0] - m.y
     assert float(error.abs().max()) < 1e-4 * float(m.y.abs().max())

@@ -107,6 +107,29 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
     ]
 
 
+def test_a_conditional_noise_estimator_then_samples_of_a_reconstruction(capsys: Capture) -> None:
+    train(capsys, *settings(), "--out", "prior")
+    conditional = settings(training__stage="conditional", operator__block=16)
+    result = train(capsys, *conditional, "--out", "sr3", "--init", "prior/weights.safetensors")
+    assert list(result["validation"]) == ["psnr_ratio_0.10", "psnr_ratio_0.30", "psnr_ratio_0.50"]
+    assert load_weights(Path(result["weights"])).trained_for["task"] == "cs"  # type: ignore[index]
+    train(capsys, *settings(training__iterations=3), "--out", "sr3", "--resume")
+    command = ["reconstruct", "photos/0.png", "--set", "operator.block=16", "--set", "solver.steps=3"]
+    given = ["--weights", "sr3/weights.safetensors", "--samples", "2"]
+    assert main([*command, *given, "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)["results"]
+    assert shown["method"] == "sr3" and shown["psnr"] > 5 and Path(shown["std"]).is_file()
+    assert main(["eval", "photos", "--method", "sr3", *command[2:], *given[:2], "--ratio", "0.3"]) == 0
+    assert "| sr3 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr"])
+def test_every_task_with_a_conditional_noise_estimator(kind: str, capsys: Capture) -> None:
+    own = {"cs": {"operator.block": 16}, "ct": {"operator.views": 6}}.get(kind, {})
+    result = train(capsys, *settings(task__kind=kind, training__stage="conditional", training__batch=1, **own))
+    assert all(np.isfinite(score) for score in result["validation"].values()) and result["validation"]
+
+
 @pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct", "deblur", "sr"])
 def test_every_task_end_to_end(kind: str, capsys: Capture) -> None:
     own = {"cs": {"operator.block": 16}, "ct": {"operator.views": 6}}.get(kind, {})

@@ -15,12 +15,14 @@ from torch import nn
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.checkpoints import Model, save_weights, shipped_weights
+from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model, initialise
 
 PRIOR = Config(model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2), training=TrainingConfig(patch=16))
 END = replace(PRIOR, training=TrainingConfig(stage="end-to-end", patch=16))
+GIVEN = replace(PRIOR, training=TrainingConfig(stage="conditional", patch=16))
 
 
 def changed(config: Config = END, **model: Any) -> Config:
@@ -47,6 +49,7 @@ def test_models() -> None:
     unet = sampler.config.denoiser.unet
     assert (unet.steps, unet.injector_kernel, unet.v, unet.channels) == (2, 3, 0.4, (8, 16))
     assert (sampler.config.rule, sampler.config.v, unet.image_channels) == ("matched", 0.6, 1)
+    assert isinstance(build_model(GIVEN), ConditionalDenoiser)
     colour = build_model(replace(PRIOR, task=TaskConfig(channels=3)))
     assert isinstance(colour, Denoiser) and colour.config.unet.image_channels == 3
 
@@ -84,7 +87,7 @@ def test_a_start_by_its_name() -> None:
         initialise(build_model(PRIOR), "prior-gray")
 
 
-@pytest.mark.parametrize("config", [PRIOR, END])
+@pytest.mark.parametrize("config", [PRIOR, END, GIVEN])
 def test_the_same_kind(config: Config, tmp_path: Path) -> None:
     source, target = randomised(config), build_model(config)
     initialise(target, saved(source, tmp_path))
@@ -96,6 +99,9 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
     ("source", "target", "message"),
     [
         (END, PRIOR, "is of kind idm"),
+        (GIVEN, PRIOR, "is of kind sr3"),
+        (GIVEN, END, "is of kind sr3"),
+        (END, GIVEN, "is of kind idm"),
         (changed(PRIOR, channels=(8, 32)), END, "tensors of other shapes"),
         (changed(PRIOR, blocks=(1, 2)), END, "is another network"),
         (PRIOR, changed(blocks=(1, 2)), "is another network"),

@@ -16,7 +16,7 @@ from idmcli.io.measurements import Provenance, load_measurements, save_measureme
 from idmcli.operators import HDR, Blur, NonlinearBlur, Operator
 from idmcli.operators.nonlinear_blur import decode, encode
 from idmcli.tasks import build_operator
-from tests.small import NONLINEAR, generator, picture, random
+from tests.small import NONLINEAR, OPERATORS, generator, picture, random
 
 
 @pytest.fixture(params=NONLINEAR)
@@ -167,3 +167,23 @@ def test_the_camera_mixes_light() -> None:
     torch.testing.assert_close(NonlinearBlur(blur).A(flat), flat)
     recorded, linear = NonlinearBlur(blur).A(point), blur.A(point)
     assert (recorded[linear > 1e-4] > 1.5 * linear[linear > 1e-4]).all()
+
+
+@pytest.mark.parametrize("name", ["hdr", "hdr-gain", "deblur-gaussian", "nonlinear_deblur-circular"])
+def test_an_unknown_number_makes_the_same_operator_again(name: str) -> None:
+    operator = (OPERATORS | NONLINEAR)[name]
+    assert operator.unknown is not None
+    same, other = operator.with_unknown(operator.unknown), operator.with_unknown(1.5 * operator.unknown)
+    x = picture(operator)
+    assert torch.equal(same.A(x), operator.A(x)) and same.to_spec() == operator.to_spec()
+    assert other.unknown == pytest.approx(1.5 * operator.unknown) and not torch.equal(other.A(x), operator.A(x))
+
+
+def test_what_has_no_unknown_number() -> None:
+    assert [name for name, operator in (OPERATORS | NONLINEAR).items() if operator.unknown is not None] == [
+        "deblur-gaussian",
+        "hdr",
+        "hdr-gain",
+        "nonlinear_deblur-circular",
+    ]
+    assert HDR((1, 4, 4)).with_unknown(0.5).unknown == 1.0  # the least gain that there is

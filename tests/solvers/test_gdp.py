@@ -8,9 +8,38 @@ import pytest
 import torch
 from torch import Tensor
 
+from idmcli.errors import InputError
+from idmcli.metrics import psnr
 from idmcli.numerics.noise import falling_levels, normal_like
-from idmcli.operators import Operator, Problem
-from tests.small import OF_CAMERA, Curved, each, gain, generator, picture, run
+from idmcli.operators import HDR, Blur, NonlinearBlur, Operator, Problem, add_noise
+from idmcli.solvers import gdp
+from tests.small import (
+    OF_CAMERA,
+    OPERATORS,
+    SIMPLE_BLUR,
+    Curved,
+    Oracle,
+    camera,
+    each,
+    gain,
+    generator,
+    picture,
+    run,
+    shipped_prior,
+)
+
+UNKNOWN = pytest.mark.parametrize(
+    ("operator", "guess"),
+    [
+        (HDR((1, 48, 48), 1.7), 1.2),
+        (HDR((1, 48, 48), 1.7), 3.0),
+        (SIMPLE_BLUR, 0.8),
+        (SIMPLE_BLUR, 3.0),
+        (Blur((1, 48, 48), {"type": "gaussian", "size": 11, "std": 2.0}, boundary="circular"), 1.0),
+        (NonlinearBlur(SIMPLE_BLUR), 0.8),
+    ],
+    ids=lambda value: str(getattr(value, "kind", value)),
+)
 
 
 def by_the_paper(operator: Operator, y: Tensor, steps: int, scale: float, guided: str) -> Tensor:
@@ -48,3 +77,62 @@ def test_it_takes_the_steps_of_the_paper(operator: Operator, guided: str) -> Non
 @pytest.mark.parametrize("operator", OF_CAMERA, ids=lambda operator: str(operator.kind))
 def test_it_takes_any_operator_and_guidance_counts(operator: Operator) -> None:
     assert gain("gdp", operator, steps=40, scale=4e5) > gain("gdp", operator, steps=40, scale=4e3) + 1
+
+
+@UNKNOWN
+def test_an_unknown_number_is_found_by_the_true_image(operator: Operator, guess: float) -> None:
+    """Gauss-Newton steps: whole ones arrive at once, others bring a share of what is missing."""
+    x = camera(48, 2)
+    y, found = operator.A(x), operator.with_unknown(guess)
+    assert operator.unknown is not None
+    for _ in range(12):
+        found = gdp.refine(found, x, y, 1.0)
+    assert found.unknown == pytest.approx(operator.unknown, rel=1e-2)
+    near = operator.with_unknown(1.05 * operator.unknown)
+    (missing,) = [gdp.refine(near, x, y, 0.25).unknown]
+    assert missing is not None and math.log(missing / operator.unknown) == pytest.approx(0.75 * math.log(1.05), rel=0.1)
+
+
+def numbers_in(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What blind sampling makes of the unknown number, step by step."""
+    found: list[float] = []
+    refine = gdp.refine
+
+    def noting(operator: Operator, x: Tensor, y: Tensor, rate: float) -> Operator:
+        refined = refine(operator, x, y, rate)
+        assert refined.unknown is not None
+        found.append(refined.unknown)
+        return refined
+
+    monkeypatch.setattr(gdp, "refine", noting)
+    return found
+
+
+@UNKNOWN
+@pytest.mark.parametrize("guided", ["x0", "xt"])
+def test_blind_sampling_recovers_what_a_prior_can_tell(
+    operator: Operator, guess: float, guided: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, found = camera(48, 2), numbers_in(monkeypatch)
+    options = {"blind": True, "guess": guess, "rate": 0.3, "steps": 25, "guided": guided}
+    run("gdp", operator, operator.A(x), Oracle(x), **options)
+    assert len(found) == 25 and found[-1] == pytest.approx(operator.unknown, rel=0.02)
+    assert abs(math.log(found[0] / guess)) < abs(math.log(found[-1] / guess))
+
+
+def test_blind_sampling_finds_a_blur_with_the_shipped_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From half of the true width; the image is better than with that."""
+    x, operator = camera(48, 2), Blur((1, 48, 48), {"type": "gaussian", "size": 15, "std": 2.0})
+    y, wrong, found = add_noise(operator.A(x), 0.005, 0), operator.with_unknown(1.0), numbers_in(monkeypatch)
+    options = {"steps": 50, "scale": 4e5, "noise": 0.005}
+    seeing, blind = (run("gdp", wrong, y, shipped_prior(), blind=b, **options) for b in (False, True))
+    assert 1.6 < found[-1] < 2.4
+    assert psnr(blind.clamp(0, 1), x) > psnr(seeing.clamp(0, 1), x) + 0.3
+
+
+@each("cs-global", "deblur-given", "ct")
+def test_other_operators_have_nothing_to_estimate(operator: Operator) -> None:
+    with pytest.raises(InputError, match=f"this {operator.kind} operator has no unknown number") as caught:
+        run("gdp", operator, operator.A(picture(operator)), Curved(), steps=1, blind=True)
+    assert "leave out solver.blind" in caught.value.hint
+    assert OPERATORS["cs-global"].unknown is None

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from idmcli.metrics import psnr
 from idmcli.operators import CompressedSensing, LinearOperator, add_noise
-from tests.small import OPERATORS, REAL, Gaussian, Oracle, Watched, camera, each, picture, random, run, shipped_prior
+from tests.small import (
+    OPERATORS,
+    REAL,
+    Gaussian,
+    Oracle,
+    Watched,
+    camera,
+    each,
+    picture,
+    random,
+    run,
+    shipped_prior,
+    smooth_images,
+)
 
 
 @each(*OPERATORS)
@@ -53,6 +68,21 @@ def test_with_a_gaussian_prior_it_converges_to_the_shrunk_image(weight: float, n
     found = run("hqs", operator, y, Gaussian(power), noise=noise, iterations=60, **options) - 0.45
     expected = power / (power + (1 + weight) * noise**2) * (operator.AT(y) - 0.45)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@each("inpainting-given", "cs-global", "mri-radial", "deblur-circular", "sr")
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+def test_with_a_gaussian_prior_it_converges_to_a_posterior_mean(operator: LinearOperator, momentum: float) -> None:
+    """At one level s, with lambda = 1: to the mean of x given y = A (x + s n) + noise, in closed form."""
+    images, noise = smooth_images(*operator.image_shape), 0.2
+    y = add_noise(operator.A(images.draw(1)), noise, 0)
+    s = noise / operator.squared_norm(y) ** 0.5  # the last level, whatever it is told
+    noisy = replace(images, covariance=images.covariance + s**2 * torch.eye(len(images.covariance)))
+    mean, _ = noisy.posterior(operator, y, noise)
+    expected = images(mean, torch.full((1, 1, 1, 1), s, dtype=mean.dtype))
+    options = {"weight": 1.0, "sigma_start": s, "sigma_end": s, "iterations": 250, "momentum": momentum}
+    found = run("hqs", operator, y, images, noise=noise, **options)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def test_momentum_arrives_sooner() -> None:

@@ -1,4 +1,4 @@
-"""RED-diff: against the authors' loss on their scale, where it settles for Gaussian images, and any operator."""
+"""RED-diff: against the authors' loss on their scale, and any operator."""
 
 from __future__ import annotations
 

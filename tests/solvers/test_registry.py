@@ -40,7 +40,7 @@ def test_the_defaults_of_every_option_are_valid(name: str) -> None:
 
 @each("cs-global", "cs-global-padded")
 @pytest.mark.parametrize(
-    "name", [name for name in solvers.names() if not solvers.find(name).needs & {"network", "rays"}]
+    "name", [name for name in solvers.names() if not solvers.find(name).needs & {"network", "conditional", "rays"}]
 )
 def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearOperator) -> None:
     solver, y = solvers.find(name), operator.A(picture(operator))
@@ -116,7 +116,7 @@ class Magnitude(Operator):
 
 
 def test_no_linear_method_takes_an_operator_that_is_not() -> None:
-    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff"]
+    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff", "sr3"]
     assert "needs a linear operator" in solvers.why_not(solvers.find("tv"), Magnitude())
 
 

@@ -72,18 +72,6 @@ def test_options_of_another_kernel_are_conflicts(
     assert found == keys and expected in text
 
 
-def test_the_method_depends_on_whether_the_spectrum_is_known() -> None:
-    task = find("deblur")
-    chosen = {
-        (kernel, boundary): task.default_method(
-            task.operator(task.options(kernel=kernel, boundary=boundary), SHAPE, "a")
-        )
-        for kernel in ("gaussian", "motion")
-        for boundary in ("reflect", "circular")
-    }
-    assert chosen.pop(("motion", "reflect")) == "tv" and set(chosen.values()) == {"ddrm"}
-
-
 def test_texts_and_what_networks_are_bound_to() -> None:
     task, nonlinear = find("deblur"), find("nonlinear_deblur")
     gaussian, motion = (task.operator(task.options(kernel=kernel), SHAPE, "a") for kernel in ("gaussian", "motion"))

@@ -46,8 +46,8 @@ class DefocusTask(Task[DefocusOptions]):
     def amount(self, operator):
         return Amount(1.0, f"a blur of {operator.width:g} pixels")
 
-    def default_method(self, operator, noise=0.0):
-        return "tikhonov"
+    def best_methods(self, operator, noise=0.0):
+        return ("tikhonov", "hqs")
 
 
 TASK = DefocusTask()

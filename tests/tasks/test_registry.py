@@ -58,9 +58,13 @@ def test_what_training_varies_is_valid_and_repeatable(task: tasks.Task[Any]) -> 
 @EVERY
 def test_the_default_method_runs_out_of_the_box(task: tasks.Task[Any]) -> None:
     operator = task.operator(task.options(), SHAPE, "a.png")
-    solver = solvers.find(task.default_method(operator))
-    assert not solvers.why_not(solver, operator)
-    assert solver.weights is None or shipped_weights(task.weights[solver.weights]).is_file()
+    for noise in (0.0, 0.02):
+        best = [solvers.find(name) for name in task.best_methods(operator, noise)]
+        assert task.default_method(operator, noise) == best[0].name
+        assert [solver.weights == "prior" for solver in best] == [False, True][-len(best) :]
+        for solver in best:
+            assert not solvers.why_not(solver, operator)
+            assert solver.weights is None or shipped_weights(task.weights[solver.weights]).is_file()
 
 
 @pytest.mark.parametrize("operator", (OPERATORS | NONLINEAR).values(), ids=OPERATORS | NONLINEAR)

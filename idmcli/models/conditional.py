@@ -1,0 +1,50 @@
+"""A noise estimator that sees what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from idmcli.models.denoiser import Denoiser, DenoiserConfig
+
+
+class ConditionalDenoiser(nn.Module):
+    """A :class:`~idmcli.models.denoiser.Denoiser` that sees an image of the measurements beside the noisy one, as in
+    SR3 (Saharia et al., IEEE TPAMI 2023).
+
+    Attributes:
+        config: that of the denoiser.
+        trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
+        training_record: how it was trained, for the record.
+    """
+
+    trained_for: dict[str, Any] | None = None
+    training_record: dict[str, Any] = {}
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.denoiser = Denoiser(config, inputs=2)
+
+    @property
+    def mean(self) -> float:
+        """The constant to subtract from images in [0, 1], noisy or measured."""
+        return self.denoiser.mean
+
+    def forward(self, r: Tensor, sigma: Tensor, condition: Tensor, number: int = 0) -> tuple[Tensor, Tensor]:
+        """Denoised image and unit noise of r, (B, C, H, W), under a turn of that number.
+
+        Args:
+            r: noisy images.
+            sigma: their noise levels, (B, 1 or C, 1, 1).
+            condition: what was measured, as images like r.
+            number: of the turn, see :func:`idmcli.models.turns.turn`.
+
+        Raises:
+            InputError: a grey image and a network for colour.
+        """
+        pairs = torch.stack([r * torch.rsqrt(1 + sigma**2), condition], 2).flatten(1, 2)
+        e = self.denoiser.estimate(pairs, number=number)
+        return r - sigma * e, e
