@@ -17,18 +17,20 @@ from idmcli.errors import InputError
 from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, write
 from idmcli.models.architectures import updated
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.released import load_released, released_for
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig, renamed
 from idmcli.models.tensors import PICKLES, check, fill
 
-Model = Denoiser | InvertibleDiffusion
+Model = Denoiser | LatentDiffusion | InvertibleDiffusion
 
 RULES = {"learned": "paper", "measured": "matched"}  # their names in files of the first schema
 
 
 def kind_of(model: Model) -> str:
-    """ "prior" (a noise estimator) or "idm" (a network that reconstructs)."""
-    return "prior" if isinstance(model, Denoiser) else "idm"
+    """ "prior" (a noise estimator), "latent" (one on latents, with an autoencoder) or "idm" (a network that
+    reconstructs)."""
+    return "prior" if isinstance(model, Denoiser) else "latent" if isinstance(model, LatentDiffusion) else "idm"
 
 
 def kind_in(path: Path) -> str:
@@ -93,6 +95,8 @@ def load_weights(path: str | Path) -> Model:
         with torch.device("meta"):
             if record["kind"] == "prior":
                 model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
+            elif record["kind"] == "latent":
+                model = LatentDiffusion(TypeAdapter(LatentConfig).validate_python(record["config"]))
             else:
                 model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
         model.trained_for, model.training_record = record["trained_for"], record["training"]

@@ -13,6 +13,7 @@ from idmcli.errors import ConfigError, InputError
 from idmcli.models.architectures import UNetSettings
 from idmcli.models.checkpoints import Model, kind_of, load_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.pretrained import differences, find_unet, load_unet
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from idmcli.config import Config, ModelConfig
 
 PHOTOGRAPH_MEAN = 0.45
+STARTS = {"prior": ("prior",), "latent": ("latent",), "idm": ("prior", "idm")}  # kinds that each kind starts from
+_A = {"prior": "a prior", "latent": "a latent model", "idm": "a network trained end to end"}
 
 
 def build_model(config: Config) -> Model:
@@ -34,6 +37,8 @@ def build_model(config: Config) -> Model:
     torch.manual_seed(config.training.seed)
     m, end_to_end = config.model, config.training.stage == "end-to-end"
     channels, steps = config.task.channels or 1, m.steps if end_to_end else 0
+    if config.training.stage == "latent":
+        return LatentDiffusion(LatentConfig(channels, m.latent_channels, m.autoencoder, m.channels, m.blocks[0]))
     if m.size == "full":
         denoiser = DenoiserConfig(StableDiffusionConfig(channels, steps, m.injector_kernel, m.v), mean=0.0)
     else:
@@ -112,9 +117,9 @@ def initialise(model: Model, source: str | Path) -> Start:
         InputError: as :func:`find_start`, or the weights are of another shape or kind.
         NumericalError: one of them is not finite.
     """
-    unet = model.unet if isinstance(model, Denoiser) else model.denoiser.unet
-    start = find_start(str(source), full=isinstance(unet, StableDiffusionUNet))
-    if start.is_dir() and isinstance(unet, StableDiffusionUNet):
+    unet = next((module for module in model.modules() if isinstance(module, StableDiffusionUNet)), None)
+    start = find_start(str(source), full=unet is not None)
+    if start.is_dir() and unet is not None:
         loaded, unfit = load_unet(unet, start)
         remarks = differences(start)
     else:
@@ -131,8 +136,9 @@ def initialise(model: Model, source: str | Path) -> Start:
 def _copy(model: Model, start: Path) -> list[nn.Parameter]:
     """Copy the weights in a file into ``model``; returns them."""
     source = load_weights(start)
-    if isinstance(model, Denoiser) and not isinstance(source, Denoiser):
-        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", "a prior starts from a prior")
+    if kind_of(source) not in STARTS[kind_of(model)]:
+        hint = f"{_A[kind_of(model)]} starts from {' or '.join(_A[kind] for kind in STARTS[kind_of(model)])}"
+        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", hint)
     target = model.denoiser if isinstance(model, InvertibleDiffusion) and isinstance(source, Denoiser) else model
     tensors = source.state_dict()
     if isinstance(source, Denoiser) and isinstance(target, Denoiser):
