@@ -24,6 +24,9 @@ from idmcli.operators import Operator, Problem
 from idmcli.priors import (
     FORMATS,
     Grey,
+    GreyLatent,
+    LatentPrior,
+    NetworkLatentPrior,
     NetworkPrior,
     Prior,
     averaged,
@@ -33,7 +36,9 @@ from idmcli.priors import (
     handing_over,
     load_prior,
 )
-from idmcli.solvers import Solver
+from idmcli.solvers import Kind, Solver
+
+Loaded = NetworkPrior | NetworkLatentPrior | Network
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Method:
 
     solver: Solver
     options: Any
-    weights: Prior | Network | None
+    weights: Prior | LatentPrior | Network | None
     device: torch.device
     precision: Precision = "float32"
     weights_name: str = ""
@@ -69,7 +74,9 @@ class Method:
             others = [solvers.find(name) for name in solvers.suitable(operator)]
             ready = [other.name for other in others if other.weights is None or other.weights in shipped]
             raise InputError(refusal, f"these can: {', '.join(ready)}")
-        if self.solver.weights == "prior":
+        if self.solver.weights == "latent" and operator.complex_image:
+            raise InputError(f"method {self.name} is for real images, and these are complex", "choose another --method")
+        if self.solver.weights in ("prior", "latent"):
             check_domain(self.weights, operator.image_shape[0])  # type: ignore[arg-type]
 
     def __call__(
@@ -128,10 +135,10 @@ class Library:
         self._compile = compile
         self._tell = tell
         self._told: set[str] = set()
-        self._loaded: dict[Path, NetworkPrior | Network] = {}
+        self._loaded: dict[Path, Loaded] = {}
         self._found: dict[str, Path] = {}
 
-    def load(self, path: Path) -> NetworkPrior | Network:
+    def load(self, path: Path) -> Loaded:
         """The prior or the network of a weights file.
 
         Raises:
@@ -140,7 +147,7 @@ class Library:
         """
         return self._load(path, lambda: load_prior(path) or load_network(path))
 
-    def _load(self, path: Path, read: Callable[[], NetworkPrior | Network]) -> NetworkPrior | Network:
+    def _load(self, path: Path, read: Callable[[], Loaded]) -> Loaded:
         if path not in self._loaded:
             try:
                 found = read()
@@ -149,7 +156,7 @@ class Library:
             self._loaded[path] = self._prepare(path, found)
         return self._loaded[path]
 
-    def _prepare(self, path: Path, found: NetworkPrior | Network) -> NetworkPrior | Network:
+    def _prepare(self, path: Path, found: Loaded) -> Loaded:
         network = found if isinstance(found, Network) else found.network
         if self._ensemble and isinstance(found, InvertibleDiffusion):
             found.denoiser.ensemble = True
@@ -166,17 +173,19 @@ class Library:
         network.to(self.device)
         return found
 
-    def given(self, weights: Path | None, prior: str | None) -> dict[str, Path | None]:
-        """The files that ``weights`` and ``prior`` name, by their kind, "network" or "prior"; loaded.
+    def given(self, weights: Path | None, prior: str | None) -> dict[Kind, Path | None]:
+        """The files that ``weights`` and ``prior`` name, by their kind; loaded.
 
         Raises:
             ConfigError: one is missing, damaged or of another kind, or both are priors.
             NumericalError: a weight is not finite.
         """
-        kind = "network" if weights is None else kind_of(self.load(weights))
+        given: dict[Kind, Path | None] = dict.fromkeys(solvers.KINDS)
+        if weights is not None:
+            given[kind_of(self.load(weights))] = weights
         if prior is None:
-            return {"network": None, "prior": None, kind: weights}
-        if kind == "prior":
+            return given
+        if weights is not None and given["network"] is None:
             raise ConfigError(f"--weights {str(weights)!r} and --prior {prior!r} are two priors", "leave out one")
         if prior not in self._found:
             try:
@@ -184,9 +193,11 @@ class Library:
             except InputError as error:
                 raise ConfigError(error.message, error.hint) from error
         path = self._found[prior]
-        if isinstance(self._load(path, lambda: read_prior(path)), Network):  # and named with --weights too
+        kind = kind_of(self._load(path, lambda: read_prior(path)))
+        if kind == "network":  # and named with --weights too
             raise _no_prior(path)
-        return {"network": weights, "prior": path}
+        given[kind] = path
+        return given
 
     def method(
         self,
@@ -229,6 +240,9 @@ class Library:
         if isinstance(model, Network):
             check_trained_for(path, model, operator)
             return Method(solver, options, model, self.device, self._precision_of(model), path.stem, self._ensemble)
+        if isinstance(model, NetworkLatentPrior):
+            latent = self._latent(model, operator)
+            return Method(solver, options, latent, self.device, self._precision_of(model), model.name)
         ready = self._fitted(model, solver, operator) if given["prior"] else model
         ready = averaged(ready) if self._ensemble else ready
         return Method(solver, options, ready, self.device, self._precision_of(model), model.name, self._ensemble)
@@ -236,23 +250,30 @@ class Library:
     def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
         """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""
         shipped = self.load(_shipped(solver, operator))
-        assert not isinstance(shipped, Network)
+        assert not isinstance(shipped, Network | NetworkLatentPrior)
         if shipped is prior:
             return prior
+        return handing_over(Grey(prior) if self._grey(prior, operator) else prior, shipped, self._say)
+
+    def _latent(self, prior: LatentPrior, operator: Operator) -> LatentPrior:
+        """A latent prior for the channels of what was measured."""
+        return GreyLatent(prior) if self._grey(prior, operator) else prior
+
+    def _grey(self, prior: Prior | LatentPrior, operator: Operator) -> bool:
+        """Whether a prior for colours has to take a grey image; says so where image and prior differ."""
         channels, there = operator.image_shape[0], prior.domain.channels
         if channels % there:
             self._say(f"the prior {prior.name} is for colour images: it takes a grey one as {there} equal channels")
-            prior = Grey(prior)
         elif channels != there:
             self._say(f"the prior {prior.name} is for grey images: it takes the channels of a colour one by one")
-        return handing_over(prior, shipped, self._say)
+        return channels % there > 0
 
     def _say(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self._tell(text)
 
-    def _precision_of(self, weights: NetworkPrior | Network) -> Precision:
+    def _precision_of(self, weights: Loaded) -> Precision:
         if self.precision != "auto":
             return self.precision
         network = weights if isinstance(weights, Network) else weights.network
@@ -267,7 +288,7 @@ def load_network(path: Path) -> Network:
     return model
 
 
-def read_prior(path: Path) -> NetworkPrior:
+def read_prior(path: Path) -> NetworkPrior | NetworkLatentPrior:
     """The prior in a file or a folder.
 
     Raises:
@@ -286,12 +307,11 @@ def _no_prior(path: Path) -> InputError:
     )
 
 
-_A = {"prior": "a prior", "network": "a network trained end to end"}
-
-
-def kind_of(weights: Prior | Network) -> Literal["prior", "network"]:
+def kind_of(weights: Loaded) -> Kind:
     """What a weights file holds."""
-    return "network" if isinstance(weights, Network) else "prior"
+    if isinstance(weights, Network):
+        return "network"
+    return "latent" if isinstance(weights, NetworkLatentPrior) else "prior"
 
 
 def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
@@ -309,17 +329,19 @@ def check_trained_for(path: Path, network: Network, operator: Operator) -> None:
         )
 
 
-def _default(given: Mapping[str, Path | None], operator: Operator, noise: float) -> str:
+def _default(given: Mapping[Kind, Path | None], operator: Operator, noise: float) -> str:
     """The best method that takes what was given (README, "Which method")."""
     best = tasks.task_of(operator).default_method(operator, noise)
-    if given["network"] and given["prior"]:
+    if given["network"] and (given["prior"] or given["latent"]):
         raise ConfigError("--weights and --prior serve different methods", "choose one with --method")
     if given["network"]:
         return "idm"
+    if given["latent"]:
+        return "resample"
     return best if not given["prior"] or solvers.find(best).weights == "prior" else "ddnm"
 
 
-def _not_for(solver: Solver, kind: str, path: Path, option: str, given: Mapping[str, Path | None]) -> ConfigError:
+def _not_for(solver: Solver, kind: Kind, path: Path, option: str, given: Mapping[Kind, Path | None]) -> ConfigError:
     """Why a method does not run on weights of a kind."""
     if solver.weights is None:
         return ConfigError(
@@ -329,8 +351,8 @@ def _not_for(solver: Solver, kind: str, path: Path, option: str, given: Mapping[
     if given[solver.weights]:
         return ConfigError(f"--method {solver.name} takes {needs} alone", f"leave out --{option}")
     return ConfigError(
-        f"--method {solver.name} needs {needs}, and {str(path)!r} is {_A[kind]}",
-        "choose the method the weights were trained for",
+        f"--method {solver.name} needs {needs}, and {str(path)!r} is {solvers.NEEDS[kind]}",
+        f"methods for it: {', '.join(name for name in solvers.names() if solvers.find(name).weights == kind)}",
     )
 
 
@@ -339,6 +361,11 @@ def _shipped(solver: Solver, operator: Operator) -> Path:
     task = tasks.task_of(operator)
     need, colour = solver.weights or "", operator.image_shape[0] == 3
     name = (task.weights.get(f"colour {need}") if colour else None) or task.weights.get(need)
+    if name is None and need == "latent":
+        raise ConfigError(
+            f"no latent prior for --method {solver.name} on task {task.kind} comes with idm",
+            "name one with --prior: latent-ct-tiny (of head CT), or a folder of diffusers with an autoencoder",
+        )
     if name is None:
         raise ConfigError(
             f"no weights for --method {solver.name} on task {task.kind} come with idm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import Score
     from idmcli.io.items import Item
+    from idmcli.solvers import Kind
     from idmcli.training.world import World
 
 FILES = ("scores.csv", "scores.json")
@@ -195,7 +196,7 @@ def evaluate(
                 tell=output.warning,
             )
             benchmark = Benchmark(name, configs, _methods(method, weights, prior), weights, library, prior)
-            library.given(weights, prior)  # what is wrong with them is said before any work
+            _check_taken(library.given(weights, prior), benchmark.methods)  # what is wrong is said before any work
             if out is not None:
                 refuse_existing([out / file for file in FILES], overwrite=overwrite)
                 if world.writes:
@@ -297,9 +298,23 @@ def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | Non
     methods = [solvers.find(name) for name in dict.fromkeys(_split(names or ()))]
     if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
-    if prior is not None and methods and all(solver.weights != "prior" for solver in methods):
+    if prior is not None and methods and all(solver.weights not in ("prior", "latent") for solver in methods):
         raise InputError("none of these methods takes a prior", "leave out --prior or choose another --method")
     return [solver.name for solver in methods] or [None]
+
+
+def _check_taken(given: Mapping[Kind, Path | None], methods: Sequence[str | None]) -> None:
+    """Raise InputError if weights were named that none of the methods takes."""
+    from idmcli import solvers
+
+    wanted = [solvers.find(name).weights for name in methods if name is not None]
+    for kind, path in given.items():
+        if path is not None and wanted and kind not in wanted:
+            takers = [name for name in solvers.names() if solvers.find(name).weights == kind]
+            raise InputError(
+                f"{str(path)!r} is {solvers.NEEDS[kind]}, which none of these methods takes",
+                f"methods for it: {', '.join(takers)}",
+            )
 
 
 def _split(values: Sequence[str]) -> list[str]:

@@ -133,7 +133,7 @@ def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
 
 def _latent_conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
     model, training = config.model, config.training
-    found = []
+    found: list[tuple[tuple[str, ...], str]] = []
     if any(channels % GROUPS for channels in (*model.channels, *model.autoencoder)) or not model.autoencoder:
         keys = ("model.channels", "model.autoencoder")
         found.append((keys, f"the latent stage has one or more scales of multiples of {GROUPS} channels"))

@@ -71,9 +71,11 @@ class Benchmark:
                 warn(doubt)
 
     def _method(self, name: str | None, case: Case, config: Config) -> Method:
-        need = None if name is None else solvers.find(name).weights
-        prior = self.prior if name is None or need == "prior" else None
-        weights = self.weights if name is None or need == "network" or (need == "prior" and prior is None) else None
+        weights, prior = self.weights, self.prior
+        if name is not None:  # what it does not take is for others
+            need = solvers.find(name).weights
+            mine = need and self.library.given(weights, prior)[need]
+            weights, prior = (weights, None) if mine == weights else (None, prior if mine else None)
         method = self.library.method(name, case.operator, weights, config.solver, prior=prior, noise=case.noise)
         try:
             method.check(case.operator)

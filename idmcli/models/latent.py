@@ -48,6 +48,7 @@ class LatentDiffusion(nn.Module):
 
     trained_for: dict[str, Any] | None = None
     training_record: dict[str, Any] = {}
+    autoencoder: Any
     mean: Tensor
     std: Tensor
 

@@ -12,12 +12,15 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.models import Denoiser, load_weights
 from idmcli.models.checkpoints import kind_in
+from idmcli.models.latent import LatentDiffusion
 from idmcli.models.tensors import PICKLES, read_tensors
-from idmcli.priors.base import NetworkPrior
+from idmcli.priors.base import Domain, NetworkPrior
+from idmcli.priors.latent import NetworkLatentPrior
 from idmcli.priors.layouts import LAYOUTS
 from idmcli.priors.network import DenoiserPrior
 from idmcli.priors.pipelines import is_pipeline, load_pipeline
 
+Loaded = NetworkPrior | NetworkLatentPrior
 UNSAID = (0.004, 1.5)  # noise levels of files of idm that do not name theirs
 
 
@@ -52,10 +55,10 @@ class Format(NamedTuple):
     """
 
     name: str
-    load: Callable[[Source], NetworkPrior | None]
+    load: Callable[[Source], Loaded | None]
 
 
-def load_prior(path: Path) -> NetworkPrior | None:
+def load_prior(path: Path) -> Loaded | None:
     """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
@@ -66,11 +69,13 @@ def load_prior(path: Path) -> NetworkPrior | None:
     return next((prior for format in FORMATS if (prior := format.load(source)) is not None), None)
 
 
-def _load_idm(source: Source) -> NetworkPrior | None:
+def _load_idm(source: Source) -> Loaded | None:
     path = source.path
-    if kind_in(path) != "prior":
+    if kind_in(path) not in ("prior", "latent"):
         return None
     network = load_weights(path)
+    if isinstance(network, LatentDiffusion):
+        return NetworkLatentPrior(network, path.stem, Domain(network.config.image_channels))
     if not isinstance(network, Denoiser):
         raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
     training = network.training_record.get("config", {}).get("training", {})
@@ -78,7 +83,7 @@ def _load_idm(source: Source) -> NetworkPrior | None:
     return DenoiserPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))
 
 
-def _load_pipeline(source: Source) -> NetworkPrior | None:
+def _load_pipeline(source: Source) -> Loaded | None:
     return load_pipeline(source.path) if is_pipeline(source.path) else None
 
 

@@ -15,7 +15,7 @@ from idmcli.priors.pipelines import EXAMPLE, download
 def shipped_priors() -> list[str]:
     """The names of the priors that come with idm."""
     weights = Path(str(files("idmcli") / "weights"))
-    return sorted(path.stem for path in weights.glob("*.safetensors") if kind_in(path) == "prior")
+    return sorted(path.stem for path in weights.glob("*.safetensors") if kind_in(path) in ("prior", "latent"))
 
 
 def find_prior(source: str) -> Path:

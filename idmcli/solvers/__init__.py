@@ -1,7 +1,8 @@
 """Solvers: from a problem y = A x + n to images. One file per method, whose name is the file's.
 
 Every other module of this folder defines ``SOLVER``. Its ``run`` reads like the method's equations, in one
-convention: images in [0, 1], noise levels in the same units, ``r = x + sigma n``.
+convention: images in [0, 1], noise levels in the same units, ``r = x + sigma n``; in latent space latents z of about
+unit variance and ``r = z + sigma n``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from idmcli.errors import ConfigError
 
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Operator, Problem
 
-Need = Literal["prior", "gradient", "network", "linear", "tight", "mixing", "spectrum", "rays"]
+Need = Literal["prior", "latent", "gradient", "network", "linear", "tight", "mixing", "spectrum", "rays"]
+Kind = Literal["prior", "latent", "network"]
+KINDS: Sequence[Kind] = get_args(Kind)
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
 NEEDS: Mapping[Need, str] = {
     "prior": "a prior",
+    "latent": "a latent prior",
     "gradient": "a gradient through the prior",
     "network": "a network trained end to end",
     "linear": "a linear operator",
@@ -62,9 +66,9 @@ class Solver:
     samples: bool = False
 
     @property
-    def weights(self) -> Literal["prior", "network"] | None:
+    def weights(self) -> Kind | None:
         """The kind of weights it runs on."""
-        return "prior" if "prior" in self.needs else "network" if "network" in self.needs else None
+        return next((kind for kind in KINDS if kind in self.needs), None)
 
 
 def names() -> list[str]:
@@ -100,10 +104,10 @@ def suitable(operator: Operator) -> Sequence[str]:
 
 
 def _serves(operator: Operator, need: Need) -> bool:
-    """Whether an operator meets a need; those of a prior or a network are no matter of the operator's."""
+    """Whether an operator meets a need; those of weights are no matter of the operator's."""
     from idmcli.operators import LinearOperator, ParallelBeamCT
 
-    if need in ("prior", "gradient", "network"):
+    if need in (*KINDS, "gradient"):
         return True
     if not isinstance(operator, LinearOperator):
         return False
