@@ -126,9 +126,8 @@ def test_without_noise_a_thousandth_of_the_measurements_is_enough() -> None:
 
 
 @each("cs-global", "mri-radial", "sr", "hdr", "nonlinear_deblur")
-@pytest.mark.parametrize("noise", [0.01, 0.03])
-def test_fits_meet_the_measurements_up_to_their_noise(operator: Operator, noise: float) -> None:
-    prior = latent_gaussian(operator)
+def test_fits_meet_the_measurements_up_to_their_noise(operator: Operator) -> None:
+    prior, noise = latent_gaussian(operator), 0.02
     z, start = (random(2, *prior.latent_shape, seed=seed) for seed in (1, 2))
     y = operator.A(prior.decode(z, operator.image_shape[1:]))
     y = y + noise * random(*y.shape, seed=3)
@@ -147,7 +146,7 @@ def test_fits_meet_the_measurements_up_to_their_noise(operator: Operator, noise:
 def test_every_image_of_a_batch_is_fitted_for_itself() -> None:
     operator = OPERATORS["cs-global"]
     prior = latent_gaussian(operator)
-    z = random(2, *prior.latent_shape) * torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    z = random(2, *prior.latent_shape) * torch.tensor([0.7, 1.2]).view(2, 1, 1, 1)
     y = operator.A(prior.decode(z, operator.image_shape[1:]))
     fits = [Fits(Problem(operator, y[:n], 0.02), prior, ReSampleOptions()) for n in (2, 1)]
     together, alone = (fit.in_latent_space(torch.zeros_like(z[: len(fit.problem.y)])) for fit in fits)
