@@ -19,6 +19,7 @@ from idmcli.library import Library, Method, kind_of, read_options
 from idmcli.models import Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
+from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.sampler import SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
@@ -39,6 +40,8 @@ SHORT = {
     "diffpir": {"steps": 3},
     "vamp": {"iterations": 2},
     "hqs": {"iterations": 3},
+    "psld": {"steps": 2},
+    "resample": {"steps": 4, "every": 2, "pixel_iterations": 2, "latent_iterations": 2},
 }
 DEFAULTS = SolverConfig()
 
@@ -69,10 +72,20 @@ def idm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def latent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "latent.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, LatentDiffusion(LatentConfig(1, 2, (8, 8), (8, 8))), training={})
+    return path
+
+
 @each(*REAL)
 @pytest.mark.parametrize("name", solvers.names())
-def test_every_method_on_every_operator(name: str, operator: LinearOperator, prior: Path, idm: Path) -> None:
-    weights = {None: None, "prior": prior, "network": idm}[solvers.find(name).weights]
+def test_every_method_on_every_operator(
+    name: str, operator: LinearOperator, prior: Path, idm: Path, latent: Path
+) -> None:
+    weights = {None: None, "prior": prior, "latent": latent, "network": idm}[solvers.find(name).weights]
     method = Library(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
     assert method.name == name
     if solvers.why_not(method.solver, operator):
@@ -301,6 +314,10 @@ def test_priors_and_networks_side_by_side(prior: Path, idm: Path) -> None:
         ("idm", idm, "prior-mri", "--method idm takes a network trained end to end alone"),
         ("vamp", idm, "prior-mri", "--method vamp takes a prior alone"),
         (None, idm, "prior-mri", "--weights and --prior serve different methods"),
+        (None, idm, "latent-ct-tiny", "--weights and --prior serve different methods"),
+        ("vamp", None, "latent-ct-tiny", "--method vamp needs a prior, and '.*' is a latent prior"),
+        ("resample", None, "prior-mri", "--method resample needs a latent prior, and '.*' is a prior"),
+        ("resample", None, None, "no latent prior for --method resample on task cs comes with idm"),
         ("vamp", prior, "prior-mri", "--weights '.*' and --prior 'prior-mri' are two priors"),
         ("vamp", None, str(idm), "is no prior that idm knows"),
         ("vamp", idm, str(idm), "is no prior that idm knows"),
