@@ -16,6 +16,7 @@ from idmcli.models.latent import LatentDiffusion
 from idmcli.models.tensors import PICKLES, read_tensors
 from idmcli.priors.base import Domain, NetworkPrior
 from idmcli.priors.latent import NetworkLatentPrior
+from idmcli.priors.latent_pipelines import is_latent, load_latent
 from idmcli.priors.layouts import LAYOUTS
 from idmcli.priors.network import DenoiserPrior
 from idmcli.priors.pipelines import is_pipeline, load_pipeline
@@ -84,7 +85,9 @@ def _load_idm(source: Source) -> Loaded | None:
 
 
 def _load_pipeline(source: Source) -> Loaded | None:
-    return load_pipeline(source.path) if is_pipeline(source.path) else None
+    if not is_pipeline(source.path):
+        return None
+    return load_latent(source.path) if is_latent(source.path) else load_pipeline(source.path)
 
 
 def _load_state_dict(name: str, source: Source) -> NetworkPrior | None:

@@ -9,7 +9,8 @@ from idmcli.errors import InputError
 from idmcli.models.checkpoints import kind_in, shipped_weights
 from idmcli.models.hub import is_hub_name
 from idmcli.models.tensors import PICKLES
-from idmcli.priors.pipelines import EXAMPLE, download
+from idmcli.priors.folders import EXAMPLE
+from idmcli.priors.pipelines import download
 
 
 def shipped_priors() -> list[str]:
