@@ -71,7 +71,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 def published_names(encoder: TextEncoder) -> dict[str, tuple[str, ...]]:
     """For every tensor of an encoder, its names in a ``CLIPTextModel``: of one, or of three that are stacked."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for name in encoder.state_dict():
         if not name.startswith("layers."):
             where = "" if name.startswith("final") else "embeddings."
