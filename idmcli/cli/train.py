@@ -43,8 +43,8 @@ def train(
         typer.Option(
             "--init",
             metavar="SOURCE",
-            help="Weights to start from: a prior, the same kind, or, at full size, a diffusers model (folder or hub "
-            "name) or a released checkpoint.",
+            help="Weights to start from: a prior or the same kind (a file, or the name of what comes with idm), or, at "
+            "full size, a diffusers model (folder or hub name) or a released checkpoint.",
         ),
     ] = None,
     out: Annotated[
@@ -76,8 +76,8 @@ def train(
 ) -> None:
     """Train a network: first a prior (a noise estimator), then, from it, the whole reconstruction.
 
-    Example: idm train --preset prior-tiny --data photos, then
-    idm train --preset cs-tiny --data photos --init runs/prior-tiny/weights.safetensors
+    Example: idm train --preset prior-grey --data photos, then
+    idm train --preset cs-tiny --data photos --init runs/prior-grey/weights.safetensors
     """
     from idmcli.config import load_config
 

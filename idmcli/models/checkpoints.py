@@ -46,6 +46,11 @@ def shipped_weights(name: str) -> Path:
     return Path(str(files("idmcli") / "weights" / f"{name}.safetensors"))
 
 
+def shipped_names() -> list[str]:
+    """The names of all weights that come with idm."""
+    return sorted(path.stem for path in shipped_weights("any").parent.glob("*.safetensors"))
+
+
 def save_weights(
     path: Path,
     model: Model,

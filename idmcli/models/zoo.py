@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.architectures import UNetSettings
-from idmcli.models.checkpoints import Model, kind_of, load_weights
+from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_names, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.pretrained import differences, find_unet, load_unet
@@ -88,19 +88,22 @@ def find_start(source: str, *, full: bool) -> Path:
     """The weights file, or the folder of Stable Diffusion's U-Net, that a network may start from.
 
     Args:
-        source: a weights file, or what :func:`idmcli.models.pretrained.find_unet` takes.
+        source: the name of weights that come with idm, a weights file, or what
+            :func:`idmcli.models.pretrained.find_unet` takes; in this order.
         full: whether the network is of full size; smaller ones have no blocks of Stable Diffusion.
 
     Raises:
         InputError: it names neither, or cannot be downloaded, or needs a full-size network.
     """
-    path = Path(source)
+    path, shipped = Path(source), shipped_names()
+    if source in shipped:
+        return shipped_weights(source)
     if path.is_file() or path.suffix in (".safetensors", *PICKLES):
         return path  # what is wrong with a file is found when it is loaded
     if not full:
         raise InputError(
             f"--init {source!r} is no weights file, and Stable Diffusion's weights are for full-size networks alone",
-            'set model.size = "full", or name a weights file',
+            f'name one that comes with idm ({", ".join(shipped)}) or a weights file, or set model.size = "full"',
         )
     return find_unet(source)
 

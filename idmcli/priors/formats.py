@@ -78,7 +78,7 @@ def _load_idm(source: Source) -> Loaded | None:
     if isinstance(network, LatentDiffusion):
         return NetworkLatentPrior(network, path.stem, Domain(network.config.image_channels))
     if not isinstance(network, Denoiser):
-        raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-tiny`")
+        raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-grey`")
     training = network.training_record.get("config", {}).get("training", {})
     levels = tuple(training.get(key, level) for key, level in zip(("sigma_min", "sigma_max"), UNSAID, strict=True))
     return DenoiserPrior.of(network, path.stem, (float(levels[0]), float(levels[1])))

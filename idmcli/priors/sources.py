@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from idmcli.errors import InputError
-from idmcli.models.checkpoints import kind_in, shipped_weights
+from idmcli.models.checkpoints import kind_in, shipped_names, shipped_weights
 from idmcli.models.hub import is_hub_name
 from idmcli.models.tensors import PICKLES
 from idmcli.priors.folders import EXAMPLE
@@ -15,8 +14,7 @@ from idmcli.priors.pipelines import download
 
 def shipped_priors() -> list[str]:
     """The names of the priors that come with idm."""
-    weights = Path(str(files("idmcli") / "weights"))
-    return sorted(path.stem for path in weights.glob("*.safetensors") if kind_in(path) in ("prior", "latent"))
+    return [name for name in shipped_names() if kind_in(shipped_weights(name)) in ("prior", "latent")]
 
 
 def find_prior(source: str) -> Path:

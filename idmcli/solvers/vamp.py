@@ -23,8 +23,8 @@ from idmcli.solvers import Progress, Solver
 class VampOptions:
     """Of :func:`vamp`."""
 
-    iterations: Count = 20  # of one denoiser call each, or two, see below
-    damping: Ratio = 0.7  # share of the new estimate in the next one
+    iterations: Count = 15  # of one denoiser call each, or two, see below
+    damping: Ratio = 0.8  # share of the new estimate in the next one
 
 
 @torch.no_grad()

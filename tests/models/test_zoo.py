@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
 from idmcli.errors import ConfigError, InputError
 from idmcli.models.checkpoints import Model, save_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser
@@ -75,6 +75,13 @@ def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
     assert start.parameters == sum(p.numel() for p in prior.parameters()) and start.unfit == start.differences == ()
     r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
+
+
+def test_a_start_by_its_name() -> None:
+    start = initialise(build_model(load_config("prior-mri").config), "prior-grey")
+    assert start.own == 0 and start.unfit == ()
+    with pytest.raises(InputError, match="no weights file"):
+        initialise(build_model(PRIOR), "prior-gray")
 
 
 @pytest.mark.parametrize("config", [PRIOR, END])
