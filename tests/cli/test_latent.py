@@ -98,5 +98,5 @@ def test_what_does_not_go_together_is_said_in_one_sentence(capsys: Capture) -> N
         assert main(["reconstruct", "slice.png", *arguments]) == 2
         error, then = capsys.readouterr().err.splitlines()
         assert message in error and hint in then
-    assert main(["eval", "slice.png", "--method", "vamp,tv", "--prior", "latent-ct-tiny"]) == 2
+    assert main(["eval", ".", "--method", "vamp,tv", "--prior", "latent-ct-tiny"]) == 2
     assert "is a latent prior, which none of these methods takes" in capsys.readouterr().err
