@@ -380,3 +380,21 @@ def test_the_best_method_may_depend_on_the_noise() -> None:
 def test_colours_have_a_prior_of_their_own(channels: int, name: str) -> None:
     operator = CompressedSensing((channels, 16, 16), 0.5, block=8)
     assert Library(CPU).method("vamp", operator, None, DEFAULTS).weights_name == name
+
+
+def test_latent_priors_and_the_images_they_take(latent: Path, tmp_path: Path) -> None:
+    save_weights(tmp_path / "colour.safetensors", LatentDiffusion(LatentConfig(3, 2, (8, 8), (8, 8))), training={})
+    said: list[str] = []
+    library, few = Library(CPU, tell=said.append), SolverConfig(options=SHORT["resample"])
+    colour = OPERATORS["cs-blocks-colour"]
+    for operator, prior in ((CS, tmp_path / "colour.safetensors"), (colour, latent), (colour, latent), (CS, latent)):
+        method = library.method(None, operator, None, few, prior=str(prior))
+        assert method.name == "resample" and method.weights_name == prior.stem
+        assert method(problem(operator)).shape[1:] == operator.image_shape
+    assert [text.partition(":")[0] for text in said] == [
+        "the prior colour is for colour images",
+        "the prior latent is for grey images",
+    ]
+    complex_image = OPERATORS["mri-complex"]
+    with pytest.raises(InputError, match="method psld is for real images, and these are complex"):
+        library.method("psld", complex_image, None, DEFAULTS, prior=str(latent)).check(complex_image)
