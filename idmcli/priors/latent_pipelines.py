@@ -49,8 +49,13 @@ def check_latent(path: Path) -> None:
     Raises:
         InputError: it is of another kind, or conditional on more than a text, or on one without an encoder for it.
     """
-    _autoencoder_config(path)
-    _unet_config(path)
+    _, of_autoencoder = _autoencoder_config(path)
+    inside, latents = _unet_config(path).get("in_channels"), of_autoencoder.get("latent_channels")
+    if inside != latents:
+        raise InputError(
+            f"{str(path)!r} has a U-Net for {inside} channels and an autoencoder of {latents}",
+            f"name a model that generates images, {EXAMPLES} for example",
+        )
 
 
 def load_latent(path: Path) -> NetworkLatentPrior:
@@ -63,6 +68,7 @@ def load_latent(path: Path) -> NetworkLatentPrior:
     """
     import diffusers
 
+    check_latent(path)
     part, of_autoencoder = _autoencoder_config(path)
     autoencoder = _filled(path / part, getattr(diffusers, AUTOENCODERS[part]), of_autoencoder)
     of_unet = _unet_config(path)
@@ -71,12 +77,6 @@ def load_latent(path: Path) -> NetworkLatentPrior:
         unet = Conditioned(unet, _empty_prompt(path, of_unet)).eval()
     scheduler = scheduler_config(path)
     network = LatentPipeline(autoencoder, unet, alphas(path, scheduler), prediction_of(path, scheduler))
-    inside, latents = of_unet.get("in_channels"), cast(Any, autoencoder).config.latent_channels
-    if inside != latents:
-        raise InputError(
-            f"{str(path)!r} has a U-Net for {inside} channels and an autoencoder of {latents}",
-            f"name a model that generates images, {EXAMPLES} for example",
-        )
     channels = image_channels(path, int(cast(Any, autoencoder).config.in_channels))
     return NetworkLatentPrior(network.eval(), title(path), photographs(channels, symmetric=False))
 
