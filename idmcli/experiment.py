@@ -73,10 +73,12 @@ class Reconstruction(NamedTuple):
     Attributes:
         raw: (N, C, H, W), one image for each sample, real or complex, not clipped.
         seconds: wall-clock time.
+        evaluations: of networks, in all (:class:`idmcli.models.evaluations.Evaluations`).
     """
 
     raw: Tensor
     seconds: float
+    evaluations: int = 0
 
     @property
     def x(self) -> Tensor:
@@ -219,9 +221,9 @@ def solve(
     def draw(n: int) -> Tensor:
         return method(problem, seed=(first + n) % 2**32, progress=lambda k, of: progress(n * of + k, samples * of))
 
-    start = time.perf_counter()
-    found = [draw(n) for n in range(samples)]
-    return Reconstruction(torch.cat(found).cpu(), time.perf_counter() - start)
+    before, start = method.evaluations.count, time.perf_counter()
+    raw = torch.cat([draw(n) for n in range(samples)]).cpu()
+    return Reconstruction(raw, time.perf_counter() - start, method.evaluations.count - before)
 
 
 def score(x: Tensor, truth: Tensor) -> Quality:

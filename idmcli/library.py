@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +16,7 @@ from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.models import Network, load_weights, shipped_weights
 from idmcli.models.compiled import check_compiler, compile_blocks
 from idmcli.models.cpu import onednn_pays, use_onednn
+from idmcli.models.evaluations import Evaluations
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.stable_diffusion import StableDiffusionUNet
@@ -46,7 +47,8 @@ class Method:
     """A solver with its options and weights, on a device.
 
     Called with a problem whose images are in [0, 1] and a seed (for methods that sample), it returns
-    (B, C, H, W), real or complex, as the solver left it: not clipped.
+    (B, C, H, W), real or complex, as the solver left it: not clipped. ``evaluations`` counts those of all networks of
+    its library.
 
     Raises (when called):
         InputError: the method cannot handle the operator, or its prior the images.
@@ -60,6 +62,7 @@ class Method:
     precision: Precision = "float32"
     weights_name: str = ""
     ensemble: bool = False
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
     @property
     def name(self) -> str:
@@ -137,6 +140,7 @@ class Library:
         self._told: set[str] = set()
         self._loaded: dict[Path, Loaded] = {}
         self._found: dict[str, Path] = {}
+        self._evaluations = Evaluations()
 
     def load(self, path: Path) -> Loaded:
         """The prior or the network of a weights file.
@@ -171,6 +175,9 @@ class Library:
         if self._compile:
             compile_blocks(network)
         network.to(self.device)
+        parts = found.parts if isinstance(found, NetworkLatentPrior) else [network]
+        for part in parts:
+            self._evaluations.watch(part)
         return found
 
     def given(self, weights: Path | None, prior: str | None) -> dict[Kind, Path | None]:
@@ -237,15 +244,17 @@ class Library:
             return Method(solver, options, None, self.device)
         path = given[solver.weights] or _shipped(solver, operator)
         model = self.load(path)
+        ready: Prior | LatentPrior | Network
         if isinstance(model, Network):
             check_trained_for(path, model, operator)
-            return Method(solver, options, model, self.device, self._precision_of(model), path.stem, self._ensemble)
-        if isinstance(model, NetworkLatentPrior):
-            latent = self._latent(model, operator)
-            return Method(solver, options, latent, self.device, self._precision_of(model), model.name)
-        ready = self._fitted(model, solver, operator) if given["prior"] else model
-        ready = averaged(ready) if self._ensemble else ready
-        return Method(solver, options, ready, self.device, self._precision_of(model), model.name, self._ensemble)
+            ready, name = model, path.stem
+        elif isinstance(model, NetworkLatentPrior):
+            ready, name = self._latent(model, operator), model.name
+        else:
+            ready, name = self._fitted(model, solver, operator) if given["prior"] else model, model.name
+            ready = averaged(ready) if self._ensemble else ready
+        precision = self._precision_of(model)
+        return Method(solver, options, ready, self.device, precision, name, self._ensemble, self._evaluations)
 
     def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
         """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""

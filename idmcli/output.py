@@ -56,6 +56,7 @@ class Output:
 
     Attributes:
         muted: say nothing at all: another process of the same command speaks.
+        arguments: what the command was called with.
     """
 
     def __init__(self, *, json: bool = False, quiet: bool = False, color: bool = True, interval: float = 10.0) -> None:
@@ -64,6 +65,7 @@ class Output:
         self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.interval = interval
         self.muted = False
+        self.arguments: Sequence[str] = ()
         self.command = ""
         self._inputs: dict[str, Any] = {}
         self._results: list[dict[str, Any]] = []

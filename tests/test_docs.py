@@ -27,12 +27,12 @@ from tests import foreign
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
-# Trainings keep their command and shrink to one step of a network of a few thousand weights.
+# Trainings keep their command and shrink to one step of a network of a few thousand weights, or of that of --init.
 SHORT = [
     *("--set", "training.iterations=1", "--set", "training.batch=1", "--set", "training.patch=32"),
-    *("--set", "model.channels=[4, 16, 64]", "--set", "model.steps=2", "--set", "training.precision='float32'"),
-    *("--set", "model.size='tiny'"),
+    *("--set", "model.steps=2", "--set", "training.precision='float32'", "--set", "model.size='tiny'"),
 ]
+NARROW = ["--set", "model.channels=[4, 16, 64]"]
 SMALL = ["--size", "tiny", "--patch", "16"]
 
 
@@ -80,7 +80,7 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
     for command in commands:
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
-            arguments += SHORT
+            arguments += SHORT if "--init" in arguments else SHORT + NARROW
         if arguments[0] == "bench-memory":
             arguments = [argument.replace("11GiB", "60MiB") for argument in arguments] + SMALL
         code = main(arguments)
@@ -95,7 +95,7 @@ def test_the_commands_of_the_readme_in_several_processes_run(pictures: Path) -> 
     commands = [shlex.split(command)[1:] for command in shown_commands("torchrun")]
     assert [command[command.index("idmcli") + 1] for command in commands] == ["train", "eval"]
     for command in commands:
-        more = ["--device", "cpu", *(SHORT if "train" in command else ["--method", "pinv"])]
+        more = ["--device", "cpu", *(SHORT + NARROW if "train" in command else ["--method", "pinv"])]
         more = [argument.replace("batch=1", "batch=2") for argument in more]
         launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", *command, *more]
         done = subprocess.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)

@@ -30,7 +30,7 @@ def test_wheel_holds_code_presets_and_data(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     expected = {f"idmcli/presets/{path.name}" for path in (ROOT / "presets").glob("*.toml")}
     assert "idmcli/presets/cs-tiny.toml" in expected
-    for pattern in ("*.py", "*.json", "*.safetensors", "*.png", "py.typed"):
+    for pattern in ("*.py", "*.json", "*.safetensors", "*.png", "py.typed", "report.*"):
         expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "idmcli").rglob(pattern)}
     assert expected <= names
     assert {name.split("/")[0] for name in names} == {"idmcli", f"idm-{__version__}.dist-info"}

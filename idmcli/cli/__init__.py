@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     output, debug = read_output_flags(arguments)
+    output.arguments = arguments
     with _signals_as_exceptions() as received:
         error = _run(arguments, output, debug)
     if error is not None and received:  # libraries make other exceptions of one

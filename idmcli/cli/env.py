@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import typer
 
@@ -16,11 +17,18 @@ PACKAGES = ("torch", "diffusers", "numpy", "safetensors", "pillow", "imageio", "
 @output_flags
 def env(context: typer.Context) -> None:
     """Show versions, devices and threads."""
+    output, values = output_of(context), environment()
+    text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
+    width = max(map(len, text))
+    output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices and threads by name; None for what is not there."""
     import torch
 
-    output = output_of(context)
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    values = {
+    return {
         "idm": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -29,9 +37,6 @@ def env(context: typer.Context) -> None:
         "devices": ["cpu", *devices],
         "threads": torch.get_num_threads(),
     }
-    text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
-    width = max(map(len, text))
-    output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
 
 
 def _version(package: str) -> str | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from io import StringIO
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from idmcli import __version__, tasks
+from idmcli import tasks
 from idmcli.cli.batch import refuse_existing, some_failed, try_each
+from idmcli.cli.comparison import FILES, Found
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
@@ -39,35 +38,19 @@ from idmcli.cli.options import (
     show_config,
 )
 from idmcli.cli.processes import mute_followers, processes
-from idmcli.errors import CheckFailed, IdmError, InputError
-from idmcli.output import Output, Progress, jsonable
+from idmcli.errors import CheckFailed, ConfigError, IdmError, InputError
+from idmcli.output import Output, Progress
 
 if TYPE_CHECKING:
     from idmcli.config import Config
     from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.perceptual import Perceptual
     from idmcli.evaluation.score_log import ScoreLog
-    from idmcli.evaluation.tables import Score
     from idmcli.io.items import Item
     from idmcli.solvers import Kind
     from idmcli.training.world import World
 
-FILES = ("scores.csv", "scores.json")
-
-
-@dataclass
-class Found:
-    """What one process found: of each failure the input and the reason."""
-
-    scores: list[Score] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    failures: list[tuple[str, IdmError]] = field(default_factory=list)
-
-    def tell(self, output: Output) -> None:
-        """Report what went wrong."""
-        for message in self.warnings:
-            output.warning(message)
-        for item, error in self.failures:
-            output.failure({"input": item}, error)
+ALL = "all"
 
 
 @output_flags
@@ -107,7 +90,7 @@ def evaluate(
         typer.Option(
             "--method",
             metavar="NAME,...",
-            help="Methods to compare; the default of `idm reconstruct` if not given.",
+            help="Methods to compare, or all; the default of `idm reconstruct` if not given.",
             autocompletion=complete_method_lists,
             rich_help_panel="Reconstruction",
         ),
@@ -145,6 +128,15 @@ def evaluate(
             "--out", "-o", metavar="DIR", help="Folder for scores.csv and scores.json.", rich_help_panel="Files"
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="One HTML page with the tables, plots of PSNR over seconds, and the first three pictures.",
+            rich_help_panel="Report",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
@@ -154,15 +146,15 @@ def evaluate(
     configuration asks for colour. Scores are written to --out as they are computed.
 
     Example: idm eval Set11 --method vamp,tv --ratio 0.1,0.3 --out scores
+
+    Example: idm eval Set11 --method all --limit 2 --report report.html
     """
     from idmcli.config import load_config
 
     output = output_of(context)
     mute_followers(output)
-    output.inputs(
-        data=folder or data, preset=preset, config=config, ratio=ratio, method=method, weights=weights, out=out
-    )
-    output.inputs(prior=prior)
+    output.inputs(data=folder or data, preset=preset, config=config, ratio=ratio, method=method)
+    output.inputs(weights=weights, prior=prior, out=out, report=report)
     flags = measuring_flags(noise=noise, colour=colour, seed=seed)
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)
@@ -172,6 +164,7 @@ def evaluate(
     from idmcli.evaluation.benchmark import Benchmark
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import summarise
+    from idmcli.evaluation.views import SHOWN
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_items
     from idmcli.library import Library
@@ -195,36 +188,43 @@ def evaluate(
                 compile=compile,
                 tell=output.warning,
             )
-            benchmark = Benchmark(name, configs, _methods(method, weights, prior), weights, library, prior)
+            benchmark = Benchmark(
+                name, configs, _methods(method, weights, prior), weights, library, prior, _perceptual(world, output)
+            )
             _check_taken(library.given(weights, prior), benchmark.methods)  # what is wrong is said before any work
-            if out is not None:
-                refuse_existing([out / file for file in FILES], overwrite=overwrite)
-                if world.writes:
-                    ensure_writable(out)
+            outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
+            _check_outputs(outputs, pictures, overwrite=overwrite)
+            for place in {file.parent for file in outputs} if world.writes else ():
+                ensure_writable(place)
+            found = Found()
+            if not benchmark.methods:
+                benchmark, found.left_out = _all_methods(benchmark, pictures, max_pixels or MAX_PIXELS)
+                for left, reason in found.left_out.items():
+                    output.status(f"left out {left}: {reason}")
         log = None if out is None else ScoreLog(out / FILES[0], begun=not world.writes)
         if world.size > 1:
             if log is not None and world.writes:
                 log.begin()
             world.wait()
 
-        found = Found()
+        shown = pictures[:SHOWN] if report else []
         try:
             with world.agreed():
-                _evaluate(pictures, benchmark, log, max_pixels or MAX_PIXELS, world, output, found)
+                _evaluate(pictures, shown, benchmark, log, max_pixels or MAX_PIXELS, world, output, found)
         except BaseException:  # what was computed is reported, whatever ends the command
             if found.scores and world.size == 1:
-                _report(found.scores, benchmark, out, output)
+                found.write(benchmark, out, report, output)
             raise
-        parts = world.gathered(found)
-        for part in parts[1:]:
-            part.tell(output)
-        scores = [score for part in parts for score in part.scores]
-        if scores and world.writes:
-            _report(scores, benchmark, out, output)
-        failed = some_failed([error for part in parts for _, error in part.failures], len(pictures))
+        found, *others = world.gathered(found)
+        for other in others:
+            other.tell(output)
+            found.add(other)
+        if found.scores and world.writes:
+            found.write(benchmark, out, report, output)
+        failed = some_failed([error for _, error in found.failures], len(pictures))
         if failed is not None:
             raise world.common(failed)
-        low = [s for s in summarise(scores) if min_psnr is not None and not s.psnr >= min_psnr]
+        low = [s for s in summarise(found.scores) if min_psnr is not None and not s.psnr >= min_psnr]
         if low:
             means = ", ".join(f"{s.method} at {s.column}: {s.psnr:.2f} dB" for s in low)
             raise world.common(CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})"))
@@ -232,6 +232,7 @@ def evaluate(
 
 def _evaluate(
     pictures: Sequence[Item],
+    shown: Sequence[Item],
     benchmark: Benchmark,
     log: ScoreLog | None,
     max_pixels: int,
@@ -239,7 +240,8 @@ def _evaluate(
     output: Output,
     found: Found,
 ) -> None:
-    """Score this process's share of the pictures, every N-th of them, into ``found`` and the log."""
+    """Score this process's share of the pictures, every N-th of them, into ``found`` and the log, and keep views of
+    those that are shown."""
     from idmcli.io.images import read_image
 
     def warn(message: str) -> None:
@@ -248,18 +250,39 @@ def _evaluate(
 
     def work(item: Item, progress: Progress) -> None:
         image = read_image(item, max_pixels=max_pixels)
-        for score in benchmark.scores(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
-            found.scores.append(score)
+        for outcome in benchmark.run(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
+            found.take(outcome, show=item in shown)
             if log is not None:
-                log.add(score)
+                log.add(outcome.score)
 
     def failed(item: Item, error: IdmError) -> None:
+        found.failures.append((str(item), error))
         if len(pictures) == 1:
             raise error from None
-        found.failures.append((str(item), error))
         output.failure({"input": str(item)}, error)
 
     try_each(pictures[world.rank :: world.size], work, output, "evaluating", failed)
+
+
+def _check_outputs(files: Sequence[Path], pictures: Sequence[Item], *, overwrite: bool) -> None:
+    """Raise InputError if a file is a picture or two are one, or one exists and may not be replaced."""
+    taken = {item.path.resolve() for item in pictures}
+    for file in files:
+        if file.resolve() in taken:
+            raise InputError(f"the output {str(file)!r} is another file of this command", "choose another name")
+        taken.add(file.resolve())
+    refuse_existing(files, overwrite=overwrite)
+
+
+def _perceptual(world: World, output: Output) -> Perceptual | None:
+    """LPIPS, where it is installed and works."""
+    from idmcli.evaluation.perceptual import load_lpips
+
+    try:
+        return load_lpips(world.device)
+    except ConfigError as error:
+        output.warning(error.message)
+        return None
 
 
 def _data(folder: Path | None, option: Path | None) -> Path:
@@ -293,9 +316,13 @@ def _ratio(text: str) -> float:
 
 
 def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | None) -> list[str | None]:
+    """The methods that were asked for: None for the default, nothing for all."""
     from idmcli import solvers
 
-    methods = [solvers.find(name) for name in dict.fromkeys(_split(names or ()))]
+    asked = dict.fromkeys(_split(names or ()))
+    if ALL in asked:
+        return []
+    methods = [solvers.find(name) for name in asked]
     if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
     if prior is not None and methods and all(solver.weights not in ("prior", "latent") for solver in methods):
@@ -317,52 +344,27 @@ def _check_taken(given: Mapping[Kind, Path | None], methods: Sequence[str | None
             )
 
 
+def _all_methods(
+    benchmark: Benchmark, pictures: Sequence[Item], max_pixels: int
+) -> tuple[Benchmark, Mapping[str, str]]:
+    """The comparison of all methods that apply, by the first picture that can be measured; why the others do not."""
+    from idmcli.experiment import operator_for
+    from idmcli.io.images import read_image
+
+    for item in pictures:
+        try:
+            image = read_image(item, max_pixels=max_pixels)
+            operators = [operator_for(image, config) for config in benchmark.configs]
+        except InputError:  # told when its turn comes
+            continue
+        ready, left_out = benchmark.applicable(operators)
+        if not ready:
+            reasons = "\n".join(f"{name}: {reason}" for name, reason in left_out.items())
+            raise ConfigError(f"no method applies\n{reasons}", "`idm methods` says what each needs")
+        return replace(benchmark, methods=ready), left_out
+    return replace(benchmark, methods=[None]), {}
+
+
 def _split(values: Sequence[str]) -> list[str]:
     """The items of options that may be repeated and hold several, separated by commas."""
     return [item.strip() for value in values for item in value.split(",")]
-
-
-def _report(scores: Sequence[Score], benchmark: Benchmark, out: Path | None, output: Output) -> None:
-    """Print the scores, and write them to ``out``."""
-    from idmcli.evaluation.tables import to_csv, to_json
-    from idmcli.io.atomic import write_text
-
-    config = benchmark.configs[0]
-    document = {
-        **to_json(scores, benchmark.published_colour()),
-        "measured": "luminance" if config.task.channels == 1 else "rgb",
-        "configuration": {
-            "task": asdict(config.task),
-            "operator": {key: value for key, value in asdict(config.operator).items() if key != "ratio"},
-            "solver": asdict(config.solver),
-        },
-        "device": str(benchmark.library.device),
-        "version": __version__,
-    }
-    if output.json:
-        for record in document["results"]:
-            output.result(record)
-    rest = {key: value for key, value in document.items() if key != "results"}
-    output.summary(
-        rest, f"{_table(scores, benchmark)}\n\nMeasured on {document['measured']}. {document['conventions']}"
-    )
-    if out is not None:
-        table, record = (out / file for file in FILES)
-        write_text(table, to_csv(scores))
-        write_text(record, json.dumps(jsonable(document), indent=2, allow_nan=False) + "\n")
-        output.status(f"wrote {table} and {record}")
-
-
-def _table(scores: Sequence[Score], benchmark: Benchmark) -> str:
-    """The table in Markdown, with its caption below."""
-    from rich import box
-    from rich.console import Console
-
-    from idmcli.evaluation.tables import to_table
-
-    table = to_table(scores, benchmark.published_colour())
-    table.box, caption, table.caption = box.MARKDOWN, table.caption, None
-    text = StringIO()
-    Console(file=text, width=1000, color_system=None).print(table)
-    lines = [line.strip() for line in text.getvalue().splitlines() if line.strip()]
-    return "\n".join([*lines, "", f"{caption}."])

@@ -35,7 +35,8 @@ def complete_methods(incomplete: str) -> list[str]:
 def complete_method_lists(incomplete: str) -> list[str]:
     """Lists of methods, separated by commas, that begin with what was typed."""
     done, comma, last = incomplete.rpartition(",")
-    return [f"{done}{comma}{name}" for name in complete_methods(last)]
+    every = ["all"] if not done and "all".startswith(last) else []
+    return every + [f"{done}{comma}{name}" for name in complete_methods(last)]
 
 
 def complete_priors(incomplete: str) -> list[str]:

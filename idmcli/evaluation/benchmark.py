@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
 
 from idmcli import solvers, tasks
 from idmcli.config import Config
-from idmcli.errors import ConfigError, InputError
+from idmcli.errors import ConfigError, InputError, NumericalError
+from idmcli.evaluation.perceptual import Perceptual
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
 from idmcli.experiment import Case, doubts, mask_doubts, score, simulate, solve
 from idmcli.io.images import Image
 from idmcli.library import Library, Method
+from idmcli.operators import Operator
+
+
+class Outcome(NamedTuple):
+    """What one method made of one measurement.
+
+    Attributes:
+        x: (1, C, H, W) in [0, 1].
+        case: what was measured, with the truth.
+        method: how x was made.
+        score: how good x is, and what it took.
+    """
+
+    x: Tensor
+    case: Case
+    method: Method
+    score: Score
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,7 @@ class Benchmark:
         weights: for the methods that need some; None for those that come with idm.
         library: where weights come from.
         prior: what --prior names, for the methods that need one.
+        perceptual: LPIPS, where it is installed.
     """
 
     dataset: str
@@ -35,50 +57,85 @@ class Benchmark:
     weights: Path | None
     library: Library
     prior: str | None = None
+    perceptual: Perceptual | None = None
 
-    def scores(
+    def run(
         self,
         image: Image,
         report: Callable[[str], None] = lambda note: None,
         warn: Callable[[str], None] = lambda doubt: None,
-    ) -> Iterator[Score]:
-        """The scores of one picture, as they are found: PSNR and SSIM over the unpadded image, seconds of the
-        reconstruction alone.
+    ) -> Iterator[Outcome]:
+        """What is made of one picture, as it is made, with its PSNR and SSIM over the unpadded image, and the seconds
+        of the reconstruction alone.
 
-        ``report`` is told how far it is, ``warn`` what may be wrong with a measurement.
+        ``report`` is told how far it is, ``warn`` what may be wrong with a measurement. A method that fails
+        numerically does not stop the others.
 
         Raises:
             ConfigError: a method is unknown or cannot handle the operator, or its weights are missing or of the wrong
                 kind.
             InputError: the picture cannot be measured.
-            NumericalError: a method gave values that are not finite.
+            NumericalError: in the end, if a method gave values that are not finite.
         """
+        failed: NumericalError | None = None
         for config in self.configs:
             case = simulate(image, config)
-            assert case.truth is not None
-            task = tasks.find(config.task.kind)
-            asked, setting = task.ratio(config.operator), task.setting(config.operator)
-            ratio = round(case.amount.ratio, 4) if asked is None else asked
-            for method in [self._method(name, case, config) for name in self.methods]:
+            for method in [self._method(name, case.operator, config, case.noise) for name in self.methods]:
 
                 def note(done: int, total: int, name: str = method.name) -> None:
                     report(f"{image.item.name}: {name} {done}/{total}")
 
-                made = solve(case, method, seed=config.solver.seed, progress=note)
-                quality = score(made.x, case.truth)
-                yield Score(self.dataset, method.name, ratio, image.item.name, *quality, made.seconds, setting)
+                try:
+                    yield self._outcome(image, case, config, method, note)
+                except NumericalError as error:
+                    failed = failed or error
             for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
                 warn(doubt)
+        if failed is not None:
+            raise failed
 
-    def _method(self, name: str | None, case: Case, config: Config) -> Method:
+    def _outcome(
+        self, image: Image, case: Case, config: Config, method: Method, progress: Callable[[int, int], None]
+    ) -> Outcome:
+        assert case.truth is not None
+        task = tasks.find(config.task.kind)
+        asked, setting = task.ratio(config.operator), task.setting(config.operator)
+        made = solve(case, method, seed=config.solver.seed, progress=progress)
+        found = Score(
+            self.dataset,
+            method.name,
+            round(case.amount.ratio, 4) if asked is None else asked,
+            image.item.name,
+            *score(made.x, case.truth),
+            made.seconds,
+            setting,
+            made.evaluations,
+            None if self.perceptual is None else self.perceptual(made.x, case.truth),
+        )
+        return Outcome(made.x, case, method, found)
+
+    def applicable(self, operators: Sequence[Operator]) -> tuple[list[str], Mapping[str, str]]:
+        """The methods that can reconstruct what all of some operators (one per configuration) measure, with the
+        weights at hand; of each other one the reason, on one line."""
+        ready, left_out = [], {}
+        for name in solvers.names():
+            try:
+                for operator, config in zip(operators, self.configs, strict=True):
+                    self._method(name, operator, config)
+                ready.append(name)
+            except ConfigError as error:
+                left_out[name] = " ".join(error.message.split())
+        return ready, left_out
+
+    def _method(self, name: str | None, operator: Operator, config: Config, noise: float = 0.0) -> Method:
         weights, prior = self.weights, self.prior
         if name is not None:  # what it does not take is for others
             need = solvers.find(name).weights
             mine = need and self.library.given(weights, prior)[need]
             weights, prior = (weights, None) if mine == weights else (None, prior if mine else None)
-        method = self.library.method(name, case.operator, weights, config.solver, prior=prior, noise=case.noise)
+        method = self.library.method(name, operator, weights, config.solver, prior=prior, noise=noise)
         try:
-            method.check(case.operator)
+            method.check(operator)
         except InputError as error:  # the same for every picture: said before any is reconstructed
             raise ConfigError(error.message, error.hint) from error
         return method

@@ -16,7 +16,7 @@ from idmcli.metrics import CONVENTIONS
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS = ("dataset", "method", "ratio", "image", "psnr_db", "ssim", "seconds")
+COLUMNS = ("dataset", "method", "ratio", "image", "psnr_db", "ssim", "seconds", "evaluations", "lpips")
 
 
 @dataclass(frozen=True, order=True)
@@ -32,6 +32,8 @@ class Score:
         ssim: NaN for an image smaller than the window.
         seconds: wall-clock time of the reconstruction.
         setting: what stands for the ratio where that differs between pictures ("60 views"); empty where it does not.
+        evaluations: of networks; 0 for methods without one.
+        lpips: None where it is not installed.
     """
 
     dataset: str
@@ -42,6 +44,8 @@ class Score:
     ssim: float
     seconds: float
     setting: str = ""
+    evaluations: float = 0
+    lpips: float | None = None
 
     @property
     def column(self) -> str:
@@ -66,6 +70,8 @@ class Summary:
     ssim_std: float
     seconds: float
     column: str
+    evaluations: float = 0
+    lpips: float | None = None
 
 
 def summarise(scores: Iterable[Score]) -> list[Summary]:
@@ -79,20 +85,28 @@ def summarise(scores: Iterable[Score]) -> list[Summary]:
         psnr, psnr_std = _mean_std([s.psnr for s in rows])
         ssim, ssim_std = _mean_std([s.ssim for s in rows])
         seconds, _ = _mean_std([s.seconds for s in rows])
-        summaries.append(Summary(dataset, method, ratio, len(rows), psnr, psnr_std, ssim, ssim_std, seconds, column))
+        evaluations, _ = _mean_std([s.evaluations for s in rows])
+        measured = [s.lpips for s in rows if s.lpips is not None]
+        lpips = _mean_std(measured)[0] if measured else None
+        quality = psnr, psnr_std, ssim, ssim_std
+        summaries.append(Summary(dataset, method, ratio, len(rows), *quality, seconds, column, evaluations, lpips))
     return sorted(summaries, key=lambda s: (s.dataset, s.method, s.ratio))
 
 
 def to_csv(scores: Iterable[Score]) -> str:
     """One row per image, then one per summary with "mean" for the image; ``inf`` and ``nan`` spelled so."""
     scores = sorted(scores)
-    means = [Score(s.dataset, s.method, s.ratio, "mean", s.psnr, s.ssim, s.seconds) for s in summarise(scores)]
+    means = [
+        Score(s.dataset, s.method, s.ratio, "mean", s.psnr, s.ssim, s.seconds, "", s.evaluations, s.lpips)
+        for s in summarise(scores)
+    ]
     return csv_line(COLUMNS) + "".join(csv_line(to_row(score)) for score in [*scores, *means])
 
 
 def to_row(score: Score) -> list[str]:
     """The cells of a score, as in :data:`COLUMNS`."""
     numbers = [f"{value:.6f}" for value in (score.psnr, score.ssim, score.seconds)]
+    numbers += [f"{score.evaluations:g}", "" if score.lpips is None else f"{score.lpips:.6f}"]
     return [_unicode(score.dataset), score.method, f"{score.ratio:g}", _unicode(score.image), *numbers]
 
 
@@ -130,18 +144,24 @@ def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dic
 
 
 def to_table(scores: Iterable[Score], colour: Colour | None = "luminance") -> Table:
-    """A table of the means, a column per ratio or setting, with the published figures (:func:`to_json`) below them."""
+    """A table of the means, a column per ratio or setting and then what they took, with the published figures
+    (:func:`to_json`) below them."""
     from rich.table import Table
     from rich.text import Text
 
     summaries = summarise(scores)
     columns = {s.column: s.ratio for s in sorted(summaries, key=lambda s: s.ratio)}
-    table = Table("data", "method", *columns)
-    table.caption = "PSNR in dB ± standard deviation over images / SSIM"
+    table = Table("data", "method", *columns, "seconds", "evaluations")
+    similarity = "SSIM" if all(s.lpips is None for s in summaries) else "SSIM / LPIPS"
+    table.caption = (
+        f"PSNR in dB ± standard deviation over images / {similarity}; seconds and network evaluations per image"
+    )
     for dataset, group in groupby(summaries, lambda s: s.dataset):
-        for method, own in groupby(group, lambda s: s.method):
-            cells = {s.column: _cell(s.psnr, s.psnr_std, s.ssim) for s in own}
-            table.add_row(Text(dataset), Text(method), *(cells.get(column, "") for column in columns))
+        for method, rows in groupby(group, lambda s: s.method):
+            own = list(rows)
+            cells = {s.column: _cell(s.psnr, s.psnr_std, s.ssim, s.lpips) for s in own}
+            price = [price_cell(_mean_std([getattr(s, key) for s in own])[0]) for key in ("seconds", "evaluations")]
+            table.add_row(Text(dataset), Text(method), *(cells.get(column, "") for column in columns), *price)
         figures = {ratio: _figures(dataset, ratio, colour) for ratio in columns.values()}
         for method in dict.fromkeys(name for by_method in figures.values() for name in by_method):
             found = [figures[ratio].get(method) for ratio in columns.values()]
@@ -165,10 +185,16 @@ def _mean_std(values: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
 
 
-def _cell(psnr: float, std: float | None, ssim: float | None) -> str:
+def price_cell(value: float) -> str:
+    """Seconds, or network evaluations, with the digits that matter."""
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _cell(psnr: float, std: float | None, ssim: float | None, lpips: float | None = None) -> str:
     deviation = "" if std is None or math.isnan(std) else f" ± {std:.2f}"
     similarity = "" if ssim is None or math.isnan(ssim) else f" / {ssim:.4f}"
-    return f"{psnr:.2f}{deviation}{similarity}"
+    perceptual = "" if lpips is None else f" / {lpips:.4f}"
+    return f"{psnr:.2f}{deviation}{similarity}{perceptual}"
 
 
 def with_reasons(row: dict[str, Any]) -> dict[str, Any]:

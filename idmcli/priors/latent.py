@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,12 @@ class NetworkLatentPrior:
     def _separate(self, z: Tensor) -> Tensor:
         channels = int(self._model.estimator.unet.config.in_channels)  # type: ignore[arg-type, union-attr]
         return z.reshape(-1, channels, *z.shape[2:])
+
+    @property
+    def parts(self) -> list[nn.Module]:
+        """The networks in it: what a method calls."""
+        model: Any = self.network
+        return [model.estimator.unet, model.autoencoder.encoder, model.autoencoder.decoder]
 
     @property
     def _model(self) -> LatentNetwork:

@@ -58,7 +58,9 @@ def test_table_files_and_published_figures(idm: Run) -> None:
     done = idm("eval", "--data", "data", "--method", "pinv,tikhonov", "--dataset", "Set11", "--out", "scores")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["data", "method", "10 %", "30 %", "50 %"]
+    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
+        *("data", "method", "10 %", "30 %", "50 %", "seconds", "evaluations")
+    ]
     assert [line.split("|")[2].strip() for line in lines[2:4]] == ["pinv", "tikhonov"]
     assert any("IDM (published)" in line and "32.92" in line for line in lines)
     assert "Measured on luminance. PSNR in dB on values clamped" in done.stdout and "Chen et al." in done.stdout
@@ -212,7 +214,7 @@ def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPa
     config = load_config(overrides=["operator.ratio=0.5", "operator.block=8"]).config
     for prior in (None, "p"):
         benchmark = Benchmark("x", [config], ["tikhonov", "idm", "vamp", None], Path("w"), Watched(CPU), prior)
-        assert len(list(benchmark.scores(read_image(Path("data/grey.png"))))) == 4
+        assert len(list(benchmark.run(read_image(Path("data/grey.png"))))) == 4
     w = Path("w")
     assert asked[:4] == [("tikhonov", None, None), ("idm", w, None), ("vamp", w, None), (None, w, None)]
     assert asked[4:] == [("tikhonov", None, None), ("idm", w, None), ("vamp", None, "p"), (None, w, "p")]
@@ -246,5 +248,7 @@ def test_ct_pictures_of_all_sizes_stand_in_the_column_of_their_views(capsys: Cap
     assert main(["eval", "data", *views, "--min-psnr=99"]) == 1
     out, err = capsys.readouterr()
     header, _, fbp, pinv = out.splitlines()[:4]
-    assert [cell.strip() for cell in header.split("|")[1:-1]] == ["data", "method", "5 views"]
+    assert [cell.strip() for cell in header.split("|")[1:-1]] == [
+        *("data", "method", "5 views", "seconds", "evaluations")
+    ]
     assert "fbp" in fbp and "pinv" in pinv and "fbp at 5 views" in err

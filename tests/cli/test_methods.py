@@ -8,7 +8,7 @@ import pytest
 
 from idmcli import solvers
 from idmcli.cli import main
-from idmcli.cli.options import complete_methods
+from idmcli.cli.options import complete_method_lists, complete_methods
 
 Capture = pytest.CaptureFixture[str]
 
@@ -44,3 +44,23 @@ def test_an_unknown_method(capsys: Capture) -> None:
 def test_names_are_completed() -> None:
     assert complete_methods("t") == ["tikhonov", "tv"]
     assert complete_methods("") == solvers.names()
+    assert complete_method_lists("al") == ["all"] and complete_method_lists("tv,ti") == ["tv,tikhonov"]
+
+
+def test_those_for_a_task(capsys: Capture) -> None:
+    assert main(["methods", "--task", "ct", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    names, left_out = {r["name"] for r in found["results"]}, found["summary"]["left_out"]
+    assert {"hqs", "tv", "fbp", "ddnm"} <= names and not names & set(left_out)
+    assert sorted([*names, *left_out]) == solvers.names()
+    assert "whose singular values are known" in left_out["ddrm"]
+    assert left_out["idm"] == "no weights for --method idm on task ct come with idm"
+
+
+def test_whether_one_is_for_a_task(capsys: Capture) -> None:
+    assert main(["methods", "fbp", "--task", "hdr"]) == 0
+    assert capsys.readouterr().out.startswith("not fbp: method fbp needs a linear operator and ")
+    assert main(["methods", "fbp", "--task", "ct"]) == 0
+    assert capsys.readouterr().out.startswith("fbp\n")
+    assert main(["methods", "--task", "magic"]) == 2
+    assert "expected 'cs' or 'ct'" in capsys.readouterr().err

@@ -87,6 +87,8 @@ def test_csv() -> None:
         "psnr_db": "23.000000",
         "ssim": "0.700000",
         "seconds": "0.500000",
+        "evaluations": "0",
+        "lpips": "",
     }
     assert [r["image"] for r in rows[-3:]] == ["mean"] * 3
     assert [r["psnr_db"] for r in rows[-3:]] == ["23.000000", "29.000000", "inf"]
@@ -116,7 +118,7 @@ def test_json() -> None:
 
 def test_table() -> None:
     text = rendered(SCORES)
-    lines = {line.split("│")[2].strip(): line for line in text.splitlines() if line.count("│") == 5}
+    lines = {line.split("│")[2].strip(): line for line in text.splitlines() if line.count("│") == 7}
     assert "29.00 ± 1.00 / 0.8500" in lines["vamp"]
     assert "36.00 ± 0.00 / 0.9500" in lines["vamp"]
     assert "23.00 ± 0.00 / 0.7000" in lines["tikhonov"]
@@ -126,6 +128,21 @@ def test_table() -> None:
     assert "50 %" not in text
     assert "published" not in rendered([replace(s, dataset="mine") for s in SCORES]).lower()
     assert "0.8970" in rendered([replace(s, dataset="Urban100") for s in SCORES], colour="rgb")
+
+
+def test_what_methods_take_and_lpips() -> None:
+    scores = [replace(s, evaluations=20 if s.method == "vamp" else 0, lpips=s.ssim / 2) for s in SCORES]
+    low = summarise(scores)[1]
+    assert (low.evaluations, low.lpips) == (20, pytest.approx(0.425))
+    rows = list(csv.DictReader(io.StringIO(to_csv(scores))))
+    assert {(r["method"], r["evaluations"]) for r in rows} == {("vamp", "20"), ("tikhonov", "0")}
+    assert [r["lpips"] for r in rows if r["image"] == "mean"] == ["0.350000", "0.425000", "0.475000"]
+    text = rendered(scores)
+    cells = {line.split("│")[2].strip(): line.split("│")[-3:-1] for line in text.splitlines() if line.count("│") == 7}
+    assert [cell.strip() for cell in cells["vamp"]] == ["2", "20"]
+    assert [cell.strip() for cell in cells["tikhonov"]] == ["0.5", "0"]
+    assert "29.00 ± 1.00 / 0.8500 / 0.4250" in text and "SSIM / LPIPS" in text
+    assert to_json(scores)["results"][0]["lpips"] == pytest.approx(0.35) and "LPIPS" not in rendered(SCORES)
 
 
 def test_table_of_odd_values() -> None:

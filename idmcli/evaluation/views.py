@@ -1,0 +1,89 @@
+"""What a page shows of reconstructions: small pictures, exact to 8 bits, and maps of their errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from idmcli.evaluation.benchmark import Outcome
+from idmcli.evaluation.tables import Score
+from idmcli.experiment import Reconstruction
+from idmcli.operators import LinearOperator
+
+SHOWN = 3  # pictures of a comparison, the first
+SIDE = 256  # pixels, the longest; larger pictures are reduced
+FULL_ERROR = 0.1  # of the scale from 0 to 1, and more: the brightest colour of an error map
+LEVELS = 32  # of an error map: few, so that it compresses well
+ORIGINAL, ROUGH = "original", "A+ y"
+
+_COLOURS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # dark to bright
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture as it is shown.
+
+    Attributes:
+        label: the method, or :data:`ORIGINAL` or :data:`ROUGH`.
+        picture: a PNG file.
+        error: a PNG file, the map of the errors; empty for the original.
+        score: of the method's result; None for the others.
+    """
+
+    label: str
+    picture: bytes
+    error: bytes = b""
+    score: Score | None = None
+
+
+def views_of(outcome: Outcome, *, first: bool) -> list[View]:
+    """What is shown of a result; of the first one of a measurement the original and the pseudo-inverse, if any, too."""
+    x, case, score = outcome.x, outcome.case, outcome.score
+    assert case.truth is not None
+    truth = case.truth.clamp(0, 1)
+    views = [View(ORIGINAL, encode(truth))] if first else []
+    if first and isinstance(case.operator, LinearOperator):
+        rough = Reconstruction(case.operator.pinv(case.y), 0.0).x
+        views.append(View(ROUGH, encode(rough), encode_error(rough, truth)))
+    return [*views, View(score.method, encode(x), encode_error(x, truth), score)]
+
+
+def encode(x: Tensor) -> bytes:
+    """A PNG file of an image (1, 1 or 3, H, W) in [0, 1]."""
+    pixels = (255 * _reduced(x)[0]).round().byte().permute(1, 2, 0).numpy()
+    return _png(Pillow.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
+def encode_error(x: Tensor, truth: Tensor) -> bytes:
+    """A PNG file of ``|x - truth|``, the mean over channels, in colours from 0 to :data:`FULL_ERROR`."""
+    error = _reduced((x - truth).abs().mean(1, keepdim=True))[0, 0]
+    picture = Pillow.fromarray((LEVELS * error / FULL_ERROR).clamp(0, LEVELS - 1).byte().numpy(), "P")
+    picture.putpalette(error_colours().tobytes())
+    return _png(picture)
+
+
+def error_colours() -> NDArray[np.uint8]:
+    """The colours of an error map, (:data:`LEVELS`, 3)."""
+    places = np.linspace(0, len(_COLOURS) - 1, LEVELS)
+    channels = [np.interp(places, range(len(_COLOURS)), channel) for channel in _COLOURS.T]
+    return np.stack(channels, 1).round().astype(np.uint8)
+
+
+def _reduced(x: Tensor) -> Tensor:
+    height, width = x.shape[2:]
+    longest = max(height, width)
+    if longest <= SIDE:
+        return x
+    return interpolate(x, (max(height * SIDE // longest, 1), max(width * SIDE // longest, 1)), mode="area")
+
+
+def _png(picture: Pillow.Image) -> bytes:
+    file = BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
