@@ -254,7 +254,8 @@ class Library:
             ready, name = self._fitted(model, solver, operator) if given["prior"] else model, model.name
             ready = averaged(ready) if self._ensemble else ready
         precision = self._precision_of(model)
-        return Method(solver, options, ready, self.device, precision, name, self._ensemble, self._evaluations)
+        ensemble = self._ensemble and solver.weights != "latent"
+        return Method(solver, options, ready, self.device, precision, name, ensemble, self._evaluations)
 
     def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
         """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""
