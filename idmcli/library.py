@@ -26,6 +26,9 @@ from idmcli.operators import Operator, Problem
 from idmcli.priors import (
     FORMATS,
     Grey,
+    GreyLatent,
+    LatentPrior,
+    NetworkLatentPrior,
     NetworkPrior,
     Prior,
     averaged,
@@ -38,6 +41,7 @@ from idmcli.priors import (
 from idmcli.solvers import Solver
 
 Trained = Network | ConditionalDenoiser  # for one kind of measurement
+Loaded = NetworkPrior | NetworkLatentPrior | Trained
 Given = Mapping[solvers.Weights, Path | None]
 
 
@@ -56,7 +60,7 @@ class Method:
 
     solver: Solver
     options: Any
-    weights: Prior | Trained | None
+    weights: Prior | LatentPrior | Trained | None
     device: torch.device
     precision: Precision = "float32"
     weights_name: str = ""
@@ -76,7 +80,9 @@ class Method:
             others = [solvers.find(name) for name in solvers.suitable(operator)]
             ready = [other.name for other in others if other.weights is None or other.weights in shipped]
             raise InputError(refusal, f"these can: {', '.join(ready)}")
-        if self.solver.weights == "prior":
+        if self.solver.weights == "latent" and operator.complex_image:
+            raise InputError(f"method {self.name} is for real images, and these are complex", "choose another --method")
+        if self.solver.weights in ("prior", "latent"):
             check_domain(self.weights, operator.image_shape[0])  # type: ignore[arg-type]
 
     def __call__(
@@ -135,11 +141,11 @@ class Library:
         self._compile = compile
         self._tell = tell
         self._told: set[str] = set()
-        self._loaded: dict[Path, NetworkPrior | Trained] = {}
+        self._loaded: dict[Path, Loaded] = {}
         self._found: dict[str, Path] = {}
         self._evaluations = Evaluations()
 
-    def load(self, path: Path) -> NetworkPrior | Trained:
+    def load(self, path: Path) -> Loaded:
         """The prior or the network of a weights file.
 
         Raises:
@@ -148,7 +154,7 @@ class Library:
         """
         return self._load(path, lambda: load_prior(path) or load_network(path))
 
-    def _load(self, path: Path, read: Callable[[], NetworkPrior | Trained]) -> NetworkPrior | Trained:
+    def _load(self, path: Path, read: Callable[[], Loaded]) -> Loaded:
         if path not in self._loaded:
             try:
                 found = read()
@@ -157,7 +163,7 @@ class Library:
             self._loaded[path] = self._prepare(path, found)
         return self._loaded[path]
 
-    def _prepare(self, path: Path, found: NetworkPrior | Trained) -> NetworkPrior | Trained:
+    def _prepare(self, path: Path, found: Loaded) -> Loaded:
         network = _module_of(found)
         if self._ensemble and isinstance(found, InvertibleDiffusion | ConditionalDenoiser):
             found.denoiser.ensemble = True
@@ -172,7 +178,9 @@ class Library:
         if self._compile:
             compile_blocks(network)
         network.to(self.device)
-        self._evaluations.watch(network)
+        parts = found.parts if isinstance(found, NetworkLatentPrior) else [network]
+        for part in parts:
+            self._evaluations.watch(part)
         return found
 
     def given(self, weights: Path | None, prior: str | None) -> Given:
@@ -182,11 +190,12 @@ class Library:
             ConfigError: one is missing, damaged or of another kind, or both are priors.
             NumericalError: a weight is not finite.
         """
-        kind = "network" if weights is None else role_of(self.load(weights))
-        named: Given = {"network": None, "prior": None, "conditional": None, kind: weights}
+        given: dict[solvers.Weights, Path | None] = dict.fromkeys(solvers.WEIGHTS)
+        if weights is not None:
+            given[role_of(self.load(weights))] = weights
         if prior is None:
-            return named
-        if kind == "prior":
+            return given
+        if given["prior"] or given["latent"]:
             raise ConfigError(f"--weights {str(weights)!r} and --prior {prior!r} are two priors", "leave out one")
         if prior not in self._found:
             try:
@@ -194,9 +203,11 @@ class Library:
             except InputError as error:
                 raise ConfigError(error.message, error.hint) from error
         path = self._found[prior]
-        if isinstance(self._load(path, lambda: read_prior(path)), Trained):  # and named with --weights too
+        role = role_of(self._load(path, lambda: read_prior(path)))
+        if role not in ("prior", "latent"):  # and named with --weights too
             raise _no_prior(path)
-        return {**named, "prior": path}
+        given[role] = path
+        return given
 
     def method(
         self,
@@ -236,36 +247,46 @@ class Library:
             return Method(solver, options, None, self.device)
         path = given[solver.weights] or _shipped(solver, operator)
         model = self.load(path)
-        ready: Prior | Trained
+        ready: Prior | LatentPrior | Trained
         if isinstance(model, Trained):
             check_trained_for(path, model, operator)
             ready, name = model, path.stem
+        elif isinstance(model, NetworkLatentPrior):
+            ready, name = self._latent(model, operator), model.name
         else:
             ready, name = self._fitted(model, solver, operator) if given["prior"] else model, model.name
             ready = averaged(ready) if self._ensemble else ready
         precision = self._precision_of(model)
-        return Method(solver, options, ready, self.device, precision, name, self._ensemble, self._evaluations)
+        ensemble = self._ensemble and solver.weights != "latent"
+        return Method(solver, options, ready, self.device, precision, name, ensemble, self._evaluations)
 
     def _fitted(self, prior: Prior, solver: Solver, operator: Operator) -> Prior:
         """A prior for the channels of what was measured, with the shipped one at noise levels that it lacks."""
         shipped = self.load(_shipped(solver, operator))
-        assert not isinstance(shipped, Trained)
+        assert not isinstance(shipped, Trained | NetworkLatentPrior)
         if shipped is prior:
             return prior
+        return handing_over(Grey(prior) if self._grey(prior, operator) else prior, shipped, self._say)
+
+    def _latent(self, prior: LatentPrior, operator: Operator) -> LatentPrior:
+        """A latent prior for the channels of what was measured."""
+        return GreyLatent(prior) if self._grey(prior, operator) else prior
+
+    def _grey(self, prior: Prior | LatentPrior, operator: Operator) -> bool:
+        """Whether a prior for colours has to take a grey image; says so where image and prior differ."""
         channels, there = operator.image_shape[0], prior.domain.channels
         if channels % there:
             self._say(f"the prior {prior.name} is for colour images: it takes a grey one as {there} equal channels")
-            prior = Grey(prior)
         elif channels != there:
             self._say(f"the prior {prior.name} is for grey images: it takes the channels of a colour one by one")
-        return handing_over(prior, shipped, self._say)
+        return channels % there > 0
 
     def _say(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self._tell(text)
 
-    def _precision_of(self, weights: NetworkPrior | Trained) -> Precision:
+    def _precision_of(self, weights: Loaded) -> Precision:
         if self.precision != "auto":
             return self.precision
         precise = any(isinstance(module, InjectorUNet) for module in _module_of(weights).modules())
@@ -279,11 +300,11 @@ def load_network(path: Path) -> Trained:
     return model
 
 
-def _module_of(weights: NetworkPrior | Trained) -> nn.Module:
+def _module_of(weights: Loaded) -> nn.Module:
     return weights if isinstance(weights, Trained) else weights.network
 
 
-def read_prior(path: Path) -> NetworkPrior:
+def read_prior(path: Path) -> NetworkPrior | NetworkLatentPrior:
     """The prior in a file or a folder.
 
     Raises:
@@ -302,11 +323,13 @@ def _no_prior(path: Path) -> InputError:
     )
 
 
-def role_of(weights: Prior | Trained) -> solvers.Weights:
+def role_of(weights: Loaded) -> solvers.Weights:
     """What a weights file holds, as methods need it."""
     if isinstance(weights, Network):
         return "network"
-    return "conditional" if isinstance(weights, ConditionalDenoiser) else "prior"
+    if isinstance(weights, ConditionalDenoiser):
+        return "conditional"
+    return "latent" if isinstance(weights, NetworkLatentPrior) else "prior"
 
 
 def check_trained_for(path: Path, network: Trained, operator: Operator) -> None:
@@ -327,10 +350,12 @@ def check_trained_for(path: Path, network: Trained, operator: Operator) -> None:
 def _default(given: Given, operator: Operator, noise: float) -> str:
     """The best method that takes what was given (README, "Which method")."""
     trained = given["network"] or given["conditional"]
-    if trained and given["prior"]:
+    if trained and (given["prior"] or given["latent"]):
         raise ConfigError("--weights and --prior serve different methods", "choose one with --method")
     if trained:
         return "idm" if given["network"] else "sr3"
+    if given["latent"]:
+        return "resample"
     best = tasks.task_of(operator).best_methods(operator, noise)
     return best[0] if not given["prior"] else next(name for name in best if solvers.find(name).weights == "prior")
 
@@ -346,7 +371,7 @@ def _not_for(solver: Solver, kind: solvers.Weights, path: Path, option: str, giv
         return ConfigError(f"--method {solver.name} takes {needs} alone", f"leave out --{option}")
     return ConfigError(
         f"--method {solver.name} needs {needs}, and {str(path)!r} is {solvers.NEEDS[kind]}",
-        "choose the method the weights were trained for",
+        f"methods for it: {', '.join(name for name in solvers.names() if solvers.find(name).weights == kind)}",
     )
 
 
@@ -355,6 +380,11 @@ def _shipped(solver: Solver, operator: Operator) -> Path:
     task = tasks.task_of(operator)
     need, colour = solver.weights or "", operator.image_shape[0] == 3
     name = (task.weights.get(f"colour {need}") if colour else None) or task.weights.get(need)
+    if name is None and need == "latent":
+        raise ConfigError(
+            f"no latent prior for --method {solver.name} on task {task.kind} comes with idm",
+            "name one with --prior: latent-ct-tiny (of head CT), or a folder of diffusers with an autoencoder",
+        )
     if name is None:
         stage = " --set training.stage=conditional" if need == "conditional" else ""
         raise ConfigError(

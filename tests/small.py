@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 from idmcli import solvers
 from idmcli.metrics import psnr
 from idmcli.models import shipped_weights
+from idmcli.numerics.noise import falling_levels
 from idmcli.operators import (
     HDR,
     MRI,
@@ -191,6 +192,45 @@ def smooth_images(channels: int, height: int, width: int) -> Correlated:
 
 
 @dataclass(frozen=True)
+class LatentGaussian:
+    """Latents (c, h, w) with the covariance S of their values and mean 0, and a linear autoencoder of orthonormal
+    columns Q: ``x = 0.45 + s Q z``, ``z = Q^T (x - 0.45) / s``."""
+
+    columns: Tensor
+    covariance: Tensor
+    latent_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]
+    scale: float = 0.2
+    name: str = "latent-gaussian"
+    domain: Domain = Domain(mean=0.45)
+
+    def levels(self, steps: int) -> list[float]:
+        return falling_levels(steps, 10.0, 0.02)
+
+    def encode(self, x: Tensor) -> Tensor:
+        z = (x - self.domain.mean).flatten(1) @ self.columns.to(x) / self.scale
+        return z.view(-1, *self.latent_shape)
+
+    def decode(self, z: Tensor, size: tuple[int, int]) -> Tensor:
+        x = self.domain.mean + self.scale * z.flatten(1) @ self.columns.to(z).T
+        return x.view(-1, *self.image_shape)
+
+    def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
+        covariance = self.covariance.to(r)
+        noise = sigma.flatten()[0] ** 2 * torch.eye(len(covariance)).to(r)
+        return (flat(r) @ torch.linalg.solve(covariance + noise, covariance)).view(r.shape)
+
+
+def latent_gaussian(operator: Operator, *, rank: int | None = None) -> LatentGaussian:
+    """For the images of an operator: half as many latents as values, of so many dimensions or all."""
+    shape = operator.image_shape
+    size = shape[0] * shape[1] * shape[2]
+    columns, _ = torch.linalg.qr(random(size, size // 2, seed=7))
+    root = random(size // 2, rank or size // 2, seed=8) / (rank or size // 2) ** 0.5
+    return LatentGaussian(columns, root @ root.T, (1, 1, size // 2), shape)
+
+
+@dataclass(frozen=True)
 class Curved:
     """A denoiser that is not linear and mixes neighbours."""
 
@@ -250,7 +290,8 @@ def run(
     """What a solver makes of measurements, not clipped."""
     solver = solvers.find(solver) if isinstance(solver, str) else solver
     problem: Any = Problem(operator, y, noise)
-    prior = prior and for_images(prior, complex_image=operator.complex_image)
+    if prior and solver.weights == "prior":
+        prior = for_images(prior, complex_image=operator.complex_image)
     return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)
 
 

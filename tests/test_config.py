@@ -91,6 +91,7 @@ def test_preset_names() -> None:
         "deblur",
         "hdr",
         "inpainting",
+        "latent-ct-tiny",
         "motion-deblur",
         "mri",
         "nonlinear-deblur",

@@ -19,6 +19,7 @@ from idmcli.library import Library, Method, read_options, role_of
 from idmcli.models import ConditionalDenoiser, Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
+from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.sampler import SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
@@ -39,6 +40,8 @@ SHORT = {
     "diffpir": {"steps": 3},
     "vamp": {"iterations": 2},
     "hqs": {"iterations": 3},
+    "psld": {"steps": 2},
+    "resample": {"steps": 4, "every": 2, "pixel_iterations": 2, "latent_iterations": 2},
 }
 DEFAULTS = SolverConfig()
 
@@ -77,12 +80,21 @@ def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def latent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "latent.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, LatentDiffusion(LatentConfig(1, 2, (8, 8), (8, 8))), training={})
+    return path
+
+
 @each(*REAL)
 @pytest.mark.parametrize("name", solvers.names())
 def test_every_method_on_every_operator(
-    name: str, operator: LinearOperator, prior: Path, idm: Path, conditional: Path
+    name: str, operator: LinearOperator, prior: Path, latent: Path, idm: Path, conditional: Path
 ) -> None:
-    weights = {None: None, "prior": prior, "network": idm, "conditional": conditional}[solvers.find(name).weights]
+    files = {None: None, "prior": prior, "latent": latent, "network": idm, "conditional": conditional}
+    weights = files[solvers.find(name).weights]
     method = Library(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
     assert method.name == name
     if solvers.why_not(method.solver, operator):
@@ -338,6 +350,10 @@ def test_priors_and_networks_side_by_side(prior: Path, idm: Path) -> None:
         ("idm", idm, "prior-mri", "--method idm takes a network trained end to end alone"),
         ("vamp", idm, "prior-mri", "--method vamp takes a prior alone"),
         (None, idm, "prior-mri", "--weights and --prior serve different methods"),
+        (None, idm, "latent-ct-tiny", "--weights and --prior serve different methods"),
+        ("vamp", None, "latent-ct-tiny", "--method vamp needs a prior, and '.*' is a latent prior"),
+        ("resample", None, "prior-mri", "--method resample needs a latent prior, and '.*' is a prior"),
+        ("resample", None, None, "no latent prior for --method resample on task cs comes with idm"),
         ("vamp", prior, "prior-mri", "--weights '.*' and --prior 'prior-mri' are two priors"),
         ("vamp", None, str(idm), "is no prior that idm knows"),
         ("vamp", idm, str(idm), "is no prior that idm knows"),
@@ -400,3 +416,21 @@ def test_the_best_method_may_depend_on_the_noise() -> None:
 def test_colours_have_a_prior_of_their_own(channels: int, name: str) -> None:
     operator = CompressedSensing((channels, 16, 16), 0.5, block=8)
     assert Library(CPU).method("vamp", operator, None, DEFAULTS).weights_name == name
+
+
+def test_latent_priors_and_the_images_they_take(latent: Path, tmp_path: Path) -> None:
+    save_weights(tmp_path / "colour.safetensors", LatentDiffusion(LatentConfig(3, 2, (8, 8), (8, 8))), training={})
+    said: list[str] = []
+    library, few = Library(CPU, tell=said.append), SolverConfig(options=SHORT["resample"])
+    colour = OPERATORS["cs-blocks-colour"]
+    for operator, prior in ((CS, tmp_path / "colour.safetensors"), (colour, latent), (colour, latent), (CS, latent)):
+        method = library.method(None, operator, None, few, prior=str(prior))
+        assert method.name == "resample" and method.weights_name == prior.stem
+        assert method(problem(operator)).shape[1:] == operator.image_shape
+    assert [text.partition(":")[0] for text in said] == [
+        "the prior colour is for colour images",
+        "the prior latent is for grey images",
+    ]
+    complex_image = OPERATORS["mri-complex"]
+    with pytest.raises(InputError, match="method psld is for real images, and these are complex"):
+        library.method("psld", complex_image, None, DEFAULTS, prior=str(latent)).check(complex_image)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from idmcli.evaluation.perceptual import Perceptual
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.io.items import Item
+    from idmcli.library import Given
     from idmcli.training.world import World
 
 ALL = "all"
@@ -188,7 +189,7 @@ def evaluate(
                 tell=output.warning,
             )
             benchmark = Benchmark(name, configs, names, weights, library, prior, _perceptual(world, output))
-            library.given(weights, prior)  # what is wrong with them is said before any work
+            _check_taken(library.given(weights, prior), benchmark.methods)  # what is wrong is said before any work
             outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
             _check_outputs(outputs, pictures, overwrite=overwrite)
             for place in {file.parent for file in outputs} if world.writes else ():
@@ -322,9 +323,23 @@ def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | Non
     methods = [solvers.find(name) for name in asked]
     if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
-    if prior is not None and methods and all(solver.weights != "prior" for solver in methods):
+    if prior is not None and methods and all(solver.weights not in ("prior", "latent") for solver in methods):
         raise InputError("none of these methods takes a prior", "leave out --prior or choose another --method")
     return [solver.name for solver in methods] or [None]
+
+
+def _check_taken(given: Given, methods: Sequence[str | None]) -> None:
+    """Raise InputError if weights were named that none of the methods takes."""
+    from idmcli import solvers
+
+    wanted = [solvers.find(name).weights for name in methods if name is not None]
+    for kind, path in given.items():
+        if path is not None and wanted and kind not in wanted:
+            takers = [name for name in solvers.names() if solvers.find(name).weights == kind]
+            raise InputError(
+                f"{str(path)!r} is {solvers.NEEDS[kind]}, which none of these methods takes",
+                f"methods for it: {', '.join(takers)}",
+            )
 
 
 def _all_methods(

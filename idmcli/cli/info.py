@@ -121,7 +121,7 @@ def _picture(path: Path) -> dict[str, Any]:
 
 def _weights(path: Path) -> dict[str, Any]:
     from idmcli.library import load_network
-    from idmcli.priors import load_prior
+    from idmcli.priors import NetworkLatentPrior, load_prior
 
     prior = load_prior(path)
     if prior is None:
@@ -133,12 +133,13 @@ def _weights(path: Path) -> dict[str, Any]:
             "training": network.training_record,
         }
     record = {
-        "type": "prior",
+        "type": "latent prior" if isinstance(prior, NetworkLatentPrior) else "prior",
         "name": prior.name,
         **_size(prior.network),
         "channels": prior.domain.channels,
-        "noise_levels": list(prior.noise_levels),
     }
+    if not isinstance(prior, NetworkLatentPrior):
+        record["noise_levels"] = list(prior.noise_levels)
     own = {"trained_for": "trained_for", "training": "training_record"}
     return record | {key: found for key, name in own.items() if (found := getattr(prior.network, name, None))}
 

@@ -125,6 +125,8 @@ def train(
     with processes(output, device, training.threads) as world:
         with world.agreed():
             world.check(training.batch, training.accumulate)
+            if training.stage == "latent" and world.size > 1:  # each part leaves the other's weights without gradients
+                raise InputError("the latent stage trains in one process", "start it without torchrun")
             find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
             if training.stage != "prior" and init is None and not resume:
                 output.warning("no --init: the network starts from random weights; a trained prior is a better start")

@@ -14,6 +14,7 @@ from idmcli.tasks import OperatorOptions
 
 Channels = Annotated[int, Field(ge=1, le=65_536)]
 Blocks = Annotated[int, Field(ge=1, le=1000)]
+GROUPS = 8  # of group normalisation, in the networks of the latent stage
 Memory = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
 
 
@@ -51,6 +52,8 @@ class ModelConfig:
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     channels: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 96, 192)  # tiny: per scale, finest first
     blocks: Annotated[tuple[Blocks, ...], Field(max_length=16)] = (2, 2, 2)  # tiny: residual blocks per scale
+    autoencoder: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 48, 64)  # latent: per scale, finest first
+    latent_channels: Channels = 4  # latent: of the autoencoder's latents
     unshuffle: Annotated[int, Field(ge=1, le=64)] = 2  # tiny: side of the pixel-unshuffle in front of the network
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
@@ -60,8 +63,11 @@ class ModelConfig:
 class TrainingConfig:
     """[training]: one run of ``idm train``."""
 
-    stage: Literal["prior", "conditional", "end-to-end"] = "prior"  # noise estimator, one given y, or the whole
+    # A noise estimator, one given y, one of latents with their autoencoder, or the whole sampler.
+    stage: Literal["prior", "conditional", "latent", "end-to-end"] = "prior"
     iterations: Count = 20_000
+    autoencoder_iterations: CountOrZero = 5_000  # latent: of them, for the autoencoder; the schedule runs for each part
+    kl_weight: PositiveOrZero = 1e-5  # latent: of the latents' Kullback-Leibler divergence, in nats per pixel
     batch: Count = 16  # crops per iteration, of all processes together
     accumulate: Count = 1  # parts that each process computes its share of the batch in, to save memory
     patch: Annotated[int, Field(ge=8, le=4096)] = 64  # side of a crop in pixels
@@ -114,6 +120,8 @@ def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
         found.append((("model.channels", "model.blocks"), "one or more scales, the same number in both"))
     if config.task.channels not in (None, *task.channels):
         found.append((("task.channels", "task.kind"), f"task {task.kind} measures one channel"))
+    if training.stage == "latent":
+        found += _latent_conflicts(config)
     if training.batch % training.accumulate:
         found.append((("training.batch", "training.accumulate"), "accumulate must divide batch"))
     if training.memory_budget is not None and training.stage != "end-to-end":
@@ -121,4 +129,22 @@ def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
         found.append((keys, f"a budget is for the end-to-end stage; the {training.stage} stage has no memory plans"))
     elif training.memory_budget is not None and training.memory != "auto":
         found.append((("training.memory_budget", "training.memory"), 'a budget needs memory = "auto"'))
+    return found
+
+
+def _latent_conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
+    model, training = config.model, config.training
+    found: list[tuple[tuple[str, ...], str]] = []
+    if any(channels % GROUPS for channels in (*model.channels, *model.autoencoder)) or not model.autoencoder:
+        keys = ("model.channels", "model.autoencoder")
+        found.append((keys, f"the latent stage has one or more scales of multiples of {GROUPS} channels"))
+    elif training.patch % 2 ** (len(model.autoencoder) - 1):
+        found.append((("training.patch", "model.autoencoder"), "each scale of the autoencoder halves the crops"))
+    if len(set(model.blocks)) != 1:
+        found.append((("model.blocks", "training.stage"), "the latent stage has the same number on every scale"))
+    if model.size != "tiny":
+        found.append((("model.size", "training.stage"), 'the latent stage has size = "tiny"'))
+    if training.autoencoder_iterations > training.iterations:
+        keys = ("training.autoencoder_iterations", "training.iterations")
+        found.append((keys, "autoencoder_iterations are among the iterations"))
     return found

@@ -128,10 +128,11 @@ class Benchmark:
         return ready, left_out
 
     def _method(self, name: str | None, operator: Operator, config: Config, noise: float = 0.0) -> Method:
-        need = None if name is None else solvers.find(name).weights
-        prior = self.prior if name is None or need == "prior" else None
-        takes = name is None or need in ("network", "conditional") or (need == "prior" and prior is None)
-        weights = self.weights if takes else None
+        weights, prior = self.weights, self.prior
+        if name is not None:  # what it does not take is for others
+            need = solvers.find(name).weights
+            mine = need and self.library.given(weights, prior)[need]
+            weights, prior = (weights, None) if mine == weights else (None, prior if mine else None)
         method = self.library.method(name, operator, weights, config.solver, prior=prior, noise=noise)
         try:
             method.check(operator)

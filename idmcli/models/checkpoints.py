@@ -19,19 +19,23 @@ from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, w
 from idmcli.models.architectures import updated
 from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.released import load_released, released_for
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig, renamed
 from idmcli.models.tensors import PICKLES, check, fill
 
-Model = Denoiser | ConditionalDenoiser | InvertibleDiffusion
+Model = Denoiser | ConditionalDenoiser | LatentDiffusion | InvertibleDiffusion
 
 RULES = {"learned": "paper", "measured": "matched"}  # their names in files of the first schema
 
 
 def kind_of(model: Model) -> str:
-    """ "prior" (a noise estimator), "sr3" (one that sees the measurements) or "idm" (a network that reconstructs)."""
+    """ "prior" (a noise estimator), "sr3" (one that sees the measurements), "latent" (one on latents, with an
+    autoencoder) or "idm" (a network that reconstructs)."""
     if isinstance(model, InvertibleDiffusion):
         return "idm"
+    if isinstance(model, LatentDiffusion):
+        return "latent"
     return "prior" if isinstance(model, Denoiser) else "sr3"
 
 
@@ -104,6 +108,8 @@ def load_weights(path: str | Path) -> Model:
                 model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
             elif record["kind"] == "sr3":
                 model = ConditionalDenoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
+            elif record["kind"] == "latent":
+                model = LatentDiffusion(TypeAdapter(LatentConfig).validate_python(record["config"]))
             else:
                 model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
         model.trained_for, model.training_record = record["trained_for"], record["training"]

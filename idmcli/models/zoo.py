@@ -14,6 +14,7 @@ from idmcli.models.architectures import UNetSettings
 from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_names, shipped_weights
 from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.pretrained import differences, find_unet, load_unet
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
     from idmcli.config import Config, ModelConfig
 
 PHOTOGRAPH_MEAN = 0.45
+STARTS = {  # kinds that each kind starts from
+    "prior": ("prior",),
+    "sr3": ("prior", "sr3"),
+    "latent": ("latent",),
+    "idm": ("prior", "idm"),
+}
+_A = {
+    "prior": "a prior",
+    "sr3": "a conditional noise estimator",
+    "latent": "a latent model",
+    "idm": "a network trained end to end",
+}
 
 
 def build_model(config: Config) -> Model:
@@ -35,6 +48,8 @@ def build_model(config: Config) -> Model:
     torch.manual_seed(config.training.seed)
     m, end_to_end = config.model, config.training.stage == "end-to-end"
     channels, steps = config.task.channels or 1, m.steps if end_to_end else 0
+    if config.training.stage == "latent":
+        return LatentDiffusion(LatentConfig(channels, m.latent_channels, m.autoencoder, m.channels, m.blocks[0]))
     if m.size == "full":
         denoiser = DenoiserConfig(StableDiffusionConfig(channels, steps, m.injector_kernel, m.v), mean=0.0)
     else:
@@ -119,9 +134,9 @@ def initialise(model: Model, source: str | Path) -> Start:
         InputError: as :func:`find_start`, or the weights are of another shape or kind.
         NumericalError: one of them is not finite.
     """
-    unet = model.unet if isinstance(model, Denoiser) else model.denoiser.unet
-    start = find_start(str(source), full=isinstance(unet, StableDiffusionUNet))
-    if start.is_dir() and isinstance(unet, StableDiffusionUNet):
+    unet = next((module for module in model.modules() if isinstance(module, StableDiffusionUNet)), None)
+    start = find_start(str(source), full=unet is not None)
+    if start.is_dir() and unet is not None:
         loaded, unfit = load_unet(unet, start)
         remarks = differences(start)
     else:
@@ -138,10 +153,13 @@ def initialise(model: Model, source: str | Path) -> Start:
 def _copy(model: Model, start: Path) -> list[nn.Parameter]:
     """Copy the weights in a file into ``model``; returns them."""
     source = load_weights(start)
-    if not isinstance(source, Denoiser) and kind_of(source) != kind_of(model):
-        own = "" if isinstance(model, Denoiser) else f" or a network of kind {kind_of(model)}"
-        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", f"start from a prior{own}")
-    target = model.denoiser if not isinstance(model, Denoiser) and isinstance(source, Denoiser) else model
+    kind = kind_of(model)
+    if kind_of(source) not in STARTS[kind]:
+        hint = f"{_A[kind]} starts from {' or '.join(_A[other] for other in STARTS[kind])}"
+        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", hint)
+    target: nn.Module = model
+    if isinstance(source, Denoiser) and isinstance(model, ConditionalDenoiser | InvertibleDiffusion):
+        target = model.denoiser
     tensors = source.state_dict()
     if isinstance(source, Denoiser) and isinstance(target, Denoiser):
         tensors = _coloured(tensors, source.unet.config, target.unet.config)

@@ -5,6 +5,7 @@ from idmcli.priors.base import Domain, NetworkPrior, Prior, check_domain
 from idmcli.priors.complex_images import for_images
 from idmcli.priors.derivative import denoise_with_vjp
 from idmcli.priors.formats import FORMATS, load_prior
+from idmcli.priors.latent import GreyLatent, LatentPrior, NetworkLatentPrior
 from idmcli.priors.sources import find_prior
 from idmcli.priors.symmetry import averaged, turned
 
@@ -12,6 +13,9 @@ __all__ = [
     "FORMATS",
     "Domain",
     "Grey",
+    "GreyLatent",
+    "LatentPrior",
+    "NetworkLatentPrior",
     "NetworkPrior",
     "Prior",
     "averaged",

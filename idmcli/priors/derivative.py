@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from idmcli.priors.base import Prior
+from idmcli.priors.latent import LatentPrior
 
 
-def denoise_with_vjp(prior: Prior, r: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def denoise_with_vjp(prior: Prior | LatentPrior, r: Tensor, sigma: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The denoised images ``x0 = D(r, sigma)``, and ``v -> (d x0 / d r)^T v``, which can be asked once."""
     with torch.enable_grad():
         r = r.detach().requires_grad_()

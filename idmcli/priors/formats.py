@@ -13,12 +13,16 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.models import Denoiser, load_weights
 from idmcli.models.checkpoints import kind_in
+from idmcli.models.latent import LatentDiffusion
 from idmcli.models.tensors import PICKLES, read_tensors
-from idmcli.priors.base import NetworkPrior
+from idmcli.priors.base import Domain, NetworkPrior
+from idmcli.priors.latent import NetworkLatentPrior
+from idmcli.priors.latent_pipelines import is_latent, load_latent
 from idmcli.priors.layouts import LAYOUTS
 from idmcli.priors.network import DenoiserPrior
 from idmcli.priors.pipelines import is_pipeline, load_pipeline
 
+Loaded = NetworkPrior | NetworkLatentPrior
 UNSAID = (0.004, 1.5)  # noise levels of files of idm that do not name theirs
 
 
@@ -53,10 +57,10 @@ class Format(NamedTuple):
     """
 
     name: str
-    load: Callable[[Source], NetworkPrior | None]
+    load: Callable[[Source], Loaded | None]
 
 
-def load_prior(path: Path) -> NetworkPrior | None:
+def load_prior(path: Path) -> Loaded | None:
     """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
@@ -67,11 +71,13 @@ def load_prior(path: Path) -> NetworkPrior | None:
     return next((prior for format in FORMATS if (prior := format.load(source)) is not None), None)
 
 
-def _load_idm(source: Source) -> NetworkPrior | None:
+def _load_idm(source: Source) -> Loaded | None:
     path = source.path
-    if kind_in(path) != "prior":
+    if kind_in(path) not in ("prior", "latent"):
         return None
     network = load_weights(path)
+    if isinstance(network, LatentDiffusion):
+        return NetworkLatentPrior(network, path.stem, Domain(network.config.image_channels))
     if not isinstance(network, Denoiser):
         raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-grey`")
     return DenoiserPrior.of(network, path.stem, _levels(path, network.training_record))
@@ -93,8 +99,10 @@ def _levels(path: Path, record: Mapping[str, Any]) -> tuple[float, float]:
     return low, high
 
 
-def _load_pipeline(source: Source) -> NetworkPrior | None:
-    return load_pipeline(source.path) if is_pipeline(source.path) else None
+def _load_pipeline(source: Source) -> Loaded | None:
+    if not is_pipeline(source.path):
+        return None
+    return load_latent(source.path) if is_latent(source.path) else load_pipeline(source.path)
 
 
 def _load_state_dict(name: str, source: Source) -> NetworkPrior | None:

@@ -8,12 +8,13 @@ from idmcli.errors import InputError
 from idmcli.models.checkpoints import kind_in, shipped_names, shipped_weights
 from idmcli.models.hub import is_hub_name
 from idmcli.models.tensors import PICKLES
-from idmcli.priors.pipelines import EXAMPLE, download
+from idmcli.priors.folders import EXAMPLE
+from idmcli.priors.pipelines import download
 
 
 def shipped_priors() -> list[str]:
     """The names of the priors that come with idm."""
-    return [name for name in shipped_names() if kind_in(shipped_weights(name)) == "prior"]
+    return [name for name in shipped_names() if kind_in(shipped_weights(name)) in ("prior", "latent")]
 
 
 def find_prior(source: str) -> Path:

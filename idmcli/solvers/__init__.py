@@ -1,7 +1,8 @@
 """Solvers: from a problem y = A x + n to images. One file per method, whose name is the file's.
 
 Every other module of this folder defines ``SOLVER``. Its ``run`` reads like the method's equations, in one
-convention: images in [0, 1], noise levels in the same units, ``r = x + sigma n``.
+convention: images in [0, 1], noise levels in the same units, ``r = x + sigma n``; in latent space latents z of about
+unit variance and ``r = z + sigma n``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from idmcli.errors import ConfigError
 
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Operator, Problem
 
-Need = Literal["prior", "gradient", "network", "conditional", "linear", "real", "tight", "mixing", "spectrum", "rays"]
-Weights = Literal["prior", "network", "conditional"]
+Need = Literal[
+    "prior", "latent", "gradient", "network", "conditional", "linear", "real", "tight", "mixing", "spectrum", "rays"
+]
+Weights = Literal["prior", "latent", "network", "conditional"]
+WEIGHTS: Sequence[Weights] = get_args(Weights)
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
 NEEDS: Mapping[Need, str] = {
     "prior": "a prior",
+    "latent": "a latent prior",
     "gradient": "a gradient through the prior",
     "network": "a network trained end to end",
     "conditional": "a noise estimator trained to see the measurements",
@@ -67,8 +72,7 @@ class Solver:
     @property
     def weights(self) -> Weights | None:
         """The kind of weights it runs on."""
-        kinds: Sequence[Weights] = ("prior", "network", "conditional")
-        return next((kind for kind in kinds if kind in self.needs), None)
+        return next((kind for kind in WEIGHTS if kind in self.needs), None)
 
 
 def names() -> list[str]:
@@ -104,10 +108,10 @@ def suitable(operator: Operator) -> Sequence[str]:
 
 
 def _serves(operator: Operator, need: Need) -> bool:
-    """Whether an operator meets a need; those of a prior or a network are no matter of the operator's."""
+    """Whether an operator meets a need; those of weights are no matter of the operator's."""
     from idmcli.operators import LinearOperator, ParallelBeamCT
 
-    if need in ("prior", "gradient", "network", "conditional"):
+    if need in (*WEIGHTS, "gradient"):
         return True
     if need == "real":
         return not operator.complex_image

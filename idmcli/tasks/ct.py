@@ -38,7 +38,7 @@ class CTTask(Task[CTOptions]):
     summary = "sparse-view CT: line integrals from a few directions"
     options = CTOptions
     channels = (1,)
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct"}
+    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
     tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_end": 0.002}}  # slices have less noise than most
 
     def operator_type(self) -> type[ParallelBeamCT]:

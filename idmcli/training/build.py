@@ -10,6 +10,7 @@ from idmcli.reversible.plan import Plan
 from idmcli.training.conditional import ConditionalStage
 from idmcli.training.data import CropPool, Pixels, split_validation
 from idmcli.training.end_to_end import EndToEndStage
+from idmcli.training.latent import LatentStage
 from idmcli.training.loop import Stage
 from idmcli.training.prior import PriorStage
 
@@ -38,5 +39,7 @@ def build_stage(config: Config, images: Sequence[Pixels], device: torch.device, 
     crops, validation = CropPool(training, t.patch), CropPool(held_out, side - side % t.patch)
     if t.stage == "end-to-end":
         return EndToEndStage(crops, validation, config, device, plan)
+    if t.stage == "latent":
+        return LatentStage(crops, validation, config, device)
     denoising = PriorStage(crops, validation, t.sigma_min, t.sigma_max, t.loss, t.seed, device)
     return ConditionalStage(denoising, config) if t.stage == "conditional" else denoising

@@ -39,10 +39,13 @@ def build_optimisers(model: nn.Module, config: TrainingConfig) -> list[Optimizer
 
 
 def learning_rate_factor(config: TrainingConfig, iteration: int) -> float:
-    """Factor of the base learning rate at a step: linear warm-up, then the schedule over all steps."""
-    if iteration < config.warmup:
-        return (iteration + 1) / config.warmup
-    progress = (iteration - config.warmup) / max(1, config.iterations - config.warmup)
+    """Factor of the base learning rate at a step: linear warm-up, then the schedule over all steps of its part."""
+    first = config.autoencoder_iterations if config.stage == "latent" else 0
+    start, end = (0, first) if iteration < first else (first, config.iterations)
+    done = iteration - start
+    if done < config.warmup:
+        return (done + 1) / config.warmup
+    progress = (done - config.warmup) / max(1, end - start - config.warmup)
     match config.schedule:
         case "trapezoid":  # constant, then linear to zero over the last 40 %
             return min(1.0, (1 - progress) / 0.4)

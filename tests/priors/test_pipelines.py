@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from idmcli.errors import InputError
 from idmcli.priors import load_prior
+from idmcli.priors.folders import title
 from idmcli.priors.foreign import ForeignPrior
-from idmcli.priors.pipelines import title
 from tests.hub import served
 from tests.small import random
 
@@ -120,7 +120,7 @@ def test_a_model_of_the_hub_is_downloaded_once(folder: Path, tmp_path: Path) -> 
         assert not (found / "unused.bin").exists()
         edited(folder / "model_index.json", vae=["diffusers", "AutoencoderKL"])
         env["HF_HOME"] = str(tmp_path / "other")
-        with pytest.raises(AssertionError, match="latent diffusion model"):
+        with pytest.raises(AssertionError, match="has no vae/config.json on the Hugging Face hub"):
             found_by_another_process("owner/name", tmp_path, env)
     assert not any(path.suffix == ".safetensors" for path in (tmp_path / "other").rglob("*"))
     env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
@@ -143,7 +143,11 @@ def edited(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        ("model_index.json", {"vqvae": ["diffusers", "VQModel"]}, "latent diffusion model, and --prior takes"),
+        (
+            "model_index.json",
+            {"vqvae": ["diffusers", "VQModel"]},
+            "latent diffusion model whose autoencoder is not there",
+        ),
         ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "describes a UNet2DConditionModel"),
         ("unet/config.json", {"num_class_embeds": 10}, "needs the class of the image"),
         ("unet/config.json", {"time_embedding_type": "fourier"}, "embeds another time"),

@@ -19,7 +19,7 @@ from idmcli.errors import ConfigError
 from idmcli.io.images import read_image, write_image
 from idmcli.operators import LinearOperator, Operator, Problem
 from idmcli.operators.base import Spec
-from tests.small import OPERATORS, Gaussian, each, generator, picture, run
+from tests.small import OPERATORS, Gaussian, each, generator, latent_gaussian, picture, run
 
 
 @pytest.mark.parametrize("name", solvers.names())
@@ -46,8 +46,9 @@ def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearO
     solver, y = solvers.find(name), operator.A(picture(operator))
     options = solver.options(**{key: 3 for key in ("steps", "iterations") if hasattr(solver.options, key)})
     told: list[tuple[int, int]] = []
+    prior = latent_gaussian(operator) if solver.weights == "latent" else Gaussian(0.05)
     first, other = (
-        solver.run(Problem(operator, y), Gaussian(0.05), options, generator(seed), lambda *step: told.append(step))
+        solver.run(Problem(operator, y), prior, options, generator(seed), lambda *step: told.append(step))
         for seed in (0, 1)
     )
     assert torch.equal(first, other) != solver.samples
@@ -116,7 +117,7 @@ class Magnitude(Operator):
 
 
 def test_no_linear_method_takes_an_operator_that_is_not() -> None:
-    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff", "sr3"]
+    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff", "resample", "sr3"]
     assert "needs a linear operator" in solvers.why_not(solvers.find("tv"), Magnitude())
 
 

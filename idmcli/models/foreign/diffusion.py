@@ -26,6 +26,13 @@ def linear_schedule(steps: int = 1000, first: float = 1e-4, last: float = 0.02) 
     return torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float64), 0)
 
 
+def scaled_linear_schedule(steps: int = 1000, first: float = 0.00085, last: float = 0.012) -> Tensor:
+    """The cumulative alphas of latent diffusion (Rombach et al., 2022), with the ends of Stable Diffusion: the square
+    roots of the betas are linear; (steps,), in double precision."""
+    betas = torch.linspace(first**0.5, last**0.5, steps, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, 0)
+
+
 class VariancePreserving(nn.Module):
     """Denoises with a U-Net of diffusers, by what it predicts of ``x_t = sqrt(ab) x' + sqrt(1 - ab) e``:
 
@@ -46,7 +53,7 @@ class VariancePreserving(nn.Module):
         self.prediction = prediction
         self.multiple = 2 ** (len(unet.config.block_out_channels) - 1)  # type: ignore[arg-type, union-attr]
         log_levels = ((1 - alphas_cumprod) / alphas_cumprod).log() / 2
-        self.register_buffer("log_levels", log_levels.float(), persistent=False)
+        self.register_buffer("log_levels", log_levels.float())
 
     @property
     def noise_levels(self) -> tuple[float, float]:
@@ -63,19 +70,22 @@ class VariancePreserving(nn.Module):
         return time.clamp(0, last)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        r, s = 2 * x - 1, 2 * sigma
+        """The denoised images of x in [0, 1], (B, C, H, W), with noise of level sigma, (B, 1, 1, 1)."""
+        return (self.denoise(2 * x - 1, 2 * sigma) + 1) / 2
+
+    def denoise(self, r: Tensor, s: Tensor) -> Tensor:
+        """x' of ``r = x' + s n``, on the scale that the network was trained on."""
         ab = 1 / (1 + s**2)
         x_t = ab.sqrt() * r
         seen = pad_to(x_t, self.multiple, "reflect")
-        out: Tensor = self.unet(seen, self.time(s).flatten()).sample[:, : x.shape[1], : x.shape[2], : x.shape[3]]
+        out: Tensor = self.unet(seen, self.time(s).flatten()).sample[:, : r.shape[1], : r.shape[2], : r.shape[3]]
         match self.prediction:
             case "epsilon":
-                x0 = r - s * out
+                return r - s * out
             case "v_prediction":
-                x0 = ab.sqrt() * x_t - (1 - ab).sqrt() * out
+                return ab.sqrt() * x_t - (1 - ab).sqrt() * out
             case "sample":
-                x0 = out
-        return (x0 + 1) / 2
+                return out
 
 
 def guided_config(tensors: Mapping[str, Tensor]) -> dict[str, Any]:

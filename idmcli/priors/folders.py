@@ -1,0 +1,119 @@
+"""What the folders of diffusers' models have in common: configurations, schedules, names."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.io.records import read_object
+from idmcli.models.foreign.diffusion import Prediction
+
+INDEX, SCHEDULER = "model_index.json", "scheduler_config.json"
+EXAMPLE = "google/ddpm-ema-celebahq-256"
+MAX_STEPS, MAX_LAYERS = 100_000, 100
+RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # from old names of attention
+
+
+def title(path: Path) -> str:
+    """What people call a model: "owner/name" in the hub's cache, the folder's name elsewhere."""
+    parts = path.absolute().parts
+    hub = [part for part in parts if part.startswith("models--")]
+    return "/".join(hub[-1].split("--")[1:]) if hub and "snapshots" in parts else path.absolute().name
+
+
+def scheduler_config(path: Path) -> Mapping[str, Any]:
+    """The configuration of a model's scheduler.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    places = [path / "scheduler" / SCHEDULER, path / SCHEDULER, path.absolute().parent / "scheduler" / SCHEDULER]
+    place = next((place for place in places if place.is_file()), None)
+    if place is None:
+        raise InputError(f"{str(path)!r} has no scheduler/{SCHEDULER}, which says what its times mean", "copy it too")
+    return read_json(place)
+
+
+def prediction_of(path: Path, scheduler: Mapping[str, Any]) -> Prediction:
+    """What a model predicts, by its scheduler.
+
+    Raises:
+        InputError: something that idm does not know.
+    """
+    prediction: Any = scheduler.get("prediction_type", "epsilon")
+    if prediction not in get_args(Prediction):
+        raise InputError(f"{str(path)!r} predicts {prediction!r}", "name a model that predicts noise, v or samples")
+    return prediction  # type: ignore[no-any-return]
+
+
+def check_layers(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse more layers than any model has: building them takes for ever.
+
+    Raises:
+        InputError: there are too many, or their number is none.
+    """
+    layers = config.get("layers_per_block", 2)
+    if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
+        raise InputError(
+            f"{str(folder / 'config.json')!r} has {layers!r} layers in each block", f"at most {MAX_LAYERS}"
+        )
+
+
+def weights_in(folder: Path, names: Sequence[str]) -> Path:
+    """The first file of these names.
+
+    Raises:
+        InputError: there is none.
+    """
+    file = next((folder / name for name in names if (folder / name).is_file()), None)
+    if file is None:
+        raise InputError(f"{str(folder)!r} has no {names[0]}", "copy the model again")
+    return file
+
+
+def alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
+    """The cumulative alphas of a scheduler's betas; where they reach zero, those before.
+
+    Raises:
+        InputError: the schedule has none, or is damaged.
+    """
+    from diffusers import DDPMScheduler
+
+    steps = config.get("num_train_timesteps", 1000)
+    if "beta_schedule" not in config and "trained_betas" not in config:
+        raise InputError(f"{str(path)!r} has a {config.get('_class_name')!r}, which has no betas", f"take {EXAMPLE}")
+    if not isinstance(steps, int) or not 1 < steps <= MAX_STEPS:
+        raise InputError(f"{str(path)!r} has a schedule of {steps!r} steps", f"at most {MAX_STEPS}")
+    try:
+        found: Tensor = made(DDPMScheduler, config).alphas_cumprod.double()
+    except Exception as error:  # whatever a scheduler refuses
+        raise InputError(f"{str(path)!r} has a schedule that cannot be read", "copy it again") from error
+    found = found[found > 1e-9]
+    if len(found) < 2 or not bool(((found < 1) & found.isfinite()).all() and (found.diff() < 0).all()):
+        raise InputError(f"{str(path)!r} has a schedule whose noise does not grow", "copy it again")
+    return found
+
+
+def renamed(name: str) -> str:
+    """The name today of a tensor of an attention."""
+    return re.sub(r"(attentions\.\d+\.)(query|key|value|proj_attn)\.", lambda m: f"{m[1]}{RENAMED[m[2]]}.", name)
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """A configuration.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    return read_object(path, "copy it again")
+
+
+def made(kind: Callable[..., Any], config: Mapping[str, Any]) -> Any:
+    """An object of diffusers with what it takes of a configuration; the rest is for others, or of other versions."""
+    return kind(**{name: config[name] for name in inspect.signature(kind).parameters if name in config})
