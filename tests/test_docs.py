@@ -1,4 +1,4 @@
-"""What the documentation shows is run: every command of the README in order, its Python, and make's demo."""
+"""What the documentation shows is run: every command of each page in order, the README's Python, and make's demo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from idmcli.models.stable_diffusion import StableDiffusionConfig
 from tests import foreign
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 
 # Trainings keep their command and shrink to one step of a network of a few thousand weights, or of that of --init.
 SHORT = [
@@ -36,18 +36,18 @@ NARROW = ["--set", "model.channels=[4, 16, 64]"]
 SMALL = ["--size", "tiny", "--patch", "16"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], flags=re.DOTALL)
 
 
-def shown_commands(program: str = "idm") -> list[str]:
-    lines = [re.split(r"\s#", line)[0].strip() for block in blocks("sh") for line in block.splitlines()]
+def shown_commands(page: str, program: str = "idm") -> list[str]:
+    lines = [re.split(r"\s#", line)[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
     return [line for line in lines if line.startswith(f"{program} ")]
 
 
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the README's commands name; the released checkpoint has fewer channels."""
+    """A folder with the files that the commands name; the released checkpoint has fewer channels."""
     monkeypatch.chdir(tmp_path)
     camera = skimage.data.camera()[128:224, 160:272].astype(np.float32) / 255
     for name in (
@@ -74,10 +74,9 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.timeout(400)
-def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = shown_commands()
-    assert len(commands) > 12
-    for command in commands:
+@pytest.mark.parametrize("page", [page for page in PAGES if shown_commands(page)])
+def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in shown_commands(page):
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
             arguments += SHORT if "--init" in arguments else SHORT + NARROW
@@ -86,13 +85,20 @@ def test_every_command_of_the_readme_runs(pictures: Path, capsys: pytest.Capture
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"
-    assert (pictures / "reconstructions/photo.png").read_bytes() == (pictures / "received/photo.png").read_bytes()
-    assert (pictures / "reconstructions/photo_compare.png").is_file()
-    assert (pictures / "scores/scores.csv").is_file()
+    if page == "README.md":
+        assert (pictures / "reconstructions/photo.png").read_bytes() == (pictures / "received/photo.png").read_bytes()
+        assert (pictures / "reconstructions/photo_compare.png").is_file()
+        assert (pictures / "scores/scores.csv").is_file()
 
 
-def test_the_commands_of_the_readme_in_several_processes_run(pictures: Path) -> None:
-    commands = [shlex.split(command)[1:] for command in shown_commands("torchrun")]
+def test_the_links_of_a_page_lead_somewhere() -> None:
+    for page, text in PAGES.items():
+        folder = ROOT if page == "README.md" else ROOT / "docs"
+        assert all((folder / link).is_file() for link in re.findall(r"\]\(([\w./-]+)\)", text)), page
+
+
+def test_the_commands_in_several_processes_run(pictures: Path) -> None:
+    commands = [shlex.split(command)[1:] for page in PAGES for command in shown_commands(page, "torchrun")]
     assert [command[command.index("idmcli") + 1] for command in commands] == ["train", "eval"]
     for command in commands:
         more = ["--device", "cpu", *(SHORT + NARROW if "train" in command else ["--method", "pinv"])]
@@ -103,17 +109,17 @@ def test_the_commands_of_the_readme_in_several_processes_run(pictures: Path) -> 
     assert (pictures / "runs/grey-two/weights.safetensors").is_file() and (pictures / "scores-two/scores.csv").is_file()
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_shown() -> None:
     """By its name or another one of its."""
     commands = {info.name or info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
     groups = {info.name for info in app.registered_groups}
-    names = {shlex.split(command)[1] for command in shown_commands()}
+    names = {shlex.split(command)[1] for page in PAGES for command in shown_commands(page)}
     assert groups <= names
     assert set(commands.values()) == {commands[name] for name in names - groups}
 
 
 def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile("\n".join(blocks("python")), "README.md", "exec"), {})
+    exec(compile("\n".join(blocks("README.md", "python")), "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "torch.Size([1, 1, 256, 256])" in printed and "Report(inverse=" in printed
 

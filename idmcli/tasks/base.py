@@ -99,7 +99,7 @@ class Task(ABC, Generic[Options]):
         return (add_noise(y, options.noise, seed) if options.noise else y), options.noise
 
     def best_methods(self, operator: Any, noise: float = 0.0) -> Sequence[str]:
-        """The best methods that run out of the box at a level of noise, by measurement (README, "Which method"): the
+        """The best methods that run out of the box at a level of noise, by measurement (docs/methods.md): the
         best one first, and then, unless it takes a prior, the best that does."""
         return ("tv", "hqs")
 
