@@ -20,6 +20,7 @@ from idmcli.evaluation.benchmark import Benchmark
 from idmcli.io.images import luminance, read_image, write_image
 from idmcli.library import Library, Method
 from idmcli.metrics import psnr, ssim
+from idmcli.models import shipped_weights
 from idmcli.operators import Problem, add_noise
 from idmcli.seeds import item_seed
 
@@ -201,7 +202,8 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], error: str) -> None:
     assert failed(capsys, *arguments).startswith(error)
 
 
-def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_for_the_methods_that_take_them() -> None:
+    w = shipped_weights("cs-tiny")
     asked: list[tuple[Any, ...]] = []
 
     class Watched(Library):
@@ -212,12 +214,12 @@ def test_weights_are_for_the_methods_that_take_them(monkeypatch: pytest.MonkeyPa
             return super().method("pinv", operator, None, settings)
 
     config = load_config(overrides=["operator.ratio=0.5", "operator.block=8"]).config
-    for prior in (None, "p"):
-        benchmark = Benchmark("x", [config], ["tikhonov", "idm", "vamp", None], Path("w"), Watched(CPU), prior)
+    for prior in (None, "prior-grey"):
+        benchmark = Benchmark("x", [config], ["tikhonov", "idm", "vamp", None], w, Watched(CPU), prior)
         assert len(list(benchmark.run(read_image(Path("data/grey.png"))))) == 4
-    w = Path("w")
-    assert asked[:4] == [("tikhonov", None, None), ("idm", w, None), ("vamp", w, None), (None, w, None)]
-    assert asked[4:] == [("tikhonov", None, None), ("idm", w, None), ("vamp", None, "p"), (None, w, "p")]
+    assert asked[:4] == [("tikhonov", None, None), ("idm", w, None), ("vamp", None, None), (None, w, None)]
+    assert asked[4:6] == [("tikhonov", None, None), ("idm", w, None)]
+    assert asked[6:] == [("vamp", None, "prior-grey"), (None, w, "prior-grey")]
 
 
 @pytest.mark.parametrize("method", ["ddnm", "vamp"])

@@ -108,7 +108,7 @@ def test_other_things_that_are_no_priors(capsys: Capture) -> None:
         "a.png": "is no prior that idm knows",
         "none.pth": "there is no weights file",
         "prior-gray": "--prior 'prior-gray' is unknown",
-        "latent": "describes a UNet2DConditionModel",
+        "latent": "describes a 'UNet2DConditionModel'",
         str(shipped_weights("cs-tiny")): "is no prior that idm knows",
     }.items():
         assert message in failed(capsys, "reconstruct", "a.png", "--prior", name)

@@ -127,8 +127,8 @@ def test_one_bad_file_does_not_stop_the_others(capsys: Capture) -> None:
     assert main(["sense", "in"]) == 2
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2 and files() == ["a.safetensors", "c.safetensors"]
-    first, last, hint = err.splitlines()
-    assert first.startswith("error: 'in/b.png' is not a readable image")
+    first, advice, last, hint = err.splitlines()
+    assert first.startswith("error: 'in/b.png' is not a readable image") and advice.startswith("hint: ")
     assert last == "error: 1 of 3 files failed" and hint.startswith("hint: ")
     assert main(["sense", "in", "--overwrite", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
@@ -148,7 +148,7 @@ def test_operators_that_do_not_fit_name_the_file(capsys: Capture) -> None:
 def test_what_is_wrong_for_all_files_is_said_once(capsys: Capture) -> None:
     draw("in/a.png"), draw("in/b.png")
     mask = ["--preset", "inpainting", "--set", "operator.mask=file", "--set", "operator.mask_file=none.png"]
-    assert failed(capsys, "sense", "in", *mask) == "error: the mask 'none.png' does not exist\n"
+    assert failed(capsys, "sense", "in", *mask) == "error: the mask 'none.png' does not exist\nhint: check the path\n"
     write_image("none.png", np.ones((33, 40)))  # another size: that is about each picture
     assert "error: 2 of 2 files failed" in failed(capsys, "sense", "in", *mask)
 
@@ -179,7 +179,7 @@ def test_ratios_that_are_none(capsys: Capture, ratio: str) -> None:
         ),
         (["a.png", "--preset=cs-teeny"], "error: there is no preset called 'cs-teeny'\nhint: did you mean cs-tiny?"),
         (["a.png", "--set=operator.blocks=8"], "error: --set: unknown key operator.blocks; did you mean"),
-        (["a.png", "--config=none.toml"], "error: none.toml does not exist"),
+        (["a.png", "--config=none.toml"], "error: 'none.toml' does not exist"),
         (["a.png", "--max-pixels=100"], "error: 'a.png' has 33 x 40 pixels, more than the limit of 100"),
         (["a.png", "--out=a.png"], "error: 'a.png' is not a folder"),
     ],

@@ -259,7 +259,7 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("sr", {"image_shape": [1, MANY, 1]}),
     ("sr", {"image_shape": [1, 12000, 12000]}),
     ("hdr", {"gain": MANY}),
-    ("nonlinear_deblur", {"image_shape": [1, MANY, 1]}),
+    ("nonlinear-deblur", {"image_shape": [1, MANY, 1]}),
 ]
 
 

@@ -87,4 +87,4 @@ def test_its_file_says_what_it_is(tmp_path: Path) -> None:
     torch.testing.assert_close(again(r, SIGMA, r)[0], model(r, SIGMA, r)[0])
     with pytest.raises(InputError, match="is of kind sr3") as caught:
         initialise(Denoiser(config()), file)
-    assert caught.value.hint == "start from a prior"
+    assert caught.value.hint == "a prior starts from a prior"

@@ -251,7 +251,7 @@ def test_folders_of_something_else(model_folder: Path, tmp_path: Path) -> None:
     (unet / "config.json").write_text('{"layers": 3}')
     assert "describes no U-Net" in refused(model, model_folder)
     (unet / "config.json").write_text("{")
-    assert "config.json' cannot be read" in refused(model, model_folder)
+    assert "config.json' is damaged" in refused(model, model_folder)
     (unet / "config.json").write_text('{"block_out_channels": [32, 64, 128, 128]}')
     save_file({"weight": torch.zeros(3)}, unet / FILES[0])
     assert "holds none of Stable Diffusion's tensors" in refused(model, model_folder)

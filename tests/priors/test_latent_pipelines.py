@@ -197,15 +197,19 @@ def test_old_names_of_attention_and_half_precision(stable_diffusion: Path) -> No
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        ("vae/config.json", {"_class_name": "AutoencoderTiny"}, "whose autoencoder is a AutoencoderTiny"),
+        ("vae/config.json", {"_class_name": "AutoencoderTiny"}, "whose autoencoder is a 'AutoencoderTiny'"),
         ("vae/config.json", {"layers_per_block": 10**9}, "1000000000 layers in each block"),
         ("vae/config.json", {"latent_channels": 4}, "a U-Net for 3 channels and an autoencoder of 4"),
         ("vae/config.json", {"block_out_channels": [8, 8]}, r"expected \("),
-        ("unet/config.json", {"_class_name": "Transformer2DModel"}, "latent diffusion model with a Transformer2DModel"),
+        (
+            "unet/config.json",
+            {"_class_name": "Transformer2DModel"},
+            "model with a 'Transformer2DModel'",
+        ),
         ("unet/config.json", {"addition_embed_type": "text_time"}, "needs more than a text"),
         ("unet/config.json", {"cross_attention_dim": 12}, r"expected \("),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "predicts 'flow'"),
-        ("text_encoder/config.json", {"architectures": ["T5EncoderModel"]}, "of another kind than CLIP's: T5Encoder"),
+        ("text_encoder/config.json", {"architectures": ["T5EncoderModel"]}, "of another kind than CLIP's: 'T5Encoder"),
         ("text_encoder/config.json", {"num_hidden_layers": 3}, "encoder.layers.2.* is missing"),
         ("text_encoder/config.json", {"num_hidden_layers": 10**9}, "1000000000 layers"),
         ("text_encoder/config.json", {"max_position_embeddings": 9}, r"is \(7, 16\), expected \(9, 16\)"),

@@ -148,7 +148,7 @@ def edited(path: Path, **changes: Any) -> None:
             {"vqvae": ["diffusers", "VQModel"]},
             "latent diffusion model whose autoencoder is not there",
         ),
-        ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "describes a UNet2DConditionModel"),
+        ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "describes a 'UNet2DConditionModel'"),
         ("unet/config.json", {"num_class_embeds": 10}, "needs the class of the image"),
         ("unet/config.json", {"time_embedding_type": "fourier"}, "embeds another time"),
         ("unet/config.json", {"layers_per_block": 10**9}, "1000000000 layers in each block"),
@@ -171,10 +171,10 @@ def test_what_cannot_serve_is_said(file: str, changes: dict[str, Any], message: 
 
 def test_what_is_missing_or_damaged_is_said(folder: Path) -> None:
     ScoreSdeVeScheduler().save_pretrained(folder / "scheduler")
-    with pytest.raises(InputError, match="a ScoreSdeVeScheduler, which has no betas"):
+    with pytest.raises(InputError, match="a 'ScoreSdeVeScheduler', which has no betas"):
         load_prior(folder)
     (folder / "scheduler" / "scheduler_config.json").write_text("[1")
-    with pytest.raises(InputError, match=r"scheduler_config.json' cannot be read"):
+    with pytest.raises(InputError, match=r"scheduler_config.json' is damaged"):
         load_prior(folder)
     (folder / "scheduler" / "scheduler_config.json").unlink()
     with pytest.raises(InputError, match="has no scheduler/scheduler_config.json"):
