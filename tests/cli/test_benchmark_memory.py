@@ -102,7 +102,7 @@ def test_options_reach_the_configuration(capsys: Capture) -> None:
 def test_a_preset_keeps_its_values(capsys: Capture, folder: Path) -> None:
     assert main(["bench-memory", "--preset", "cs-tiny", "--T", "1", "--patch", "32", "--print-config"]) == 0
     shown = capsys.readouterr().out
-    assert 'size = "tiny"' in shown and "batch = 1" in shown and "patch = 32" in shown and "--patch" in shown
+    assert 'size = "tiny"' in shown and "batch = 2" in shown and "patch = 32" in shown and "--patch" in shown
     Path("mine.toml").write_text('[training]\nstage = "prior"\n')
     assert main(["bench-memory", "--config", "mine.toml"]) == 2
     assert 'memory plans are for training.stage = "end-to-end", not "prior"' in capsys.readouterr().err
