@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -121,17 +122,8 @@ class RunFolder:
         if not self.checkpoint.exists():
             raise InputError(f"there is no checkpoint to resume from in {str(self.path)!r}", "start without --resume")
         try:
-            state = unpickled(self.checkpoint)
-            for owner, saved in ((model, state["model"]), (average, state["average"])):
-                if not isinstance(saved, Mapping):
-                    raise ValueError("it holds no state")
-                wrong = [name for name, there in owner.state_dict().items() if saved[name].dtype != there.dtype]
-                if wrong:
-                    raise ValueError(f"{wrong[0]} has another type")
-                owner.load_state_dict(saved)
-            for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(deepcopy(saved))  # no views of a file
-            return int(state["iteration"])
+            with warnings.catch_warnings(action="ignore"):  # about what only a damaged state holds
+                return _restore(unpickled(self.checkpoint), model, average, optimisers)
         except Exception as error:  # a damaged state can make its owners raise anything
             if out_of_memory(error):
                 raise
@@ -207,3 +199,16 @@ class RunFolder:
         write_image(self.samples / f"{iteration:07}.png", validation.sheet())
         for old in sorted(self.samples.glob("*.png"))[:-MAX_SAMPLES]:
             old.unlink(missing_ok=True)
+
+
+def _restore(state: Any, model: nn.Module, average: nn.Module, optimisers: Sequence[Optimizer]) -> int:
+    for owner, saved in ((model, state["model"]), (average, state["average"])):
+        if not isinstance(saved, Mapping):
+            raise ValueError("it holds no state")
+        wrong = [name for name, there in owner.state_dict().items() if saved[name].dtype != there.dtype]
+        if wrong:
+            raise ValueError(f"{wrong[0]} has another type")
+        owner.load_state_dict(saved)
+    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(deepcopy(saved))  # no views of a file
+    return int(state["iteration"])
