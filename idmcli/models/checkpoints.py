@@ -48,7 +48,7 @@ def kind_in(path: Path) -> str:
 
 
 def shipped_weights(name: str) -> Path:
-    """The path of weights that come with idm: "prior-grey", "prior-mri" or "cs-tiny"."""
+    """The path of weights that come with idm, such as "prior-grey"; :func:`shipped_names` lists them."""
     return Path(str(files("idmcli") / "weights" / f"{name}.safetensors"))
 
 

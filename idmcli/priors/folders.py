@@ -65,6 +65,16 @@ def check_layers(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
+def check_times(path: Path, config: Mapping[str, Any], examples: str) -> None:
+    """Refuse a U-Net that embeds something else than the times of a schedule; ``examples`` are models to take instead.
+
+    Raises:
+        InputError: it does.
+    """
+    if config.get("time_embedding_type", "positional") != "positional":
+        raise InputError(f"{str(path)!r} embeds another time than a schedule's", f"take {examples}")
+
+
 def weights_in(folder: Path, names: Sequence[str]) -> Path:
     """The first file of these names.
 

@@ -20,6 +20,7 @@ from idmcli.priors.folders import (
     SCHEDULER,
     alphas,
     check_layers,
+    check_times,
     made,
     prediction_of,
     read_json,
@@ -101,8 +102,7 @@ def _unet_config(path: Path) -> Mapping[str, Any]:
     asked = ("num_class_embeds", "class_embed_type", "addition_embed_type", "encoder_hid_dim_type")
     if any(config.get(key) for key in asked):
         raise InputError(f"{str(path)!r} needs more than a text beside the noisy latents", f"take {EXAMPLES}")
-    if config.get("time_embedding_type", "positional") != "positional":
-        raise InputError(f"{str(path)!r} embeds another time than a schedule's", f"take {EXAMPLES}")
+    check_times(path, config, EXAMPLES)
     if kind == "UNet2DConditionModel" and not (path / "text_encoder" / CONFIG).is_file():
         raise InputError(
             f"{str(path)!r} needs the embedding of an empty prompt, and has no text_encoder/{CONFIG}",

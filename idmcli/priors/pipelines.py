@@ -19,6 +19,7 @@ from idmcli.priors.folders import (
     SCHEDULER,
     alphas,
     check_layers,
+    check_times,
     made,
     prediction_of,
     read_json,
@@ -84,7 +85,6 @@ def _unet_config(path: Path) -> tuple[Path, Mapping[str, Any]]:
         )
     if config.get("num_class_embeds") or config.get("class_embed_type"):
         raise InputError(f"{str(path)!r} needs the class of the image", "name an unconditional model")
-    if config.get("time_embedding_type", "positional") != "positional":
-        raise InputError(f"{str(path)!r} embeds another time than a schedule's", f"take {EXAMPLE}")
+    check_times(path, config, EXAMPLE)
     check_layers(folder, config)
     return folder, config
