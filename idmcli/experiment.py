@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -74,11 +75,13 @@ class Reconstruction(NamedTuple):
         raw: (N, C, H, W), one image for each sample, real or complex, not clipped.
         seconds: wall-clock time.
         evaluations: of networks, in all (:class:`idmcli.models.evaluations.Evaluations`).
+        unknown: the operator's unknown number as a blind method found it, the mean over the samples.
     """
 
     raw: Tensor
     seconds: float
     evaluations: int = 0
+    unknown: float | None = None
 
     @property
     def x(self) -> Tensor:
@@ -221,12 +224,20 @@ def solve(
     first = case.seed if seed is None else seed
     problem = Problem(case.operator, case.y, case.noise)
 
+    unknown: dict[int, float] = {}
+
     def draw(n: int) -> Tensor:
-        return method(problem, seed=(first + n) % 2**32, progress=lambda k, of: progress(n * of + k, samples * of))
+        def told(done: int, total: int, found: float | None = None) -> None:
+            if found is not None:
+                unknown[n] = found
+            progress(n * total + done, samples * total)
+
+        return method(problem, seed=(first + n) % 2**32, progress=told)
 
     before, start = method.evaluations.count, time.perf_counter()
     raw = torch.cat([draw(n) for n in range(samples)]).cpu()
-    return Reconstruction(raw, time.perf_counter() - start, method.evaluations.count - before)
+    seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
+    return Reconstruction(raw, seconds, evaluations, fmean(unknown.values()) if unknown else None)
 
 
 def score(x: Tensor, truth: Tensor) -> Quality:

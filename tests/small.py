@@ -33,7 +33,7 @@ from idmcli.operators import (
 from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import Domain, Prior, for_images, load_prior
 from idmcli.priors.base import Adapted
-from idmcli.solvers import Solver
+from idmcli.solvers import Progress, Solver
 
 
 def generator(seed: int = 0) -> Generator:
@@ -285,6 +285,7 @@ def run(
     *,
     noise: float = 0.0,
     seed: int = 0,
+    progress: Progress = lambda done, total, unknown=None: None,
     **options: Any,
 ) -> Tensor:
     """What a solver makes of measurements, not clipped."""
@@ -292,7 +293,7 @@ def run(
     problem: Any = Problem(operator, y, noise)
     if prior and solver.weights == "prior":
         prior = for_images(prior, complex_image=operator.complex_image)
-    return solver.run(problem, prior, solver.options(**options), generator(seed), lambda done, total: None)
+    return solver.run(problem, prior, solver.options(**options), generator(seed), progress)
 
 
 def gain(solver: str, operator: Operator, **options: Any) -> float:

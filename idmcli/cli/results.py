@@ -73,6 +73,9 @@ class Results:
             record["noise"] = case.noise
             text += f", noise {case.noise:g}"
         text += f", method {method}"
+        if found.unknown is not None:
+            record["unknown"] = {case.operator.unknown_name: found.unknown}
+            text += f", {case.operator.unknown_name} found {found.unknown:.3g}"
         if case.truth is not None:
             quality = score(x, case.truth)
             record |= with_reasons(quality._asdict())

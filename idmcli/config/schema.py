@@ -48,7 +48,8 @@ class ModelConfig:
 
     size: Literal["tiny", "full"] = "tiny"  # full: Stable Diffusion 1.5's two finest scales; tiny: as below
     steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T
-    rule: Literal["paper", "matched"] = "paper"  # of a step: learned alphas, or matched to message passing
+    # Of a step: learned alphas, matched to message passing, or half-quadratic splitting with learned noise levels.
+    rule: Literal["paper", "matched", "splitting"] = "paper"
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     channels: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 96, 192)  # tiny: per scale, finest first
     blocks: Annotated[tuple[Blocks, ...], Field(max_length=16)] = (2, 2, 2)  # tiny: residual blocks per scale
@@ -80,7 +81,7 @@ class TrainingConfig:
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
     sigma_min: Positive = 0.01  # prior, conditional: noise levels are log-uniform in ..
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
-    loss: Literal["l1", "l2"] = "l1"
+    loss: Literal["l1", "l2", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
     memory: Memory = "unet"  # end-to-end: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free

@@ -14,13 +14,18 @@ from torch.utils.checkpoint import checkpoint
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.network import Network
-from idmcli.models.steps import MatchedStep, PaperStep
+from idmcli.models.steps import MatchedStep, PaperStep, SplittingStep
 from idmcli.operators import LinearOperator, Problem
 from idmcli.reversible.coupling import Coupling
 from idmcli.reversible.engine import Memory
 from idmcli.reversible.plan import Plan, named_plan
 
-RULES: dict[str, type[PaperStep | MatchedStep]] = {"paper": PaperStep, "matched": MatchedStep}
+Rule = Literal["paper", "matched", "splitting"]
+RULES: dict[Rule, type[PaperStep | MatchedStep | SplittingStep]] = {
+    "paper": PaperStep,
+    "matched": MatchedStep,
+    "splitting": SplittingStep,
+}
 OLD_NAMES = {  # of the parameters that rules now have
     "alpha": "rule.alpha",
     "log_gain": "rule.log_gain",
@@ -36,20 +41,20 @@ class SamplerConfig:
 
     Attributes:
         denoiser: the noise estimator; ``denoiser.unet.steps`` is T.
-        rule: of a step: "paper", with T learned alphas, or "matched" to message passing, where the noise level is
-            read off the measurements.
+        rule: of a step: "paper", with T learned alphas; "matched" to message passing, where the noise level is
+            read off the measurements; or half-quadratic "splitting" with learned noise levels.
         v: initial mixing weight of the first-level couplings.
     """
 
     denoiser: DenoiserConfig
-    rule: Literal["paper", "matched"] = "paper"
+    rule: Rule = "paper"
     v: float = 0.5
 
 
 class InvertibleDiffusion(Network):
     """Reconstructs x from y = A x by T coupled sampling steps over one U-Net.
 
-    The rule of the steps, the paper's or the matched one, is F_t of the couplings (Eq. 4):
+    The rule of the steps is F_t of the couplings (Eq. 4):
     ``x_{t-1} = (1 - v_t) F_t(x_t) + v_t h_t``, ``h_{t-1} = x_t``, from the rule's start x_T and
     ``h_T = w_T x_T`` to the result ``x_0 + w_0 h_0``.
     """

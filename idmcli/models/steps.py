@@ -1,6 +1,6 @@
-"""The two rules of a sampling step: the paper's, and the one matched to message passing.
+"""The rules of a sampling step: the paper's, the one matched to message passing, and half-quadratic splitting.
 
-Both belong to one family. With r = x_t / sqrt(ab_t), sigma^2 = (1 - ab_t) / ab_t, the operator's ratio gamma
+They belong to one family. With r = x_t / sqrt(ab_t), sigma^2 = (1 - ab_t) / ab_t, the operator's ratio gamma
 and c = div / (1 - div) of the denoiser:
 
     x0 = r - sigma e                                (Eq. 1)
@@ -13,6 +13,7 @@ A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps nu
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -28,6 +29,7 @@ from idmcli.reversible.engine import Memory
 
 ALPHA_MARGIN = 1e-3
 MIN_EXCESS = 1e-3  # of 1 / gamma over 1
+SPLITTING_NOISE = (0.6, 0.006)  # of the first step and of the last, before training
 
 
 class PaperStep(nn.Module):
@@ -119,6 +121,35 @@ class MatchedStep(nn.Module):
     def _gain(self, problem: Problem, step: int) -> Tensor:
         """``1 + k (1 / gamma - 1)``, of the start (0) or of a step (from 1)."""
         return 1 + self.over[step] * _excess(problem.operator)
+
+    def constrain_(self) -> None:
+        """Every value will do."""
+
+
+class SplittingStep(nn.Module):
+    """k = m = b = 0: half-quadratic splitting, for every linear operator. What differs between the steps is how much
+    noise they look for.
+
+    The state is r itself. Noise levels sigma are learned; they start as a geometric sequence from 0.6 down to 0.006.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        first, last = SPLITTING_NOISE
+        self.log_sigma = nn.Parameter(torch.linspace(math.log(first), math.log(last), steps))
+
+    def start(self, problem: Problem) -> Tensor:
+        """The pseudo-inverse."""
+        return problem.pinv
+
+    def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
+        sigma = self.log_sigma[step].exp()
+        x0, _ = denoiser(r, sigma, _injection(problem, step), memory, step % TURNS)  # Eq. 1
+        return problem.project(x0)  # Eq. 2
+
+    def end(self, problem: Problem, x: Tensor) -> Tensor:
+        """The image of the last state: its projection on the measurements, which couplings lead away from."""
+        return problem.project(x)
 
     def constrain_(self) -> None:
         """Every value will do."""

@@ -37,6 +37,7 @@ class Operator(nn.Module, ABC):
         image_shape: (C, H, W), before any padding of the operator's own.
         measurement_shape: shape of one measurement.
         complex_image, complex_measurements: whether these tensors hold complex numbers.
+        unknown_name: what the specification calls :attr:`unknown`.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Operator(nn.Module, ABC):
     measurement_shape: tuple[int, ...]
     complex_image: bool = False
     complex_measurements: bool = False
+    unknown_name: str = ""
 
     @abstractmethod
     def A(self, x: Tensor) -> Tensor:

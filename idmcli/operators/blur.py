@@ -45,6 +45,7 @@ class Blur(LinearOperator):
 
     kind = "deblur"
     tight = False
+    unknown_name = "std"
     kernel: Tensor
 
     def __init__(

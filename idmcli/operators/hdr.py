@@ -29,6 +29,7 @@ class HDR(Operator):
     """
 
     kind = "hdr"
+    unknown_name = "gain"
 
     def __init__(self, image_shape: tuple[int, int, int], gain: float = 2.0) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ class NonlinearBlur(Operator):
     """
 
     kind = "nonlinear_deblur"
+    unknown_name = "std"
 
     def __init__(self, blur: Blur) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from idmcli.errors import ConfigError
 
@@ -26,7 +26,6 @@ Need = Literal[
 ]
 Weights = Literal["prior", "latent", "network", "conditional"]
 WEIGHTS: Sequence[Weights] = get_args(Weights)
-Progress = Callable[[int, int], None]  # steps done, steps in all
 
 NEEDS: Mapping[Need, str] = {
     "prior": "a prior",
@@ -41,6 +40,13 @@ NEEDS: Mapping[Need, str] = {
     "spectrum": "an operator whose singular values are known",
     "rays": "an operator of line integrals (ct)",
 }
+
+
+class Progress(Protocol):
+    """Told the steps done and the steps in all and, by blind methods, what they make of the operator's unknown number
+    so far."""
+
+    def __call__(self, done: int, total: int, unknown: float | None = None, /) -> None: ...
 
 
 @dataclass(frozen=True)

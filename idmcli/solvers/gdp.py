@@ -45,7 +45,7 @@ def gdp(
     Levels fall geometrically from 1.5, at the operator's first guess.
 
     Blind, as in the paper for degradations that are not known, the operator starts at a guess, and each step improves
-    it by :func:`refine` before the image is pulled.
+    it by :func:`refine` before the image is pulled; ``progress`` is told it too.
 
     Raises:
         InputError: blind, and the operator has nothing to estimate.
@@ -67,7 +67,7 @@ def gdp(
         fresh, kept = ddim_noise(level, following, 1.0)
         e = (r - x0) / level
         r = x0 + fresh * normal_like(r, generator) + kept * e - pull
-        progress(step, options.steps)
+        progress(step, options.steps, operator.unknown if options.blind else None)
     return r
 
 

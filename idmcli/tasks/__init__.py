@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Amount", "OperatorOptions", "Shape", "Task", "build_operator", "find", "kinds", "task_of"]
 
-SHARED = ("base", "kernels", "masks")  # modules of this folder that are no task
+SHARED = ("base", "kernels", "masks", "ratios")  # modules of this folder that are no task
 
 
 def kinds() -> list[str]:

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from idmcli.errors import ConfigError
-from idmcli.ranges import Ratio
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+from idmcli.tasks.base import Amount, Shape
+from idmcli.tasks.ratios import RatioOptions, RatioTask
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from idmcli.operators import CompressedSensing
 
 DEFAULT_RATIO = 0.3
-VALIDATION_RATIOS = (0.1, 0.3, 0.5)
 
 
 @dataclass(frozen=True)
-class CompressedSensingOptions(OperatorOptions):
-    """[operator] of task cs."""
+class CompressedSensingOptions(RatioOptions):
+    """[operator] of task cs; the ratio is of measurements per pixel, 0.3 if it is not set."""
 
-    ratio: Ratio | None = None  # measurements per pixel; not set: 0.3, and drawn in training
-    ratio_min: Ratio = 0.04  # training draws ratios from ratio_min ..
-    ratio_max: Ratio = 0.5  # .. ratio_max when ratio is not set
     block: Annotated[int, Field(ge=2, le=64)] = 32  # side of a block in pixels
     permutation: Literal["global", "none"] = "global"  # of all pixels before they are cut into blocks
 
 
-class CompressedSensingTask(Task[CompressedSensingOptions]):
+class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
     """The ratio is the number of measurements per pixel. The matrix comes from the seed, the permutation of an
     image from the seed and its name, another for each colour.
     """
@@ -74,24 +68,6 @@ class CompressedSensingTask(Task[CompressedSensingOptions]):
 
     def ratio(self, options: CompressedSensingOptions) -> float:
         return DEFAULT_RATIO if options.ratio is None else options.ratio
-
-    def conflicts(self, options: CompressedSensingOptions) -> Sequence[tuple[tuple[str, ...], str]]:
-        if options.ratio_min > options.ratio_max:
-            return [(("ratio_min", "ratio_max"), "ratio_min must not exceed ratio_max")]
-        return []
-
-    def vary(self, options: CompressedSensingOptions, rng: np.random.Generator) -> CompressedSensingOptions:
-        if options.ratio is not None:
-            return options
-        return replace(options, ratio=rng.uniform(options.ratio_min, options.ratio_max))
-
-    def largest(self, options: CompressedSensingOptions) -> CompressedSensingOptions:
-        return options if options.ratio is not None else replace(options, ratio=options.ratio_max)
-
-    def validation(self, options: CompressedSensingOptions) -> Sequence[CompressedSensingOptions]:
-        if options.ratio is not None:
-            return [options]
-        return [replace(options, ratio=ratio) for ratio in VALIDATION_RATIOS]
 
     def identity(self, operator: CompressedSensing) -> Mapping[str, Any]:
         return {"permutation": "global" if operator.mixing else "none"}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from idmcli.ranges import Count, CountOrZero, Ratio
+from idmcli.ranges import Count, CountOrZero
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+from idmcli.tasks.base import Amount, Shape, Task
 from idmcli.tasks.masks import check_ratio, mask_conflicts, read_mask
+from idmcli.tasks.ratios import RatioOptions, RatioTask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,25 +19,28 @@ if TYPE_CHECKING:
     from idmcli.operators import Inpainting
 
 DEFAULT_RATIO = 0.3
+REACH = 8  # pixels over which networks see what is around a hole
 OWNER = {"ratio": "random", "boxes": "boxes", "mask_file": "file"}  # of a key: the mask it belongs to
 
 
 @dataclass(frozen=True)
-class InpaintingOptions(OperatorOptions):
-    """[operator] of task inpainting."""
+class InpaintingOptions(RatioOptions):
+    """[operator] of task inpainting; the ratio is the fraction of the pixels that a random mask keeps, 0.3 if it is not
+    set."""
 
     mask: Literal["random", "boxes", "file"] = "random"
-    ratio: Ratio | None = None  # random: fraction of the pixels that are kept; not set: 0.3
     boxes: tuple[tuple[CountOrZero, CountOrZero, Count, Count], ...] = ()  # missing: [top, left, height, width]
     mask_file: str | None = None  # image of the mask, white = kept
 
 
-class InpaintingTask(Task[InpaintingOptions]):
+class InpaintingTask(RatioTask[InpaintingOptions]):
     """The ratio is the fraction of the pixels that are kept. A random mask comes from the seed and the image's name."""
 
     kind = "inpainting"
     summary = "inpainting: some of the pixels are known"
     options = InpaintingOptions
+    weights: ClassVar[Mapping[str, str]] = {**Task.weights, "network": "inpainting-tiny"}
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tv": {"iterations": 2000, "tolerance": 1e-6}}  # to fill holes
 
     def operator_type(self) -> type[Inpainting]:
         from idmcli.operators import Inpainting
@@ -61,8 +65,11 @@ class InpaintingTask(Task[InpaintingOptions]):
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
 
     def best_methods(self, operator: Inpainting, noise: float = 0.0) -> Sequence[str]:
-        """With a prior between scattered pixels; what it makes up in holes is further off than a smooth surface."""
-        return ("hqs",) if operator.description["type"] == "random" else ("tv", "hqs")
+        """Between scattered pixels, with the network that was trained end to end without noise; what it or a prior
+        makes up in holes is further off than a smooth surface."""
+        if operator.description["type"] != "random" and has_holes(operator.mask):
+            return ("tv", "hqs")
+        return ("idm", "hqs") if noise == 0 else ("hqs",)
 
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":
@@ -73,7 +80,15 @@ class InpaintingTask(Task[InpaintingOptions]):
         return options.mask in ("boxes", "file")
 
     def conflicts(self, options: InpaintingOptions) -> Sequence[tuple[tuple[str, ...], str]]:
-        return mask_conflicts(options, OWNER, required={"boxes": "boxes", "file": "mask_file"})
+        required = {"boxes": "boxes", "file": "mask_file"}
+        return [*super().conflicts(options), *mask_conflicts(options, OWNER, required=required)]
+
+
+def has_holes(mask: Tensor) -> bool:
+    """Whether a pixel of a mask (H, W), True where known, has no known one within 8 rows and columns."""
+    from torch.nn.functional import max_pool2d
+
+    return not bool(max_pool2d(mask[None].float(), 2 * REACH + 1, stride=1, padding=REACH).all())
 
 
 TASK = InpaintingTask()

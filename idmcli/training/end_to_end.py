@@ -18,6 +18,7 @@ from idmcli.reversible.plan import Plan
 from idmcli.seeds import item_seed
 from idmcli.tasks import OperatorOptions, Shape
 from idmcli.training.data import CropPool, generator
+from idmcli.training.losses import loss_of
 from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 class EndToEndStage:
     """Reconstruction of crops from their measurements, with a fresh operator for every batch.
 
-    The operator follows [task] and [operator]; what the task varies is drawn for each batch (cs: the ratio, where
-    none is set), so that one network serves all. The loss is the mean
-    absolute (``l1``) or squared (``l2``) error of the image. ``plan`` says what each sampling step keeps for
-    the backward pass; everything if None.
+    The operator follows [task] and [operator]; what the task varies is drawn for each batch (the ratio, where none is
+    set), so that one network serves all. The loss is that of the image's error
+    (:func:`idmcli.training.losses.loss_of`). ``plan`` says what each sampling step keeps for the backward pass;
+    everything if None.
     """
 
     crops: CropPool
@@ -96,9 +97,7 @@ def reconstruction_loss(
     ``items`` names the images; their noise depends on it.
     """
     estimate = model(measure(x, operator, config, items)[0], operator, plan)
-    error = estimate - x
-    loss = error.abs().mean() if config.training.loss == "l1" else error.square().mean()
-    return loss, float(psnr(estimate.detach().clamp(0, 1), x).mean())
+    return loss_of(estimate - x, config.training.loss), float(psnr(estimate.detach().clamp(0, 1), x).mean())
 
 
 def measure(x: Tensor, operator: Operator, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from idmcli.metrics import psnr
 from idmcli.models.latent import LatentDiffusion
 from idmcli.training.data import CropPool, generator
+from idmcli.training.losses import loss_of
 from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class LatentStage:
         return self._size((r - z0) / sigma - noise), float(psnr(z0.detach().float(), z).mean())
 
     def _size(self, error: Tensor) -> Tensor:
-        return error.abs().mean() if self.config.training.loss == "l1" else error.square().mean()
+        return loss_of(error, self.config.training.loss)
 
     @torch.no_grad()
     def validate(self, model: LatentDiffusion) -> Validation:

@@ -14,6 +14,7 @@ from torch import Tensor
 from idmcli.metrics import psnr
 from idmcli.models.denoiser import Denoiser
 from idmcli.training.data import CropPool, generator
+from idmcli.training.losses import LossName, loss_of
 from idmcli.training.validation import Validation
 
 VALIDATION_SIGMAS = (0.025, 0.1, 0.4)
@@ -31,14 +32,14 @@ class Drawn(NamedTuple):
 class PriorStage:
     """Denoising of crops at noise levels drawn log-uniformly from ``sigma_min .. sigma_max``.
 
-    The loss is the mean absolute (``l1``) or squared (``l2``) error of the unit noise.
+    The loss is that of the unit noise's error (:func:`idmcli.training.losses.loss_of`).
     """
 
     crops: CropPool
     validation: CropPool
     sigma_min: float
     sigma_max: float
-    loss_name: str
+    loss_name: LossName
     seed: int
     device: torch.device
 
@@ -75,7 +76,7 @@ class PriorStage:
 
 
 def noise_loss(
-    denoise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, sigma: Tensor, noise: Tensor, name: str
+    denoise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, sigma: Tensor, noise: Tensor, name: LossName
 ) -> tuple[Tensor, float]:
     """The error of the noise that is found in ``r = x + sigma noise``, and the PSNR in dB of what is left of r.
 
@@ -84,9 +85,7 @@ def noise_loss(
         x: centred crops (B, C, H, W).
         sigma: their noise levels, (B, 1, 1, 1).
         noise: unit noise like x.
-        name: "l1", the mean absolute error, or "l2", the mean squared one.
+        name: of the loss.
     """
     estimate, e = denoise(x + sigma * noise, sigma)
-    error = e - noise
-    loss = error.abs().mean() if name == "l1" else error.square().mean()
-    return loss, float(psnr(estimate.detach(), x).mean())
+    return loss_of(e - noise, name), float(psnr(estimate.detach(), x).mean())

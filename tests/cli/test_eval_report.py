@@ -55,7 +55,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         known = {field: value for field, value in defaults.items() if field in solver.options.__dataclass_fields__}
         return solver.options(**known | dict(given))
 
-    monkeypatch.setattr("idmcli.library.read_options", shorter)
+    monkeypatch.setattr("idmcli.library.library.read_options", shorter)
 
 
 def test_all_methods_that_apply_are_on_the_page(short: None, capsys: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -258,6 +259,15 @@ def test_samples_have_a_mean_and_a_deviation(camera: Path, capsys: Capture) -> N
     first = Path("reconstructions/camera.png").read_bytes()
     reconstruct(capsys, camera, *ddnm, "--overwrite")
     assert Path("reconstructions/camera.png").read_bytes() == first  # the first sample is what one alone is
+
+
+def test_what_a_blind_method_finds_is_said(camera: Path, capsys: Capture) -> None:
+    blind = ("--preset", "hdr", "--method", "gdp", "--set", "solver.steps=2")
+    assert "unknown" not in reconstruct(capsys, camera, *blind)
+    guess = ("--set", "solver.blind=true", "--set", "solver.guess=3", "--overwrite")
+    assert 1 < reconstruct(capsys, camera, *blind, *guess)["unknown"]["gain"] < 4
+    assert main(["reconstruct", str(camera), *blind, *guess]) == 0
+    assert re.search(r"method gdp, gain found \d\.\d+, PSNR", capsys.readouterr().out)
 
 
 def test_samples_are_of_methods_that_sample(camera: Path, capsys: Capture) -> None:

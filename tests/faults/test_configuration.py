@@ -130,7 +130,7 @@ def test_options_of_one_of_several_methods(capsys: Capture, monkeypatch: pytest.
         ("idm methods", "t", [name for name in names() if name.startswith("t")]),
         ("idm reconstruct --method", "", names()),
         ("idm eval --method", "pinv,t", ["pinv,tikhonov", "pinv,tv"]),
-        ("idm sense --preset", "mr", ["mri"]),
+        ("idm sense --preset", "mr", ["mri", "mri-tiny"]),
     ],
 )
 def test_names_are_completed_without_pytorch(line: str, word: str, expected: list[str]) -> None:

@@ -37,3 +37,12 @@ def test_the_shipped_prior_denoises_at_every_level_it_was_trained_for() -> None:
         with torch.no_grad():
             denoised = prior(r, torch.full((1, 1, 1, 1), level))
         assert psnr(denoised, x) > psnr(r, x) + (0 if level == low else 3)
+
+
+def test_a_network_that_loses_its_way_takes_no_more_than_noise_could_be() -> None:
+    network = Denoiser(DenoiserConfig(UNetConfig(channels=(8, 16), blocks=(1, 1)), 0.3))
+    torch.nn.init.constant_(network.unet.conv_out.bias, 1e6)
+    r = camera(16)
+    with torch.no_grad():
+        found = DenoiserPrior.of(network, "x", (0.0, 1.0))(r, torch.full((1, 1, 1, 1), 0.2))
+    torch.testing.assert_close(found, r - 0.2 * 5)

@@ -12,7 +12,7 @@ from idmcli.errors import InputError
 from idmcli.metrics import psnr
 from idmcli.numerics.noise import falling_levels, normal_like
 from idmcli.operators import HDR, Blur, NonlinearBlur, Operator, Problem, add_noise
-from idmcli.solvers import gdp
+from idmcli.solvers import Progress, gdp
 from tests.small import (
     OF_CAMERA,
     OPERATORS,
@@ -93,40 +93,33 @@ def test_an_unknown_number_is_found_by_the_true_image(operator: Operator, guess:
     assert missing is not None and math.log(missing / operator.unknown) == pytest.approx(0.75 * math.log(1.05), rel=0.1)
 
 
-def numbers_in(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What blind sampling makes of the unknown number, step by step."""
-    found: list[float] = []
-    refine = gdp.refine
+def noting(found: list[float]) -> Progress:
+    """Append what blind sampling makes of the unknown number, step by step."""
 
-    def noting(operator: Operator, x: Tensor, y: Tensor, rate: float) -> Operator:
-        refined = refine(operator, x, y, rate)
-        assert refined.unknown is not None
-        found.append(refined.unknown)
-        return refined
+    def progress(done: int, total: int, unknown: float | None = None) -> None:
+        if unknown is not None:
+            found.append(unknown)
 
-    monkeypatch.setattr(gdp, "refine", noting)
-    return found
+    return progress
 
 
 @UNKNOWN
 @pytest.mark.parametrize("guided", ["x0", "xt"])
-def test_blind_sampling_recovers_what_a_prior_can_tell(
-    operator: Operator, guess: float, guided: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, found = camera(48, 2), numbers_in(monkeypatch)
+def test_blind_sampling_recovers_what_a_prior_can_tell(operator: Operator, guess: float, guided: str) -> None:
+    x, found = camera(48, 2), list[float]()
     options = {"blind": True, "guess": guess, "rate": 0.3, "steps": 25, "guided": guided}
-    run("gdp", operator, operator.A(x), Oracle(x), **options)
+    run("gdp", operator, operator.A(x), Oracle(x), progress=noting(found), **options)
     assert len(found) == 25 and found[-1] == pytest.approx(operator.unknown, rel=0.02)
     assert abs(math.log(found[0] / guess)) < abs(math.log(found[-1] / guess))
 
 
-def test_blind_sampling_finds_a_blur_with_the_shipped_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blind_sampling_finds_a_blur_with_the_shipped_prior() -> None:
     """From half of the true width; the image is better than with that."""
     x, operator = camera(48, 2), Blur((1, 48, 48), {"type": "gaussian", "size": 15, "std": 2.0})
-    y, wrong, found = add_noise(operator.A(x), 0.005, 0), operator.with_unknown(1.0), numbers_in(monkeypatch)
-    options = {"steps": 50, "scale": 4e5, "noise": 0.005}
+    y, wrong, found = add_noise(operator.A(x), 0.005, 0), operator.with_unknown(1.0), list[float]()
+    options = {"steps": 50, "scale": 4e5, "noise": 0.005, "progress": noting(found)}
     seeing, blind = (run("gdp", wrong, y, shipped_prior(), blind=b, **options) for b in (False, True))
-    assert 1.6 < found[-1] < 2.4
+    assert len(found) == 50 and 1.6 < found[-1] < 2.4
     assert psnr(blind.clamp(0, 1), x) > psnr(seeing.clamp(0, 1), x) + 0.3
 
 

@@ -46,11 +46,12 @@ def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearO
     solver, y = solvers.find(name), operator.A(picture(operator))
     options = solver.options(**{key: 3 for key in ("steps", "iterations") if hasattr(solver.options, key)})
     told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int, unknown: float | None = None) -> None:
+        told.append((done, total))
+
     prior = latent_gaussian(operator) if solver.weights == "latent" else Gaussian(0.05)
-    first, other = (
-        solver.run(Problem(operator, y), prior, options, generator(seed), lambda *step: told.append(step))
-        for seed in (0, 1)
-    )
+    first, other = (solver.run(Problem(operator, y), prior, options, generator(seed), progress) for seed in (0, 1))
     assert torch.equal(first, other) != solver.samples
     half = told[: len(told) // 2]
     assert told == 2 * half and [done for done, _ in half] == list(range(1, len(half) + 1))

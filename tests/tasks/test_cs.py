@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from idmcli.config import load_config
 from idmcli.errors import ConfigError
-from idmcli.tasks.cs import TASK, VALIDATION_RATIOS, CompressedSensingOptions
+from idmcli.tasks.cs import TASK, CompressedSensingOptions
 
 SHAPE = (1, 18, 21)
 SMALL = CompressedSensingOptions(block=8)
@@ -45,28 +43,12 @@ def test_colours_have_permutations_of_their_own() -> None:
     assert colour.permutation is not None and len({tuple(row) for row in colour.permutation.tolist()}) == 3
 
 
-def test_training_draws_the_ratio_where_none_is_set() -> None:
-    options, rng = replace(SMALL, ratio_min=0.2, ratio_max=0.4), np.random.default_rng(0)
-    drawn = [TASK.vary(options, rng) for _ in range(200)]
-    ratios = [option.ratio or 0.0 for option in drawn]
-    assert 0.2 <= min(ratios) < 0.22 and 0.38 < max(ratios) <= 0.4
-    assert {replace(option, ratio=None) for option in drawn} == {options}
-    fixed = replace(options, ratio=0.3)
-    assert TASK.vary(fixed, rng) == fixed and list(TASK.validation(fixed)) == [fixed]
-    assert [option.ratio for option in TASK.validation(options)] == list(VALIDATION_RATIOS)
-
-
 def test_ratios_that_measure_nothing() -> None:
     with pytest.raises(ConfigError, match="a ratio of 1e-13 measures nothing") as caught:
         TASK.operator(replace(SMALL, ratio=1e-13), SHAPE, "a")
     smallest = 1 / 64
     assert f"{smallest:g}" in caught.value.hint
     assert TASK.operator(replace(SMALL, ratio=smallest), SHAPE, "a").measurement_shape[2] == 1
-
-
-def test_ratios_to_draw_must_be_in_order() -> None:
-    with pytest.raises(ConfigError, match=r"operator.ratio_min = 0.6 \(--set\), operator.ratio_max = 0.5 \(default\)"):
-        load_config(overrides=["operator.ratio_min=0.6"])
 
 
 def test_networks_are_bound_to_the_permutation() -> None:

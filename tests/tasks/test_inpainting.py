@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -41,13 +39,20 @@ def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
     assert TASK.ratio(options) is None and TASK.amount(operator).ratio == expected.mean()
 
 
-def test_holes_are_left_to_total_variation() -> None:
-    for options, method in (
-        (InpaintingOptions(), "hqs"),
-        (InpaintingOptions(ratio=0.1), "hqs"),
-        (InpaintingOptions(mask="boxes", boxes=((10, 10, 6, 6),)), "tv"),
-    ):
-        assert TASK.default_method(TASK.operator(options, (1, 64, 64), "a")) == method
+@pytest.mark.parametrize(
+    ("options", "channels", "noise", "method"),
+    [
+        (InpaintingOptions(), 1, 0.0, "idm"),
+        (InpaintingOptions(ratio=0.1), 1, 0.0, "idm"),
+        (InpaintingOptions(), 3, 0.0, "idm"),
+        (InpaintingOptions(), 1, 0.02, "hqs"),
+        (InpaintingOptions(mask="boxes", boxes=((10, 10, 16, 30),)), 1, 0.0, "idm"),
+        (InpaintingOptions(mask="boxes", boxes=((10, 10, 17, 17),)), 1, 0.0, "tv"),
+        (InpaintingOptions(mask="boxes", boxes=((10, 10, 17, 17),)), 3, 0.02, "tv"),
+    ],
+)
+def test_the_best_method_by_what_is_lost(options: InpaintingOptions, channels: int, noise: float, method: str) -> None:
+    assert TASK.default_method(TASK.operator(options, (channels, 64, 64), "a"), noise) == method
 
 
 @pytest.mark.parametrize(
@@ -74,9 +79,3 @@ def test_options_of_another_mask_are_conflicts(
 ) -> None:
     ((found, text),) = TASK.conflicts(options)
     assert found == keys and expected in text
-
-
-def test_training_measures_as_asked() -> None:
-    options = InpaintingOptions(ratio=0.3)
-    assert TASK.vary(options, np.random.default_rng(0)) == options
-    assert list(TASK.validation(replace(options, ratio=None))) == [replace(options, ratio=None)]

@@ -11,6 +11,7 @@ import torch
 
 from idmcli.errors import InputError
 from idmcli.io.images import write_image
+from idmcli.operators import MRI
 from idmcli.tasks.mri import TASK, MRIOptions, coil_maps
 
 SIZE = (18, 21)
@@ -99,3 +100,23 @@ def test_coil_maps_are_smooth_and_each_coil_sees_its_own_side() -> None:
     x = torch.rand(1, *SHAPE)
     assert torch.allclose(operator.normal(x), x, atol=1e-5)  # fully sampled: sum_c |s_c|^2 = 1
     assert coil_maps(2, (1, 1)).shape == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        (MRIOptions(), "idm"),
+        (MRIOptions(ratio=0.4), "idm"),
+        (MRIOptions(coils=4), "hqs"),
+        (MRIOptions(mask="equispaced"), "hqs"),
+        (MRIOptions(mask="random-lines"), "hqs"),
+    ],
+)
+def test_the_best_method_by_how_k_space_is_sampled(options: MRIOptions, method: str) -> None:
+    assert TASK.default_method(TASK.operator(options, (1, 32, 32), "a")) == method
+
+
+def test_the_network_is_for_real_images_with_little_noise() -> None:
+    mask = {"type": "radial", "fraction": 0.3}
+    assert TASK.default_method(MRI((1, 32, 32), mask, complex_image=True)) == "hqs"
+    assert [TASK.default_method(MRI((1, 32, 32), mask), noise) for noise in (0.02, 0.05)] == ["idm", "hqs"]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli import library as module
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.library import Library, Method, read_options, role_of
+from idmcli.library import library as module
 from idmcli.models import ConditionalDenoiser, Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
@@ -178,8 +178,11 @@ def test_a_network_is_refused_where_it_was_not_trained_with_a_table_of_both(name
         library.method("idm", BLOCKS, weights, DEFAULTS)
     assert "permutation  weights: global, here: none" in blocks.value.message
     assert "task" not in blocks.value.message and "--method hqs" in blocks.value.hint
-    for name in ("ct", "mri-radial", "inpainting-boxes"):
+    for name, own in (("ct", ""), ("mri-radial", "mri-tiny"), ("inpainting-boxes", "inpainting-tiny")):
         operator = OPERATORS[name]
+        if own and not named:
+            assert library.method("idm", operator, None, DEFAULTS).weights_name == own
+            continue
         with pytest.raises(ConfigError) as caught:
             library.method("idm", operator, weights, DEFAULTS)
         if named:
@@ -395,6 +398,14 @@ def test_an_ensemble_serves_priors_and_networks(idm: Path, conditional: Path) ->
         plain = Library(CPU, precision="float32").method(name, CS, weights, few)
         assert method.ensemble and not plain.ensemble
         assert (method(case) - plain(case)).abs().max() > 0
+
+
+def test_what_calls_no_network_on_images_has_no_use_for_an_ensemble() -> None:
+    said: list[str] = []
+    library = Library(CPU, ensemble=True, tell=said.append)
+    for name in ("tv", "psld", "tv", "hqs"):
+        assert library.method(name, OPERATORS["ct"], None, DEFAULTS).ensemble == (name == "hqs")
+    assert said == ["--ensemble does nothing for method tv", "--ensemble does nothing for method psld"]
 
 
 def test_a_task_may_tune_a_method() -> None:
