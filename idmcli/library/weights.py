@@ -26,6 +26,7 @@ def load_network(path: Path) -> Trained:
 
 
 def module_of(weights: Loaded) -> nn.Module:
+    """The network in what was loaded."""
     return weights if isinstance(weights, Trained) else weights.network
 
 
@@ -42,6 +43,7 @@ def read_prior(path: Path) -> NetworkPrior | NetworkLatentPrior:
 
 
 def no_prior(path: Path) -> ConfigError:
+    """The error for a file that holds no prior."""
     known = ", ".join(format.name for format in FORMATS)
     return ConfigError(
         f"{str(path)!r} is no prior that idm knows", f"it knows those of {known}; --weights takes networks"

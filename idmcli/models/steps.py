@@ -122,9 +122,6 @@ class MatchedStep(nn.Module):
         """``1 + k (1 / gamma - 1)``, of the start (0) or of a step (from 1)."""
         return 1 + self.over[step] * _excess(problem.operator)
 
-    def constrain_(self) -> None:
-        """Every value will do."""
-
 
 class SplittingStep(nn.Module):
     """k = m = b = 0: half-quadratic splitting, for every linear operator. What differs between the steps is how much
@@ -150,9 +147,6 @@ class SplittingStep(nn.Module):
     def end(self, problem: Problem, x: Tensor) -> Tensor:
         """The image of the last state: its projection on the measurements, which couplings lead away from."""
         return problem.project(x)
-
-    def constrain_(self) -> None:
-        """Every value will do."""
 
 
 def _excess(operator: LinearOperator) -> float:

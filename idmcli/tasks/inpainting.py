@@ -88,7 +88,10 @@ def has_holes(mask: Tensor) -> bool:
     """Whether a pixel of a mask (H, W), True where known, has no known one within 8 rows and columns."""
     from torch.nn.functional import max_pool2d
 
-    return not bool(max_pool2d(mask[None].float(), 2 * REACH + 1, stride=1, padding=REACH).all())
+    near = mask[None].float()
+    for rows, columns in ((REACH, 0), (0, REACH)):  # one after the other: as many steps as a side has, not an area
+        near = max_pool2d(near, (2 * rows + 1, 2 * columns + 1), stride=1, padding=(rows, columns))
+    return not bool(near.all())
 
 
 TASK = InpaintingTask()

@@ -72,7 +72,7 @@ class LatentStage:
         model.standardise_by(latents.float(), SHARE)
         estimate = model.reconstruct(latents)
         divergence = posterior.kl().sum() / x[:, 0].numel()
-        loss = self._size(estimate - x) + self.config.training.kl_weight * divergence
+        loss = loss_of(estimate - x, self.config.training.loss) + self.config.training.kl_weight * divergence
         return loss, float(psnr(estimate.detach().float(), x).mean())
 
     def _estimator_loss(self, model: LatentDiffusion, x: Tensor, time: Tensor, noise: Tensor) -> tuple[Tensor, float]:
@@ -82,10 +82,8 @@ class LatentStage:
         sigma = levels[(time * len(levels)).long().clamp_max(len(levels) - 1)].exp()[:, None, None, None]
         r = z + sigma * noise
         z0 = model.estimator.denoise(r, sigma)
-        return self._size((r - z0) / sigma - noise), float(psnr(z0.detach().float(), z).mean())
-
-    def _size(self, error: Tensor) -> Tensor:
-        return loss_of(error, self.config.training.loss)
+        loss = loss_of((r - z0) / sigma - noise, self.config.training.loss)
+        return loss, float(psnr(z0.detach().float(), z).mean())
 
     @torch.no_grad()
     def validate(self, model: LatentDiffusion) -> Validation:

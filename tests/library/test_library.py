@@ -17,7 +17,7 @@ from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.library import Library, Method, read_options, role_of
 from idmcli.library import library as module
 from idmcli.models import ConditionalDenoiser, Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
-from idmcli.models.checkpoints import save_weights
+from idmcli.models.checkpoints import Model, save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.sampler import SamplerConfig
@@ -57,35 +57,32 @@ def config(steps: int) -> DenoiserConfig:
     return DenoiserConfig(UNetConfig(channels=(8, 16), blocks=(1, 1), steps=steps))
 
 
+def saved(folders: pytest.TempPathFactory, name: str, model: Model) -> Path:
+    """The file of a network that does not say what it was trained for."""
+    path = folders.mktemp("weights") / f"{name}.safetensors"
+    save_weights(path, model, training={})
+    return path
+
+
 @pytest.fixture(scope="module")
 def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "prior.safetensors"
-    save_weights(path, Denoiser(config(0)), training={})
-    return path
+    return saved(tmp_path_factory, "prior", Denoiser(config(0)))
 
 
 @pytest.fixture(scope="module")
 def idm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that does not say what it was trained for."""
-    path = tmp_path_factory.mktemp("weights") / "idm.safetensors"
-    save_weights(path, InvertibleDiffusion(SamplerConfig(config(2))), training={})
-    return path
+    return saved(tmp_path_factory, "idm", InvertibleDiffusion(SamplerConfig(config(2))))
 
 
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A conditional noise estimator that does not say what it was trained for."""
-    path = tmp_path_factory.mktemp("weights") / "sr3.safetensors"
-    save_weights(path, ConditionalDenoiser(config(0)), training={})
-    return path
+    return saved(tmp_path_factory, "sr3", ConditionalDenoiser(config(0)))
 
 
 @pytest.fixture(scope="module")
 def latent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "latent.safetensors"
     torch.manual_seed(0)
-    save_weights(path, LatentDiffusion(LatentConfig(1, 2, (8, 8), (8, 8))), training={})
-    return path
+    return saved(tmp_path_factory, "latent", LatentDiffusion(LatentConfig(1, 2, (8, 8), (8, 8))))
 
 
 @each(*REAL)
