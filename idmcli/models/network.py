@@ -26,20 +26,21 @@ class Network(nn.Module, ABC):
     training_record: dict[str, Any] = {}
 
     @abstractmethod
-    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
+    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None, noise: float = 0.0) -> Tensor:
         """Images (B, C, H, W) from measurements (B, \\*measurement_shape); not clipped.
 
         Args:
             y: measurements.
             operator: what took them.
             plan: what each step keeps for the backward pass; everything if None. The result is the same.
+            noise: standard deviation of that of every measured number; a network may have no use for it.
 
         Raises:
             InputError: the network cannot handle the operator.
         """
 
     @torch.no_grad()
-    def reconstruct(self, y: Tensor, operator: LinearOperator) -> Tensor:
+    def reconstruct(self, y: Tensor, operator: LinearOperator, noise: float = 0.0) -> Tensor:
         """:meth:`forward` without gradients, clipped to [0, 1]."""
-        x: Tensor = self(y, operator)
+        x: Tensor = self(y, operator, noise=noise)
         return x.clamp(0, 1)

@@ -70,10 +70,10 @@ class InvertibleDiffusion(Network):
         self.end_scale = nn.Parameter(torch.zeros(()))  # w_0
         self.register_load_state_dict_pre_hook(_rename_)  # type: ignore[no-untyped-call]
 
-    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
+    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None, noise: float = 0.0) -> Tensor:
         if operator.complex_image:
             raise InputError("this network reconstructs real images, not complex ones", "use --method tikhonov or tv")
-        problem = Problem(operator, y).centred(self.denoiser.mean)
+        problem = Problem(operator, y, noise).centred(self.denoiser.mean)
         x = self.rule.start(problem)
         h = self.start_scale * x
         plan = plan or named_plan("plain", len(self.couplings))

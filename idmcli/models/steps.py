@@ -30,6 +30,7 @@ from idmcli.reversible.engine import Memory
 ALPHA_MARGIN = 1e-3
 MIN_EXCESS = 1e-3  # of 1 / gamma over 1
 SPLITTING_NOISE = (0.6, 0.006)  # of the first step and of the last, before training
+SPLITTING_WEIGHT = 0.3  # lambda, as in solvers/hqs.py
 
 
 class PaperStep(nn.Module):
@@ -128,6 +129,8 @@ class SplittingStep(nn.Module):
     noise they look for.
 
     The state is r itself. Noise levels sigma are learned; they start as a geometric sequence from 0.6 down to 0.006.
+    Measurements with noise are met as far as they are trusted beside x0: ``argmin_x |y - A x|^2 + rho |x - x0|^2`` with
+    ``rho = lambda noise^2 / sigma^2``, as in :func:`idmcli.solvers.hqs.hqs`, takes the place of Eq. 2.
     """
 
     def __init__(self, steps: int) -> None:
@@ -142,11 +145,14 @@ class SplittingStep(nn.Module):
     def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
         sigma = self.log_sigma[step].exp()
         x0, _ = denoiser(r, sigma, _injection(problem, step), memory, step % TURNS)  # Eq. 1
-        return problem.project(x0)  # Eq. 2
+        if problem.noise == 0:
+            return problem.project(x0)  # Eq. 2
+        return problem.operator.prox(x0, problem.y, sigma**2 / (SPLITTING_WEIGHT * problem.noise**2))
 
     def end(self, problem: Problem, x: Tensor) -> Tensor:
-        """The image of the last state: its projection on the measurements, which couplings lead away from."""
-        return problem.project(x)
+        """The image of the last state: without noise its projection on the measurements, which couplings lead away
+        from."""
+        return x if problem.noise > 0 else problem.project(x)
 
 
 def _excess(operator: LinearOperator) -> float:

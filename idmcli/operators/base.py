@@ -275,7 +275,7 @@ class LinearOperator(Operator):
         """Range-null-space projection ``x - A+ (A x - y)`` (Eq. 2): the nearest image with A x = y."""
         return x - self.pinv(self.A(x) - y)
 
-    def prox(self, z: Tensor, y: Tensor, rho: float, *, max_iterations: int = 10) -> Tensor:
+    def prox(self, z: Tensor, y: Tensor, rho: Tensor | float, *, max_iterations: int = 10) -> Tensor:
         """The regularised inverse ``argmin_x |x - z|^2 + rho |A x - y|^2``.
 
         ``z + rho A^T (y - A z) / (1 + rho)`` for a tight operator, ``z + V rho S (U^T y - S V^T z) / (1 + rho S^2)``
@@ -284,7 +284,7 @@ class LinearOperator(Operator):
         Args:
             z: images (B, \\*image_shape).
             y: measurements (B, \\*measurement_shape).
-            rho: weight of the measurements, >= 0.
+            rho: weight of the measurements, >= 0; one number.
             max_iterations: of conjugate gradients.
         """
         spectrum = None if self.tight else self.spectrum()

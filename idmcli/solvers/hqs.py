@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +22,8 @@ class HQSOptions:
 
     iterations: Count = 30  # of one denoiser call each
     sigma_start: Positive = 1.0  # noise level of the first one
-    sigma_end: Positive = 0.004  # of the last one, unless the measurements have more noise
-    weight: Positive = 0.05  # lambda, of the prior against the data
+    sigma_end: Positive = 0.004  # of the last one
+    weight: Positive = 0.3  # lambda, of the prior against the data; of no consequence without noise
     momentum: Share = 0.6  # share of the last change that is made once more
 
 
@@ -34,15 +33,14 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
 
     ``z = D(x + m (x - x'), sigma)``, where x' is the x before it (heavy ball, Polyak, 1964), and
     ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2. Levels fall geometrically from
-    sigma_start to sigma_end or, if that is more, noise / |A|, the noise as seen in the image. The result is z or,
-    without noise, the nearest image with A x = y.
+    sigma_start to sigma_end: not to the noise, as in the paper, which says little of the noise in the image where A
+    makes it smaller or larger, and is worse even where it does not. The result is z or, without noise, the nearest
+    image with A x = y.
     """
     problem = problem.centred(prior.domain.mean)
     noise = max(problem.noise, LEAST_NOISE)
-    end = options.sigma_end
-    if problem.noise > 0:
-        end = max(end, problem.noise / math.sqrt(problem.operator.squared_norm(problem.y)))
-    levels = falling_levels(options.iterations, max(options.sigma_start, end), end)[:-1]
+    start = max(options.sigma_start, options.sigma_end)
+    levels = falling_levels(options.iterations, start, options.sigma_end)[:-1]
     z = x = previous = problem.pinv
     for iteration, level in enumerate(levels, start=1):
         sigma = torch.full((len(x), 1, 1, 1), level, device=x.device)

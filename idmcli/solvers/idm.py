@@ -13,7 +13,7 @@ from idmcli.solvers import NoOptions, Progress, Solver
 @torch.no_grad()
 def idm(problem: Problem, network: Network, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
     """The network's own T steps."""
-    x: Tensor = network(problem.y, problem.operator)
+    x: Tensor = network(problem.y, problem.operator, noise=problem.noise)
     return x
 
 

@@ -39,7 +39,9 @@ class CTTask(Task[CTOptions]):
     options = CTOptions
     channels = (1,)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_end": 0.002}}  # slices have less noise than most
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "hqs": {"sigma_end": 0.002, "weight": 0.8}
+    }  # smoother than most
 
     def operator_type(self) -> type[ParallelBeamCT]:
         from idmcli.operators import ParallelBeamCT
@@ -54,7 +56,7 @@ class CTTask(Task[CTOptions]):
         return Amount(operator.ratio, f"{views} views, {100 * operator.ratio:.1f} % measurements per pixel")
 
     def best_methods(self, operator: ParallelBeamCT, noise: float = 0.0) -> Sequence[str]:
-        return ("tv", "hqs") if noise > 0 else ("hqs",)
+        return ("hqs",)
 
     def setting(self, options: CTOptions) -> str:
         return f"{options.views} views" if options.views > 1 else "1 view"

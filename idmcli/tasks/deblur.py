@@ -24,7 +24,9 @@ class DeblurTask(Task[DeblurOptions]):
     kind = "deblur"
     summary = "deblurring: out of focus, a shaken camera, or any kernel"
     options = DeblurOptions
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"weight": 0.3}}  # what is blurred most says least of x
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # what a motion hides, hqs may fill with stripes
+        "hqs": {"weight": 0.45, "sigma_end": 0.025}
+    }
 
     def operator_type(self) -> type[Blur]:
         from idmcli.operators import Blur

@@ -43,7 +43,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
         return Amount(operator.ratio, f"{small} of {large} pixels")
 
     def best_methods(self, operator: SuperResolution, noise: float = 0.0) -> Sequence[str]:
-        return ("ddnm",) if noise > 0 else ("hqs",)
+        return ("hqs",)
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:
         return {"factor": operator.factor, "filter": operator.filter}

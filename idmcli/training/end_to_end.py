@@ -61,7 +61,8 @@ class EndToEndStage:
         scores, pictures = {}, {"truth": x}
         for options in task.validation(self.config.operator):
             operator = self._operator(x, options, "validation")
-            estimate = model.reconstruct(measure(x, operator, self.config, items)[0], operator)
+            y, noise = measure(x, operator, self.config, items)
+            estimate = model.reconstruct(y, operator, noise)
             scores[f"psnr_ratio_{operator.ratio:.2f}"] = float(psnr(estimate, x).mean())
             pictures[f"ratio {operator.ratio:.2f}"] = estimate
         return Validation(scores, pictures)
@@ -96,7 +97,8 @@ def reconstruction_loss(
 
     ``items`` names the images; their noise depends on it.
     """
-    estimate = model(measure(x, operator, config, items)[0], operator, plan)
+    y, noise = measure(x, operator, config, items)
+    estimate = model(y, operator, plan, noise)
     return loss_of(estimate - x, config.training.loss), float(psnr(estimate.detach().clamp(0, 1), x).mean())
 
 

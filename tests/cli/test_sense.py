@@ -272,6 +272,6 @@ def test_photons_are_counted_alike_by_every_process(idm: Run, capsys: Capture) -
     assert main([*shlex.split(m.provenance.command)[1:], "--out", "again"]) == 0
     assert Path("again/a.safetensors").read_bytes() == first
     assert main(["reconstruct", "a.png", *options, "--out", "straight"]) == 0
-    assert ", method tv" in capsys.readouterr().out
+    assert ", method hqs" in capsys.readouterr().out
     assert main(["reconstruct", "measurements/a.safetensors", "--out", "filed"]) == 0
     assert Path("straight/a.png").read_bytes() == Path("filed/a.png").read_bytes()

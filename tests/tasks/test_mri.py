@@ -120,3 +120,11 @@ def test_the_network_is_for_real_images_with_little_noise() -> None:
     mask = {"type": "radial", "fraction": 0.3}
     assert TASK.default_method(MRI((1, 32, 32), mask, complex_image=True)) == "hqs"
     assert [TASK.default_method(MRI((1, 32, 32), mask), noise) for noise in (0.02, 0.05)] == ["idm", "hqs"]
+
+
+def test_lines_of_k_space_may_be_rows_or_columns() -> None:
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[::4] = True
+    assert [TASK.default_method(MRI((1, 32, 32), lines)) for lines in (mask, mask.T.contiguous())] == ["hqs", "hqs"]
+    mask[:, 0] = True
+    assert TASK.default_method(MRI((1, 32, 32), mask)) == "idm"

@@ -20,12 +20,6 @@ def test_the_factor_says_how_much_is_measured() -> None:
         load_config("sr", flags={"--ratio": ("operator.ratio", 0.2)})
 
 
-def test_the_best_method_depends_on_the_noise() -> None:
-    task = find("sr")
-    operator = task.operator(task.options(), SHAPE, "a")
-    assert [task.default_method(operator, noise) for noise in (0.0, 0.02)] == ["hqs", "ddnm"]
-
-
 def test_the_gain_says_what_is_clipped() -> None:
     task = find("hdr")
     assert task.amount(task.operator(task.options(gain=1.5), SHAPE, "a")).text == "contrast times 1.5, clipped"

@@ -45,12 +45,15 @@ class Watch(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.given: list[tuple[Tensor, LinearOperator]] = []
+        self.told: list[float] = []
 
-    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None) -> Tensor:
+    def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None, noise: float = 0.0) -> Tensor:
         self.given.append((y, operator))
+        self.told.append(noise)
         return operator.pinv(y)
 
-    reconstruct = forward
+    def reconstruct(self, y: Tensor, operator: LinearOperator, noise: float = 0.0) -> Tensor:
+        return self.forward(y, operator, noise=noise)
 
 
 def stage(config: Config = CONFIG, channels: int = 1) -> EndToEndStage:
@@ -115,6 +118,7 @@ def test_noise_is_added_as_configured() -> None:
         model.given[iteration] = (y - operator.A(x), operator)
     noise = torch.cat([difference.flatten() for difference, _ in model.given])
     assert noise.std().item() == pytest.approx(0.2, rel=0.05)
+    assert model.told == [0.2] * 20
     assert not torch.equal(model.given[0][0], model.given[1][0])
     clean = stage(configured(ratio=0.5))
     assert noisy.validate(model).scores != clean.validate(model).scores
