@@ -101,7 +101,6 @@ def test_preset_names() -> None:
         "prior-ct",
         "prior-grey",
         "prior-mri",
-        "prior-tiny",
         "sr",
         "sr3-sr",
         "sr3-tiny",
@@ -216,7 +215,7 @@ def test_a_value_cannot_smuggle_in_another_key() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("cs-tyny", "cs-tiny"), ("xyz", "prior-tiny"), ("./a.toml", "--config ./a.toml"), ("../pyproject", "presets are")],
+    [("cs-tyny", "cs-tiny"), ("xyz", "prior-grey"), ("./a.toml", "--config ./a.toml"), ("../pyproject", "presets are")],
 )
 def test_unknown_preset(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match="no preset called") as caught:

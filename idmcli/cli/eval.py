@@ -317,10 +317,10 @@ def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | Non
     """The methods that were asked for: None for the default, nothing for all."""
     from idmcli import solvers
 
-    asked = dict.fromkeys(_split(names or ()))
+    asked = _split(names or ())
     if ALL in asked:
         return []
-    methods = [solvers.find(name) for name in asked]
+    methods = list(dict.fromkeys(solvers.find(name) for name in asked))  # each once, by whatever name
     if weights is not None and methods and all(solver.weights is None for solver in methods):
         raise InputError("none of these methods takes weights", "leave out --weights or choose another --method")
     if prior is not None and methods and all(solver.weights not in ("prior", "latent") for solver in methods):

@@ -197,7 +197,8 @@ NoiseOption = Annotated[
     typer.Option(
         "--noise",
         metavar="SIGMA",
-        help="Standard deviation of the noise added to the measurements, for images in 0..1.",
+        help="Standard deviation of the noise that is added to the measurements, for images in 0..1; for a measurement "
+        "file without a word of noise, of what it has.",
         rich_help_panel="Measurement",
     ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -132,7 +132,7 @@ def reconstruct(
     from idmcli.io.formats import MeasurementFile, format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.io.measurements import SUFFIX, Measurements, Provenance
-    from idmcli.library import Library, check_options
+    from idmcli.library import Library, check_options, out_of_the_box
 
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
@@ -154,7 +154,8 @@ def reconstruct(
 
     def measured(item: Item) -> Measurements | Image:
         if item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile):
-            given = [name for name, (_, value) in measuring.items() if value is not None and name != "--seed"]
+            free = ("--seed", "--noise")
+            given = [name for name, (_, value) in measuring.items() if value is not None and name not in free]
             given += ["--scale"] if scale is not None else []
             given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
             if given:
@@ -167,14 +168,22 @@ def reconstruct(
                 raise InputError(
                     f"{str(item)!r} holds measurements of {there!r}, not of {asked}", f"leave out {source}"
                 )
-            return found
+            if noise is None:
+                return found
+            if found.noise > 0:
+                raise InputError(f"{str(item)!r} has noise {found.noise:g}, by its own word", "leave out --noise")
+            return replace(found, noise=noise)
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         return select_channels(image, loaded.config)
 
     def method_for(operator: Operator, noise: float) -> Method:
         method = library.method(None, operator, weights, loaded.config.solver, prior=prior, noise=noise)
         if samples > 1 and not method.solver.samples:
-            raise ConfigError(f"--samples {samples}: method {method.name} does not sample", "leave out --samples")
+            able = [solver.name for solver in out_of_the_box(operator) if solver.samples]
+            raise ConfigError(
+                f"--samples {samples}: method {method.name} does not sample",
+                f"leave out --samples, or choose a --method that does: {', '.join(able)}",
+            )
         method.check(operator)
         return method
 

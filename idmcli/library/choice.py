@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from idmcli import solvers, tasks
@@ -25,6 +26,13 @@ def default_method(given: Given, operator: Operator, noise: float) -> str:
     return best[0] if not given["prior"] else next(name for name in best if solvers.find(name).weights == "prior")
 
 
+def out_of_the_box(operator: Operator) -> Sequence[Solver]:
+    """The methods that reconstruct what an operator measured with what comes with idm."""
+    shipped = tasks.task_of(operator).weights
+    able = [solvers.find(name) for name in solvers.suitable(operator)]
+    return [solver for solver in able if solver.weights is None or solver.weights in shipped]
+
+
 def not_for(solver: Solver, kind: solvers.Weights, path: Path, option: str, given: Given) -> ConfigError:
     """Why a method does not run on weights of a kind."""
     if solver.weights is None:
@@ -40,7 +48,7 @@ def not_for(solver: Solver, kind: solvers.Weights, path: Path, option: str, give
     )
 
 
-def shipped_for(solver: Solver, operator: Operator) -> Path:
+def shipped_for(solver: Solver, operator: Operator, noise: float = 0.0) -> Path:
     """The weights that come with idm for a method and what it is to reconstruct."""
     task = tasks.task_of(operator)
     need, colour = solver.weights or "", operator.image_shape[0] == 3
@@ -55,6 +63,6 @@ def shipped_for(solver: Solver, operator: Operator) -> Path:
         raise ConfigError(
             f"no weights for --method {solver.name} on task {task.kind} come with idm",
             f"train some with `idm train --preset {task.preset}{stage}` and name them with --weights, or use --method "
-            f"{task.default_method(operator)}",
+            f"{task.default_method(operator, noise)}",
         )
     return shipped_weights(name)

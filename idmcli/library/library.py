@@ -190,11 +190,11 @@ class Library:
             self._say(f"--ensemble does nothing for method {solver.name}")
         if solver.weights is None:
             return Method(solver, options, None, self.device)
-        path = given[solver.weights] or shipped_for(solver, operator)
+        path = given[solver.weights] or shipped_for(solver, operator, noise)
         model = self.load(path)
         ready: Prior | LatentPrior | Trained
         if isinstance(model, Trained):
-            check_trained_for(path, model, operator)
+            check_trained_for(path, model, operator, noise)
             ready, name = model, path.stem
         elif isinstance(model, NetworkLatentPrior):
             ready, name = self._latent(model, operator), model.name

@@ -8,8 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Generator, Tensor
 
-from idmcli import solvers, tasks
+from idmcli import solvers
 from idmcli.errors import InputError, NumericalError
+from idmcli.library.choice import out_of_the_box
 from idmcli.library.weights import Trained
 from idmcli.models.evaluations import Evaluations
 from idmcli.models.precision import Precision
@@ -49,10 +50,7 @@ class Method:
         """Raise InputError if the method cannot handle an operator, or its prior the images."""
         refusal = solvers.why_not(self.solver, operator)
         if refusal:
-            shipped = tasks.task_of(operator).weights
-            others = [solvers.find(name) for name in solvers.suitable(operator)]
-            ready = [other.name for other in others if other.weights is None or other.weights in shipped]
-            raise InputError(refusal, f"these can: {', '.join(ready)}")
+            raise InputError(refusal, f"these can: {', '.join(other.name for other in out_of_the_box(operator))}")
         if self.solver.weights == "latent" and operator.complex_image:
             raise InputError(f"method {self.name} is for real images, and these are complex", "choose another --method")
         if self.solver.weights in ("prior", "latent"):

@@ -59,7 +59,7 @@ def role_of(weights: Loaded) -> solvers.Weights:
     return "latent" if isinstance(weights, NetworkLatentPrior) else "prior"
 
 
-def check_trained_for(path: Path, network: Trained, operator: Operator) -> None:
+def check_trained_for(path: Path, network: Trained, operator: Operator, noise: float = 0.0) -> None:
     """Raise ConfigError if a network was trained for another kind of measurement, as far as its file says."""
     trained, task = network.trained_for or {}, tasks.task_of(operator)
     there = {"task": trained.get("task"), **trained.get("operator", {})}
@@ -70,5 +70,5 @@ def check_trained_for(path: Path, network: Trained, operator: Operator) -> None:
         table = "\n".join(f"{key:<{width}}  weights: {their}, here: {value}" for key, their, value in rows)
         raise ConfigError(
             f"{str(path)!r} is made for other measurements:\n{table}",
-            f"train a network for these, or use --method {task.default_method(operator)}",
+            f"train a network for these, or leave out --weights for --method {task.default_method(operator, noise)}",
         )

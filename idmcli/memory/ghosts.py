@@ -247,9 +247,8 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operator on stand-ins for its tensors, and see what it returns."""
         if func is aten._local_scalar_dense.default:
             dtype = tensors[0].dtype
-            return Recipe(
-                None, [Output("value", True if dtype == torch.bool else 0.0 if dtype.is_floating_point else 0)]
-            )
+            real = 1e-9 if dtype.is_floating_point else 0  # small as an error is, and not none, as noise is
+            return Recipe(None, [Output("value", True if dtype == torch.bool else real)])
         if func is aten.equal.default:
             return Recipe(None, [Output("value", True)])
         if self._fake is None and func is aten._fused_sdp_choice.default:

@@ -33,7 +33,8 @@ class Network(nn.Module, ABC):
             y: measurements.
             operator: what took them.
             plan: what each step keeps for the backward pass; everything if None. The result is the same.
-            noise: standard deviation of that of every measured number; a network may have no use for it.
+            noise: standard deviation of the noise of every measured number, of the real and of the imaginary part of a
+                complex one. Of the rules of sampling steps, "splitting" has a use for it.
 
         Raises:
             InputError: the network cannot handle the operator.

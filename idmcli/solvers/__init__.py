@@ -41,6 +41,8 @@ NEEDS: Mapping[Need, str] = {
     "rays": "an operator of line integrals (ct)",
 }
 
+ALSO_KNOWN_AS: Mapping[str, str] = {"stmp": "vamp"}  # score-based turbo message passing, arXiv 2503.22140
+
 
 class Progress(Protocol):
     """Told the steps done and the steps in all and, by blind methods, what they make of the operator's unknown number
@@ -87,11 +89,12 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Solver:
-    """The method of that name.
+    """The method of that name, or published under it.
 
     Raises:
         ConfigError: there is none; the hint names the closest.
     """
+    name = ALSO_KNOWN_AS.get(name, name)
     if name not in names():
         close = get_close_matches(name, names(), n=1)
         known = f"`idm methods` describes {', '.join(names())}"

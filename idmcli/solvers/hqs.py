@@ -23,7 +23,7 @@ class HQSOptions:
     iterations: Count = 30  # of one denoiser call each
     sigma_start: Positive = 1.0  # noise level of the first one
     sigma_end: Positive = 0.004  # of the last one
-    weight: Positive = 0.3  # lambda, of the prior against the data; of no consequence without noise
+    weight: Positive = 0.3  # lambda, of the prior against the data; of little consequence without noise
     momentum: Share = 0.6  # share of the last change that is made once more
 
 
@@ -32,16 +32,17 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
     """Minimise ``|y - A x|^2 / (2 noise^2) + lambda phi(z) + mu |z - x|^2 / 2`` over z and x in turn.
 
     ``z = D(x + m (x - x'), sigma)``, where x' is the x before it (heavy ball, Polyak, 1964), and
-    ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2. Levels fall geometrically from
-    sigma_start to sigma_end: not to the noise, as in the paper, which says little of the noise in the image where A
-    makes it smaller or larger, and is worse even where it does not. The result is z or, without noise, the nearest
-    image with A x = y.
+    ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2. The first x is A+ y or, with noise,
+    which A+ would blow up where A is weak, a regularised one: what a motion blur leaves nothing of but noise, the prior
+    may take for stripes. Levels fall geometrically from sigma_start to sigma_end: not to the noise, as in the paper,
+    which says little of the noise in the image where A makes it smaller or larger, and is worse even where it does not.
+    The result is z or, without noise, the nearest image with A x = y.
     """
     problem = problem.centred(prior.domain.mean)
     noise = max(problem.noise, LEAST_NOISE)
     start = max(options.sigma_start, options.sigma_end)
     levels = falling_levels(options.iterations, start, options.sigma_end)[:-1]
-    z = x = previous = problem.pinv
+    z = x = previous = problem.start
     for iteration, level in enumerate(levels, start=1):
         sigma = torch.full((len(x), 1, 1, 1), level, device=x.device)
         r = x + options.momentum * (x - previous)

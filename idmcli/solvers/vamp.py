@@ -64,7 +64,7 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
 
 SOLVER = Solver(
     "vamp",
-    "message passing with the prior, also known as STMP (Schniter et al., 2016; arXiv 2503.22140)",
+    "message passing with the prior (Schniter et al., 2016), or stmp, its name in arXiv 2503.22140",
     vamp,
     needs=frozenset({"prior", "linear", "tight", "mixing"}),
     options=VampOptions,

@@ -39,9 +39,7 @@ class CTTask(Task[CTOptions]):
     options = CTOptions
     channels = (1,)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "hqs": {"sigma_end": 0.002, "weight": 0.8}
-    }  # smoother than most
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_end": 0.002, "weight": 0.8}}
 
     def operator_type(self) -> type[ParallelBeamCT]:
         from idmcli.operators import ParallelBeamCT

@@ -24,7 +24,7 @@ class DeblurTask(Task[DeblurOptions]):
     kind = "deblur"
     summary = "deblurring: out of focus, a shaken camera, or any kernel"
     options = DeblurOptions
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # what a motion hides, hqs may fill with stripes
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # with less, hqs fills what a motion hides with stripes
         "hqs": {"weight": 0.45, "sigma_end": 0.025}
     }
 

@@ -65,11 +65,11 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
 
     def best_methods(self, operator: Inpainting, noise: float = 0.0) -> Sequence[str]:
-        """Between scattered pixels, with the network that was trained end to end without noise; what it or a prior
-        makes up in holes is further off than a smooth surface."""
+        """Between scattered pixels, with the network that was trained end to end; what it or a prior makes up in holes
+        is further off than a smooth surface."""
         if operator.description["type"] != "random" and has_holes(operator.mask):
             return ("tv", "hqs")
-        return ("idm", "hqs") if noise == 0 else ("hqs",)
+        return ("idm", "hqs")
 
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":

@@ -99,6 +99,7 @@ def reconstruction_loss(
     """
     y, noise = measure(x, operator, config, items)
     estimate = model(y, operator, plan, noise)
+    del y  # not needed by the loss and its gradient
     return loss_of(estimate - x, config.training.loss), float(psnr(estimate.detach().clamp(0, 1), x).mean())
 
 

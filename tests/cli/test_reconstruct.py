@@ -210,10 +210,25 @@ def test_a_method_that_cannot_handle_the_operator(camera: Path, capsys: Capture)
     assert written() == []
 
 
+def test_the_noise_of_measurements_that_say_nothing_of_it(camera: Path, capsys: Capture) -> None:
+    """Of another instrument, for example; the best method and what it does may depend on it."""
+    for name, noise in (("clean", "0"), ("noisy", "0.1")):
+        assert main(["sense", str(camera), "--preset", "deblur", "--noise", noise, "--out", name]) == 0
+    capsys.readouterr()
+    clean, told = (
+        reconstruct(capsys, "clean/camera.safetensors", "--method", "tikhonov", "--out", n, "--noise", n)
+        for n in ("0", "0.1")
+    )
+    assert "noise" not in clean and told["noise"] == 0.1
+    assert Path("0/camera.png").read_bytes() != Path("0.1/camera.png").read_bytes()
+    err = failed(capsys, "noisy/camera.safetensors", "--noise", "0.2")
+    assert "has noise 0.1, by its own word\nhint: leave out --noise" in err
+
+
 def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Capture) -> None:
     assert main(["sense", str(camera), "--ratio", "0.1"]) == 0
     file = "measurements/camera.safetensors"
-    for option, value in (("--ratio", "0.5"), ("--noise", "0.1"), ("--colour", "grey")):
+    for option, value in (("--ratio", "0.5"), ("--colour", "grey")):
         err = failed(capsys, file, option, value)
         assert f"{option} is for pictures: a measurement file says how it was made" in err
     assert "--set operator.block is for pictures" in failed(capsys, file, "--set", "operator.block=8")
@@ -273,7 +288,9 @@ def test_what_a_blind_method_finds_is_said(camera: Path, capsys: Capture) -> Non
 def test_samples_are_of_methods_that_sample(camera: Path, capsys: Capture) -> None:
     write_image("other.png", np.zeros((32, 32)))
     err = failed(capsys, camera, "other.png", "--method", "tikhonov", "--samples", "2")
-    assert err == "error: --samples 2: method tikhonov does not sample\nhint: leave out --samples\n"
+    able = "daps, ddnm, ddrm, diffpir, dps, gdp, pigdm"
+    hint = f"leave out --samples, or choose a --method that does: {able}"
+    assert err == f"error: --samples 2: method tikhonov does not sample\nhint: {hint}\n"
     assert written() == []
 
 

@@ -415,8 +415,8 @@ def test_a_task_may_tune_a_method() -> None:
 
 
 def test_the_best_method_may_depend_on_the_noise() -> None:
-    for noise, name in ((0.0, "idm"), (0.1, "hqs")):
-        assert Library(CPU).method(None, OPERATORS["inpainting-given"], None, DEFAULTS, noise=noise).name == name
+    for noise, name in ((0.0, "gradient"), (0.1, "reddiff")):
+        assert Library(CPU).method(None, NONLINEAR["nonlinear_deblur"], None, DEFAULTS, noise=noise).name == name
 
 
 @pytest.mark.parametrize(("channels", "name"), [(1, "prior-grey"), (3, "prior-colour")])

@@ -112,6 +112,12 @@ def test_the_splitting_rule_is_half_quadratic_splitting(noise: float) -> None:
     torch.testing.assert_close(model(y, operator, noise=noise), x + MEAN, rtol=0, atol=1e-6)
 
 
+def test_the_least_of_noise_is_next_to_none() -> None:
+    model, operator = network("splitting", steps=2).float(), CompressedSensing((1, 32, 32), 0.5, block=16)
+    y = operator.A(picture(1, 1, 32, 32).float())
+    torch.testing.assert_close(model(y, operator, noise=1e-20), model(y, operator), rtol=0, atol=1e-3)
+
+
 def test_splitting_starts_at_falling_noise_levels() -> None:
     sigma = network("splitting", steps=3).rule.log_sigma.exp()
     torch.testing.assert_close(sigma, torch.tensor([0.6, 0.06, 0.006]).double())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from idmcli.metrics import psnr
-from idmcli.operators import CompressedSensing, LinearOperator, add_noise
+from idmcli.operators import CompressedSensing, LinearOperator, Problem, add_noise
 from tests.small import (
     OPERATORS,
     REAL,
@@ -59,6 +59,16 @@ def test_the_prior_is_weighed_against_the_noise(operator: LinearOperator) -> Non
     run("hqs", operator, y, prior, noise=noise, iterations=2, weight=0.3, momentum=0.0, **levels)
     expected = operator.prox(x, y, sigma**2 / (0.3 * noise**2))
     assert prior.seen[-1][0] == pytest.approx(float((expected - x).std()), rel=1e-4)
+
+
+@each("deblur-circular", "ct")
+def test_it_starts_where_noise_is_not_blown_up(operator: LinearOperator) -> None:
+    x, noise = picture(operator), 0.1
+    y, prior = add_noise(operator.A(x), noise, 0), Watched(Oracle(x), x)
+    run("hqs", operator, y, prior, noise=noise, iterations=1)
+    first = Problem(operator, y, noise).first_guess(prior.domain.mean)
+    assert prior.seen[0][0] == pytest.approx(float((first - x).std()), rel=1e-4)
+    assert prior.seen[0][0] < float((operator.pinv(y) - x).std())
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])

@@ -30,6 +30,11 @@ def test_every_module_is_a_method_of_its_name(name: str) -> None:
     assert solver.needs <= set(solvers.NEEDS)
 
 
+def test_names_that_methods_were_published_under() -> None:
+    assert solvers.find("stmp") is solvers.find("vamp")
+    assert not solvers.ALSO_KNOWN_AS.keys() & set(solvers.names())
+
+
 @pytest.mark.parametrize("name", solvers.names())
 def test_the_defaults_of_every_option_are_valid(name: str) -> None:
     options = solvers.find(name).options

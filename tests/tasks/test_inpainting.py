@@ -45,7 +45,7 @@ def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
         (InpaintingOptions(), 1, 0.0, "idm"),
         (InpaintingOptions(ratio=0.1), 1, 0.0, "idm"),
         (InpaintingOptions(), 3, 0.0, "idm"),
-        (InpaintingOptions(), 1, 0.02, "hqs"),
+        (InpaintingOptions(), 1, 0.02, "idm"),
         (InpaintingOptions(mask="boxes", boxes=((10, 10, 16, 30),)), 1, 0.0, "idm"),
         (InpaintingOptions(mask="boxes", boxes=((10, 10, 17, 17),)), 1, 0.0, "tv"),
         (InpaintingOptions(mask="boxes", boxes=((10, 10, 17, 17),)), 3, 0.02, "tv"),

@@ -122,6 +122,7 @@ def test_noise_is_added_as_configured() -> None:
     assert not torch.equal(model.given[0][0], model.given[1][0])
     clean = stage(configured(ratio=0.5))
     assert noisy.validate(model).scores != clean.validate(model).scores
+    assert {0.2, 0.0} == set(model.told[20:]) and model.told[20] == 0.2
 
 
 def test_validation_scores() -> None:
