@@ -112,7 +112,7 @@ def run(config: Config, pictures: Pictures, iterations: int, build: Build) -> tu
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=300)
     arguments = parser.parse_args()
     base = load_config("prior-grey").config
     pictures = find_pictures([arguments.data], base, cache=2**33, workers=1, warn=print)

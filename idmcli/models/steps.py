@@ -31,7 +31,6 @@ ALPHA_MARGIN = 1e-3
 MIN_EXCESS = 1e-3  # of 1 / gamma over 1
 SPLITTING_NOISE = (0.6, 0.006)  # of the first step and of the last, before training
 SPLITTING_WEIGHT = 0.3  # lambda, as hqs has it by default
-LEAST_NOISE = 1e-6  # of measurements with noise, whose square single precision can still divide by
 
 
 class PaperStep(nn.Module):
@@ -148,8 +147,7 @@ class SplittingStep(nn.Module):
         x0, _ = denoiser(r, sigma, _injection(problem, step), memory, step % TURNS)  # Eq. 1
         if problem.noise == 0:
             return problem.project(x0)  # Eq. 2
-        noise = max(problem.noise, LEAST_NOISE)
-        return problem.operator.prox(x0, problem.y, sigma**2 / (SPLITTING_WEIGHT * noise**2))
+        return problem.operator.prox(x0, problem.y, sigma**2 / (SPLITTING_WEIGHT * problem.noise**2))
 
     def end(self, problem: Problem, x: Tensor) -> Tensor:
         """The image of the last state: without noise its projection on the measurements, which couplings lead away

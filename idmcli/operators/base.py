@@ -20,6 +20,7 @@ from idmcli.numerics.power_iteration import largest_eigenvalue
 __all__ = ["Gram", "LinearOperator", "Operator", "Solution", "Spec", "Spectrum"]
 
 Spec = dict[str, Any]
+ALL_WEIGHT = 1e12  # of measurements beside an image: the rest is beyond single precision, which must not overflow
 CACHED = ("_padded", "_decomposition")  # what an operator computes once, from its tensors
 
 
@@ -284,9 +285,10 @@ class LinearOperator(Operator):
         Args:
             z: images (B, \\*image_shape).
             y: measurements (B, \\*measurement_shape).
-            rho: weight of the measurements, >= 0; one number.
+            rho: weight of the measurements, >= 0; one number, of which more than :data:`ALL_WEIGHT` counts as that.
             max_iterations: of conjugate gradients.
         """
+        rho = rho.clamp_max(ALL_WEIGHT) if isinstance(rho, Tensor) else min(rho, ALL_WEIGHT)
         spectrum = None if self.tight else self.spectrum()
         if spectrum is not None:
             s = spectrum.values.to(y)

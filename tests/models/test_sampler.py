@@ -113,6 +113,7 @@ def test_the_splitting_rule_is_half_quadratic_splitting(noise: float) -> None:
 
 
 def test_the_least_of_noise_is_next_to_none() -> None:
+    """Its square is none at all in single precision."""
     model, operator = network("splitting", steps=2).float(), CompressedSensing((1, 32, 32), 0.5, block=16)
     y = operator.A(picture(1, 1, 32, 32).float())
     torch.testing.assert_close(model(y, operator, noise=1e-20), model(y, operator), rtol=0, atol=1e-3)

@@ -61,6 +61,14 @@ def test_the_prior_is_weighed_against_the_noise(operator: LinearOperator) -> Non
     assert prior.seen[-1][0] == pytest.approx(float((expected - x).std()), rel=1e-4)
 
 
+@each("inpainting-given", "sr", "deblur-circular", "mri-radial")
+def test_the_least_of_noise_is_next_to_none(operator: LinearOperator) -> None:
+    """Its square is none at all in single precision."""
+    x, options = picture(operator).to(torch.float32), {"iterations": 3, "sigma_end": 0.5}
+    least, none = (run("hqs", operator, operator.A(x), Oracle(x), noise=noise, **options) for noise in (1e-20, 0.0))
+    torch.testing.assert_close(least, none, rtol=0, atol=1e-2)
+
+
 @each("deblur-circular", "ct")
 def test_it_starts_where_noise_is_not_blown_up(operator: LinearOperator) -> None:
     x, noise = picture(operator), 0.1
