@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.config import Config, load_config
-from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.denoiser import Denoiser
 from idmcli.models.zoo import build_model
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.training.build import build_stage
@@ -33,18 +33,6 @@ from idmcli.training.world import World
 
 Build = Callable[[Denoiser], Denoiser]
 Variant = tuple[Config, Build]
-
-
-class Told(Denoiser):
-    """A denoiser that sees the noise level as a constant map beside the image, as FFDNet does."""
-
-    def __init__(self, config: DenoiserConfig) -> None:
-        super().__init__(config, inputs=2)
-
-    def forward(self, r: Tensor, sigma: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
-        level = (sigma * torch.rsqrt(1 + sigma**2)).expand_as(r)
-        e = self.estimate(torch.cat([r * torch.rsqrt(1 + sigma**2), level], dim=1))
-        return r - sigma * e, e
 
 
 class Chain(nn.Module):
@@ -59,10 +47,6 @@ class Chain(nn.Module):
         for module in self.modules_:
             x = module(x, context)
         return [x]
-
-
-def told(model: Denoiser) -> Denoiser:
-    return Told(model.config)
 
 
 def unwired(model: Denoiser) -> Denoiser:
@@ -87,7 +71,7 @@ def variants(base: Config) -> dict[str, Variant]:
         "no couplings": changed(unwired),
         "channels 32/96/192, blocks 2/2/2": changed(model={"channels": (32, 96, 192), "blocks": (2, 2, 2)}),
         "blocks 8/2/2": changed(model={"blocks": (8, 2, 2)}),
-        "noise level as a map": changed(told),
+        "noise level as a map": changed(model={"noise_map": True}),
         "levels up to 0.5": changed(training={"sigma_max": 0.5}),
         "loss l2": changed(training={"loss": "l2"}),
         "loss psnr": changed(training={"loss": "psnr"}),

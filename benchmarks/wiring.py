@@ -17,7 +17,7 @@ from torch import Tensor
 from idmcli.io.images import find_images, luminance, read_image
 from idmcli.metrics import psnr
 from idmcli.models.checkpoints import load_weights, shipped_weights
-from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
 from idmcli.priors import load_prior
@@ -31,7 +31,7 @@ def wired(prior: Denoiser, steps: int, v: float) -> InvertibleDiffusion:
     from dataclasses import replace
 
     unet = replace(prior.config.unet, steps=steps)
-    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, prior.mean), "matched", v))
+    model = InvertibleDiffusion(SamplerConfig(replace(prior.config, unet=unet), "matched", v))
     model.denoiser.load_state_dict(prior.state_dict(), strict=False)
     return model.eval()
 

@@ -88,6 +88,7 @@ def test_preset_names() -> None:
         "cs",
         "cs-tiny",
         "ct",
+        "ct-tiny",
         "deblur",
         "hdr",
         "inpainting",

@@ -50,11 +50,13 @@ class ModelConfig:
     steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T
     # Of a step: learned alphas, matched to message passing, or half-quadratic splitting with learned noise levels.
     rule: Literal["paper", "matched", "splitting"] = "paper"
+    injectors: bool = True  # false: measurements enter between the steps only, for operators whose A+ takes long
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     channels: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 96, 192)  # tiny: per scale, finest first
     blocks: Annotated[tuple[Blocks, ...], Field(max_length=16)] = (2, 2, 2)  # tiny: residual blocks per scale
     autoencoder: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 48, 64)  # latent: per scale, finest first
     latent_channels: Channels = 4  # latent: of the autoencoder's latents
+    noise_map: bool = False  # the network is told the noise level, by a constant map; false: it infers it
     unshuffle: Annotated[int, Field(ge=1, le=64)] = 2  # tiny: side of the pixel-unshuffle in front of the network
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
     step_v: Coupling = 0.5  # initial mixing of the sampling steps

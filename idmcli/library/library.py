@@ -180,8 +180,7 @@ class Library:
         """
         given = self.given(weights, prior)
         solver = solvers.find(name or settings.method or default_method(given, operator, noise))
-        tuned = tasks.task_of(operator).tuned.get(solver.name, {})
-        options = read_options(solver, {**tuned, **settings.options})
+        options = read_options(solver, {**tasks.task_of(operator).tuned(solver.name, noise), **settings.options})
         for kind, path in given.items():
             if path is not None and kind != solver.weights:
                 raise not_for(solver, kind, path, "weights" if path == weights else "prior", given)

@@ -46,5 +46,5 @@ class ConditionalDenoiser(nn.Module):
             InputError: a grey image and a network for colour.
         """
         pairs = torch.stack([r * torch.rsqrt(1 + sigma**2), condition], 2).flatten(1, 2)
-        e = self.denoiser.estimate(pairs, number=number)
+        e = self.denoiser.noise(pairs, sigma, number=number)
         return r - sigma * e, e

@@ -16,13 +16,17 @@ from idmcli.models.injector import Injection
 from idmcli.models.turns import TURNS, mean_over_turns, turn, turn_back
 from idmcli.reversible.engine import Memory
 
+LEAST_LEVEL = 1e-4  # of a noise map: solvers may come to none at all
+
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """The U-Net, and the constant subtracted from images."""
+    """The U-Net, the constant subtracted from images, and whether the network is told the noise level: as a constant
+    map of ln(sigma) / 4 beside the image. Without it, it infers the level from the image."""
 
     unet: UNetSettings
     mean: float = 0.45
+    noise_map: bool = False
 
 
 class Denoiser(nn.Module):
@@ -30,7 +34,7 @@ class Denoiser(nn.Module):
 
     Works on centred images (a constant, the ``mean`` of natural images, subtracted from [0, 1] values),
     because solvers turn whatever energy the start lacks into noise. The network sees the
-    variance-preserving ``r / sqrt(1 + sigma^2)`` and infers the noise level from it.
+    variance-preserving ``r / sqrt(1 + sigma^2)``, with a noise map or without one.
 
     Attributes:
         mean: the constant to subtract.
@@ -48,8 +52,8 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.mean = config.mean
-        self.inputs = inputs
-        self.unet = build_unet(config.unet, inputs)
+        self.inputs = inputs + config.noise_map
+        self.unet = build_unet(config.unet, self.inputs)
         for parameter in self.unet.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -58,8 +62,18 @@ class Denoiser(nn.Module):
         self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Denoised image and unit noise (Eq. 1) of r, (B, C, H, W), at noise levels sigma, (B, 1 or C, 1, 1)."""
-        e = self.estimate(r * torch.rsqrt(1 + sigma**2), injection, memory, number)
+        e = self.noise(r * torch.rsqrt(1 + sigma**2), sigma, injection, memory, number)
         return r - sigma * e, e
+
+    def noise(
+        self, x_t: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
+    ) -> Tensor:
+        """Unit noise of ``x_t = r / sqrt(1 + sigma^2)``, of the shape of its first input, at noise levels sigma."""
+        if self.config.noise_map:
+            images = x_t.view(len(x_t), -1, self.inputs - 1, *x_t.shape[2:])
+            level = (sigma.clamp_min(LEAST_LEVEL).log() / 4).expand(*images.shape[:2], 1, 1)
+            x_t = torch.cat([images, level.unsqueeze(2).expand_as(images[:, :, :1])], 2).flatten(1, 2)
+        return self.estimate(x_t, injection, memory, number)
 
     def estimate(
         self, x_t: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
@@ -76,9 +90,9 @@ class Denoiser(nn.Module):
         """
 
         def estimate(image: Tensor, number: int) -> Tensor:
-            turned = injection
-            if injection is not None and number:
-                turned = injection.through(partial(turn, number=number), partial(turn_back, number=number))
+            turned = injection if self.config.unet.injectors else None
+            if turned is not None and number:
+                turned = turned.through(partial(turn, number=number), partial(turn_back, number=number))
             return self._upright(image, turned, memory)
 
         return mean_over_turns(estimate, x_t, range(TURNS) if self.ensemble else (number,))
@@ -92,7 +106,7 @@ class Denoiser(nn.Module):
         mode = "reflect" if min(height, width) > max(pad) else "replicate"
 
         def fit(image: Tensor) -> Tensor:
-            image = image.reshape(-1, inner, height, width)
+            image = image.reshape(batch * channels // inner, -1, height, width)
             return F.pad(image, pad, mode=mode) if any(pad) else image
 
         def unfit(image: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ class StableDiffusionConfig:
         injector_kernel: 1 or 3.
         v: initial mixing weight of the second-level couplings.
         channels: of the two scales; multiples of 32.
+        injectors: whether the measurements enter the network too, or only between the steps.
     """
 
     image_channels: int = 1
@@ -42,6 +43,7 @@ class StableDiffusionConfig:
     injector_kernel: int = 1
     v: float = 0.5
     channels: tuple[int, int] = (320, 640)
+    injectors: bool = True
     architecture: Literal["stable-diffusion"] = "stable-diffusion"
 
     def __post_init__(self) -> None:
@@ -169,7 +171,7 @@ class StableDiffusionUNet(nn.Module):
         c = self.config
 
         def injector() -> Injector:
-            return Injector(channels, scale, c.steps, c.image_channels, c.injector_kernel)
+            return Injector(channels, scale, c.steps if c.injectors else 0, c.image_channels, c.injector_kernel)
 
         return [*([residual] if residual else []), injector(), Attention(channels), injector()]
 

@@ -47,7 +47,7 @@ class PaperStep(nn.Module):
     def forward(self, denoiser: Denoiser, problem: Problem, step: int, x_t: Tensor, memory: Memory) -> Tensor:
         alpha = self.alpha[: len(self.alpha) - step]  # alpha_1 .. alpha_t
         ab, ab_next = alpha.prod(), alpha[:-1].prod()
-        e = denoiser.estimate(x_t, _injection(problem, step), memory)
+        e = denoiser.noise(x_t, ((1 - ab) / ab).sqrt(), _injection(problem, step), memory)
         x0 = (x_t - (1 - ab).sqrt() * e) / ab.sqrt()  # Eq. 1
         xb = problem.project(x0)  # Eq. 2
         f = ab_next.sqrt() * xb

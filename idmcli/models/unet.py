@@ -29,6 +29,7 @@ class UNetConfig:
         steps: T, the number of injector sets; 0 builds a plain noise estimator.
         injector_kernel: 1 or 3.
         v: initial mixing weight of the second-level couplings.
+        injectors: whether the measurements enter the network too, or only between the steps.
 
     Raises:
         InputError: a scale without channels, or more than :data:`MAX_PARTS` blocks or injectors.
@@ -41,6 +42,7 @@ class UNetConfig:
     steps: int = 0
     injector_kernel: int = 1
     v: float = 0.5
+    injectors: bool = True
     architecture: Literal["injector-unet"] = "injector-unet"
 
     def __post_init__(self) -> None:
@@ -93,10 +95,11 @@ class InjectorUNet(nn.Module):
 
     def _group(self, level: int, channels: int, blocks: int) -> ReversibleGroup:
         c = self.config
+        steps = c.steps if c.injectors else 0
         modules: list[nn.Module] = []
         for _ in range(blocks):
             modules.append(ResidualBlock(channels))
-            modules.append(Injector(channels, c.unshuffle * 2**level, c.steps, c.image_channels, c.injector_kernel))
+            modules.append(Injector(channels, c.unshuffle * 2**level, steps, c.image_channels, c.injector_kernel))
         return ReversibleGroup(modules, c.v)
 
     def forward(self, x: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:

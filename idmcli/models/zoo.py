@@ -51,12 +51,13 @@ def build_model(config: Config) -> Model:
     if config.training.stage == "latent":
         return LatentDiffusion(LatentConfig(channels, m.latent_channels, m.autoencoder, m.channels, m.blocks[0]))
     if m.size == "full":
-        denoiser = DenoiserConfig(StableDiffusionConfig(channels, steps, m.injector_kernel, m.v), mean=0.0)
+        full = StableDiffusionConfig(channels, steps, m.injector_kernel, m.v, injectors=m.injectors)
+        denoiser = DenoiserConfig(full, mean=0.0, noise_map=m.noise_map)
     else:
-        if end_to_end:
+        if end_to_end and m.injectors:
             _check_injectors(m)
-        unet = UNetConfig(channels, m.unshuffle, m.channels, m.blocks, steps, m.injector_kernel, m.v)
-        denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN)
+        unet = UNetConfig(channels, m.unshuffle, m.channels, m.blocks, steps, m.injector_kernel, m.v, m.injectors)
+        denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN, m.noise_map)
     if end_to_end:
         return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v))
     return ConditionalDenoiser(denoiser) if config.training.stage == "conditional" else Denoiser(denoiser)
@@ -163,7 +164,7 @@ def _copy(model: Model, start: Path) -> list[nn.Parameter]:
     tensors = source.state_dict()
     if isinstance(source, Denoiser) and isinstance(target, Denoiser):
         tensors = _coloured(tensors, source.unet.config, target.unet.config)
-        tensors = _blind(tensors, target)
+        tensors = _blind(tensors, source.inputs, target)
     try:
         missing, unexpected = target.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -195,10 +196,10 @@ def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettin
     }
 
 
-def _blind(tensors: dict[str, Tensor], target: Denoiser) -> dict[str, Tensor]:
-    """The weights of a U-Net of one input for one of several, whose estimate does not depend on the others."""
+def _blind(tensors: dict[str, Tensor], inputs: int, target: Denoiser) -> dict[str, Tensor]:
+    """The weights of a U-Net of some inputs for one of more, whose estimate does not depend on the others."""
     name = "unet.conv_in.weight"
     weight = tensors[name]
-    first = weight.view(len(weight), target.unet.config.image_channels, 1, -1, *weight.shape[2:])
-    others = torch.zeros_like(first).repeat(1, 1, target.inputs - 1, 1, 1, 1)
+    first = weight.view(len(weight), target.unet.config.image_channels, inputs, -1, *weight.shape[2:])
+    others = torch.zeros_like(first[:, :, :1]).repeat(1, 1, max(0, target.inputs - inputs), 1, 1, 1)
     return {**tensors, name: torch.cat([first, others], 2).flatten(1, 3)}

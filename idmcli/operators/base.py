@@ -256,17 +256,18 @@ class LinearOperator(Operator):
         if spectrum is not None:
             return Solution(self._from_measured(spectrum, spectrum.to_range(y) / spectrum.values.to(y)), 0, 0.0, True)
         cg = partial(conjugate_gradient, tolerance=tolerance, max_iterations=max_iterations)
-        solutions: list[Solution] = []
+        solved: list[Solution] = []  # without x, which holds on to this very function where it has a gradient
 
         def invert(y: Tensor) -> Tensor:
-            solutions.append(cg(self.normal, self.AT(y), progress=progress))
-            return solutions[-1].x
+            solution = cg(self.normal, self.AT(y), progress=progress)
+            solved.append(solution._replace(x=y.new_empty(0)))
+            return solution.x
 
         def invert_adjoint(x: Tensor) -> Tensor:
             return cg(lambda z: self.A(self.AT(z)), self.A(x)).x
 
         x = linear_map(y, invert, invert_adjoint)
-        return solutions[0]._replace(x=x)
+        return solved[0]._replace(x=x)
 
     def pinv(self, y: Tensor) -> Tensor:
         """``A+ y``: :meth:`solve` without the status."""

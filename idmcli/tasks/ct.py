@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from idmcli.operators import ParallelBeamCT
@@ -26,6 +27,8 @@ class CTOptions(OperatorOptions):
     """[operator] of task ct."""
 
     views: Rays = 60  # projection angles over 180 degrees
+    views_min: Rays | None = None  # training draws their number from views_min ..
+    views_max: Rays | None = None  # .. views_max where these are set
     detectors: Rays | None = None  # detector cells; not set: enough for the image's diagonal
     photons: Annotated[float, Field(ge=1, le=1e15)] | None = None  # sent along each ray; not set: no counting noise
     attenuation: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None  # of a pixel of value 1; not set: 0.08
@@ -39,7 +42,6 @@ class CTTask(Task[CTOptions]):
     options = CTOptions
     channels = (1,)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_end": 0.002, "weight": 0.8}}
 
     def operator_type(self) -> type[ParallelBeamCT]:
         from idmcli.operators import ParallelBeamCT
@@ -56,6 +58,9 @@ class CTTask(Task[CTOptions]):
     def best_methods(self, operator: ParallelBeamCT, noise: float = 0.0) -> Sequence[str]:
         return ("hqs",)
 
+    def tuned(self, method: str, noise: float = 0.0) -> Mapping[str, Any]:
+        return {"sigma_end": 0.002, "weight": 0.8} if method == "hqs" else {}
+
     def setting(self, options: CTOptions) -> str:
         return f"{options.views} views" if options.views > 1 else "1 view"
 
@@ -69,10 +74,30 @@ class CTTask(Task[CTOptions]):
         y, other = super().disturb(y, options, seed)
         return y, math.hypot(counting, other)
 
+    def vary(self, options: CTOptions, rng: np.random.Generator) -> CTOptions:
+        if options.views_min is None or options.views_max is None:
+            return options
+        return replace(options, views=int(rng.integers(options.views_min, options.views_max, endpoint=True)))
+
+    def largest(self, options: CTOptions) -> CTOptions:
+        return replace(options, views=options.views_max or options.views)
+
+    def validation(self, options: CTOptions) -> Sequence[CTOptions]:
+        numbers = (options.views_min or options.views, options.views_max or options.views)
+        return [replace(options, views=views) for views in dict.fromkeys(numbers)]
+
     def conflicts(self, options: CTOptions) -> Sequence[tuple[tuple[str, ...], str]]:
+        found: list[tuple[tuple[str, ...], str]] = []
+        least, most = options.views_min, options.views_max
+        if least is not None and most is None:
+            found.append((("views_min",), "training draws up to operator.views_max, which is not set"))
+        if most is not None and least is None:
+            found.append((("views_max",), "training draws from operator.views_min, which is not set"))
+        if least is not None and most is not None and least > most:
+            found.append((("views_min", "views_max"), "views_min must not exceed views_max"))
         if options.attenuation is not None and options.photons is None:
-            return [(("attenuation",), "it is for operator.photons, which is not set")]
-        return []
+            found.append((("attenuation",), "it is for operator.photons, which is not set"))
+        return found
 
 
 TASK = CTTask()

@@ -12,9 +12,10 @@ from idmcli.models.turns import turn, turn_back
 from idmcli.models.unet import UNetConfig
 
 
-def tiny(image_channels: int = 1, steps: int = 0) -> Denoiser:
+def tiny(image_channels: int = 1, steps: int = 0, *, noise_map: bool = False, injectors: bool = True) -> Denoiser:
     torch.manual_seed(0)
-    denoiser = Denoiser(DenoiserConfig(UNetConfig(image_channels, 2, (8, 16), (1, 1), steps)))
+    unet = UNetConfig(image_channels, 2, (8, 16), (1, 1), steps, injectors=injectors)
+    denoiser = Denoiser(DenoiserConfig(unet, noise_map=noise_map))
     for parameter in denoiser.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=0.1)
@@ -89,3 +90,46 @@ def test_the_ensemble_is_as_good_any_way_round() -> None:
     for number in (1, 6):
         there = denoiser.estimate(turn(x, number), Injection(0, turn(back, number), lambda f: f / 2))
         torch.testing.assert_close(there, turn(e, number))
+
+
+def test_a_noise_map_tells_the_level_beside_the_image() -> None:
+    denoiser, r = tiny(noise_map=True), torch.randn(2, 1, 16, 16)
+    sigma = torch.tensor([0.75, 0.2]).view(2, 1, 1, 1)
+    seen = torch.cat([r * torch.rsqrt(1 + sigma**2), (sigma.log() / 4).expand_as(r)], 1)
+    torch.testing.assert_close(denoiser(r, sigma)[1], denoiser.unet(seen))
+    told = [
+        denoiser(r / (1 + level(s) ** 2).rsqrt(), level(s, 2))[1] for s in (0.1, 0.2)
+    ]  # the same seen, but for the map
+    assert (told[0] - told[1]).abs().max() > 1e-3
+    assert bool(denoiser(r, level(0.0, 2))[0].isfinite().all())
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_noise_map_stays_with_its_channel_and_any_turn(number: int) -> None:
+    denoiser, r = tiny(noise_map=True), torch.randn(1, 3, 13, 9)
+    sigma = torch.tensor([0.1, 0.3, 0.9]).view(1, 3, 1, 1)
+    e = denoiser(r, sigma, number=number)[1]
+    single = [turn_back(denoiser(turn(r[:, c, None], number), sigma[:, c, None])[1], number) for c in range(3)]
+    torch.testing.assert_close(e, torch.cat(single, 1))
+    colour = tiny(3, noise_map=True)
+    assert colour(r, level(0.2))[1].shape == r.shape
+    seen = torch.stack([r * (1 + 0.04) ** -0.5, torch.full_like(r, 0.2).log() / 4], 2).flatten(1, 2)
+    torch.testing.assert_close(colour(r, level(0.2))[1], colour.estimate(seen))
+
+
+def test_a_noise_map_beside_injections() -> None:
+    """They are images without a map."""
+    denoiser, r, back = tiny(steps=1, noise_map=True), torch.randn(1, 3, 13, 9), torch.randn(1, 3, 13, 9)
+    both = denoiser(r, level(0.2), Injection(0, back, lambda f: f / 2))[1]
+    first = denoiser(r[:, :1], level(0.2), Injection(0, back[:, :1], lambda f: f / 2))[1]
+    torch.testing.assert_close(both[:, :1], first)
+    assert (both - denoiser(r, level(0.2))[1]).abs().max() > 1e-3
+
+
+def test_without_injectors_measurements_are_not_asked_for() -> None:
+    def never(f: Tensor) -> Tensor:
+        raise AssertionError
+
+    denoiser, r = tiny(steps=2, injectors=False), torch.randn(1, 1, 16, 16)
+    assert not any(".to_" in name for name, _ in denoiser.named_parameters())
+    torch.testing.assert_close(denoiser.estimate(r, Injection(1, r, never)), denoiser.estimate(r))

@@ -49,6 +49,9 @@ def test_models() -> None:
     unet = sampler.config.denoiser.unet
     assert (unet.steps, unet.injector_kernel, unet.v, unet.channels) == (2, 3, 0.4, (8, 16))
     assert (sampler.config.rule, sampler.config.v, unet.image_channels) == ("matched", 0.6, 1)
+    bare = build_model(changed(injectors=False))
+    assert isinstance(bare, InvertibleDiffusion) and not bare.config.denoiser.unet.injectors
+    assert len(list(bare.parameters())) < len(list(build_model(END).parameters()))
     assert isinstance(build_model(GIVEN), ConditionalDenoiser)
     colour = build_model(replace(PRIOR, task=TaskConfig(channels=3)))
     assert isinstance(colour, Denoiser) and colour.config.unet.image_channels == 3
@@ -80,6 +83,18 @@ def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
 
 
+def test_a_prior_that_infers_the_noise_level_starts_one_that_is_told(tmp_path: Path) -> None:
+    blind, told = randomised(PRIOR), build_model(changed(PRIOR, noise_map=True))
+    assert isinstance(blind, Denoiser) and isinstance(told, Denoiser) and told.inputs == 2
+    initialise(told, saved(blind, tmp_path))
+    r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
+    torch.testing.assert_close(told(r, sigma), blind(r, sigma))
+    sampler, trained = build_model(changed(noise_map=True)), randomised(changed(PRIOR, noise_map=True))
+    assert isinstance(sampler, InvertibleDiffusion) and isinstance(trained, Denoiser)
+    initialise(sampler, saved(trained, tmp_path))
+    torch.testing.assert_close(sampler.denoiser(r, sigma), trained(r, sigma))
+
+
 def test_a_start_by_its_name() -> None:
     start = initialise(build_model(load_config("prior-mri").config), "prior-grey")
     assert start.own == 0 and start.unfit == ()
@@ -107,6 +122,7 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
         (PRIOR, changed(blocks=(1, 2)), "is another network"),
         (changed(steps=3), END, "--init"),
         (changed(rule="matched"), END, "is another network"),
+        (changed(PRIOR, noise_map=True), END, "tensors of other shapes"),
         (replace(PRIOR, task=TaskConfig(channels=3)), END, "tensors of other shapes"),
     ],
 )

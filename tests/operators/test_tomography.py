@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -160,3 +162,14 @@ def test_sparse_views_reconstruct_with_status() -> None:
 def test_bad_geometry(angles: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ParallelBeamCT((1, 8, 8), angles, **options)
+
+
+def test_an_operator_is_let_go_of_after_a_gradient_through_its_inverse() -> None:
+    """The graph used to hold on to itself: every training step kept its projector and its activations."""
+    operator = ParallelBeamCT((1, 12, 12), 5)
+    kept, x = weakref.ref(operator), torch.rand(1, 1, 12, 12, requires_grad=True)
+    y = operator.A(torch.rand(1, 1, 12, 12))
+    operator.project(operator.project(x, y).square(), y).square().sum().backward()
+    del operator
+    gc.collect()
+    assert kept() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,3 +51,15 @@ def test_an_attenuation_without_photons_is_refused() -> None:
     for wrong in ("photons=0", "photons=inf", "attenuation=0", "views=0", "views=1e9", "detectors=0"):
         with pytest.raises(ConfigError, match=f"operator.{wrong.split('=')[0]}"):
             load_config("ct", overrides=["operator.photons=10", f"operator.{wrong}"])
+
+
+def test_training_draws_the_number_of_views() -> None:
+    options, rng = CTOptions(views_min=3, views_max=5), np.random.default_rng(0)
+    assert {TASK.vary(options, rng).views for _ in range(50)} == {3, 4, 5}
+    assert TASK.largest(options).views == 5 and [o.views for o in TASK.validation(options)] == [3, 5]
+    given = CTOptions(views=9)
+    assert TASK.vary(given, rng) == TASK.largest(given) == given and TASK.validation(given) == [given]
+    for wrong in (["views_min=3"], ["views_max=3"], ["views_min=4", "views_max=3"]):
+        with pytest.raises(ConfigError, match="views_m[^ ]* .*views_m[^ ]* ") as caught:
+            load_config("ct", overrides=[f"operator.{text}" for text in [*wrong, "attenuation=0.1"]])
+        assert "operator.attenuation" in caught.value.message

@@ -203,3 +203,25 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
     apart = torch.cat([(weights["unet"][name] - value).flatten() for name, value in weights["plain"].items()]).norm()
     assert apart < 1e-3 * moved
     assert losses["unet"] == pytest.approx(losses["plain"], rel=1e-5)
+
+
+def test_views_are_drawn_for_every_batch_of_ct_tiny() -> None:
+    small = [
+        "operator.views_min=3",
+        "operator.views_max=6",
+        "model.steps=2",
+        "model.channels=[8, 16]",
+        "model.blocks=[1, 1]",
+    ]
+    config = load_config("ct-tiny", overrides=[*small, "training.patch=16", "training.loss=l2"]).config
+    chosen, model = stage(config), build_model(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.1)
+    loss_of(chosen, model, 0, [0, 1])[0].backward()
+    gradients = [parameter.grad for parameter in model.denoiser.unet.parameters()]
+    assert gradients and all(gradient is not None and bool(gradient.any()) for gradient in gradients)
+    watch: Any = Watch()
+    for iteration in range(3):
+        loss_of(chosen, watch, iteration, [0, 1])
+    assert len(numbers := {y.shape[2] for y, _ in watch.given}) > 1 and numbers <= {3, 4, 5, 6}
