@@ -180,7 +180,8 @@ class Library:
         """
         given = self.given(weights, prior)
         solver = solvers.find(name or settings.method or default_method(given, operator, noise))
-        options = read_options(solver, {**tasks.task_of(operator).tuned(solver.name, noise), **settings.options})
+        tuned = tasks.task_of(operator).tuned(noise).get(solver.name, {})
+        options = read_options(solver, {**tuned, **settings.options})
         for kind, path in given.items():
             if path is not None and kind != solver.weights:
                 raise not_for(solver, kind, path, "weights" if path == weights else "prior", given)

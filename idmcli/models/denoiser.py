@@ -90,9 +90,9 @@ class Denoiser(nn.Module):
         """
 
         def estimate(image: Tensor, number: int) -> Tensor:
-            turned = injection if self.config.unet.injectors else None
-            if turned is not None and number:
-                turned = turned.through(partial(turn, number=number), partial(turn_back, number=number))
+            turned = injection
+            if injection is not None and number:
+                turned = injection.through(partial(turn, number=number), partial(turn_back, number=number))
             return self._upright(image, turned, memory)
 
         return mean_over_turns(estimate, x_t, range(TURNS) if self.ensemble else (number,))

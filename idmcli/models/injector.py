@@ -45,12 +45,12 @@ class Injector(nn.Module):
 
     ``f = conv(pixel_shuffle_r(F_in))``, ``F_out = F_in + pixel_unshuffle_r(conv([f, A+ A f, A+ y]))``.
     The second convolution starts at zero, so that an untrained injector is the identity.
-    Without an injection (a plain noise estimator) it is the identity too.
+    Without an injection (a plain noise estimator), or without weights, it is the identity too.
 
     Args:
         channels: feature channels, a multiple of ``scale ** 2``.
         scale: r, image pixels per feature pixel and side.
-        steps: T.
+        steps: T; 0 for the identity.
         image_channels: channels of the image.
         kernel: 1 (the released code) or 3 (the paper's text).
     """
@@ -68,7 +68,7 @@ class Injector(nn.Module):
 
     def forward(self, features: Tensor, context: Context) -> Tensor:
         injection = context.injection
-        if injection is None:
+        if injection is None or not self.to_image:
             return features
         f = self.to_image[injection.step](F.pixel_shuffle(features, self.scale))
         # The measurements lose too much in half precision: A and A+ always run in float32 or better.

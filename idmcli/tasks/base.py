@@ -100,8 +100,8 @@ class Task(ABC, Generic[Options]):
         best one first, and then, unless it takes a prior, the best that does."""
         return ("tv", "hqs")
 
-    def tuned(self, method: str, noise: float = 0.0) -> Mapping[str, Any]:
-        """Options of a method whose defaults are not the best here at a level of noise, by measurement."""
+    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
+        """Options of methods whose defaults are not the best here at a level of noise, by measurement."""
         return {}
 
     def default_method(self, operator: Any, noise: float = 0.0) -> str:

@@ -58,8 +58,8 @@ class CTTask(Task[CTOptions]):
     def best_methods(self, operator: ParallelBeamCT, noise: float = 0.0) -> Sequence[str]:
         return ("hqs",)
 
-    def tuned(self, method: str, noise: float = 0.0) -> Mapping[str, Any]:
-        return {"sigma_end": 0.002, "weight": 0.8} if method == "hqs" else {}
+    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
+        return {"hqs": {"sigma_end": 0.002, "weight": 0.8}}
 
     def setting(self, options: CTOptions) -> str:
         return f"{options.views} views" if options.views > 1 else "1 view"

@@ -41,9 +41,9 @@ class DeblurTask(Task[DeblurOptions]):
     def best_methods(self, operator: Blur, noise: float = 0.0) -> Sequence[str]:
         return ("hqs",)
 
-    def tuned(self, method: str, noise: float = 0.0) -> Mapping[str, Any]:
+    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
         """With less weight hqs fills what a motion hides with stripes."""
-        return {"weight": 0.6 if noise > MUCH_NOISE else 0.45, "sigma_end": 0.025} if method == "hqs" else {}
+        return {"hqs": {"weight": 0.6 if noise > MUCH_NOISE else 0.45, "sigma_end": 0.025}}
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

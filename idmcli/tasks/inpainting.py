@@ -70,8 +70,8 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
             return ("tv", "hqs")
         return ("idm", "hqs")
 
-    def tuned(self, method: str, noise: float = 0.0) -> Mapping[str, Any]:
-        return {"iterations": 2000, "tolerance": 1e-6} if method == "tv" else {}  # to fill holes
+    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
+        return {"tv": {"iterations": 2000, "tolerance": 1e-6}}  # to fill holes
 
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":

@@ -41,8 +41,8 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
     def best_methods(self, operator: NonlinearBlur, noise: float = 0.0) -> Sequence[str]:
         return ("reddiff",) if noise > 0 else ("gradient", "reddiff")
 
-    def tuned(self, method: str, noise: float = 0.0) -> Mapping[str, Any]:
-        return {"weight": 0.6} if method == "reddiff" else {}  # against its noise
+    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
+        return {"reddiff": {"weight": 0.6}}  # against its noise
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -97,9 +97,8 @@ def test_a_noise_map_tells_the_level_beside_the_image() -> None:
     sigma = torch.tensor([0.75, 0.2]).view(2, 1, 1, 1)
     seen = torch.cat([r * torch.rsqrt(1 + sigma**2), (sigma.log() / 4).expand_as(r)], 1)
     torch.testing.assert_close(denoiser(r, sigma)[1], denoiser.unet(seen))
-    told = [
-        denoiser(r / (1 + level(s) ** 2).rsqrt(), level(s, 2))[1] for s in (0.1, 0.2)
-    ]  # the same seen, but for the map
+    # the same image is seen, beside another map
+    told = [denoiser(r / (1 + level(s) ** 2).rsqrt(), level(s, 2))[1] for s in (0.1, 0.2)]
     assert (told[0] - told[1]).abs().max() > 1e-3
     assert bool(denoiser(r, level(0.0, 2))[0].isfinite().all())
 

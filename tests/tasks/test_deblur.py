@@ -113,4 +113,4 @@ def test_much_noise_leaves_more_to_the_prior() -> None:
         assert (options.weight, options.sigma_end) == (weight, 0.025)
     given = SolverConfig(options={"weight": 0.2})
     assert library.method("hqs", operator, None, given, noise=0.1).options.weight == 0.2
-    assert task.tuned("ddrm", 0.1) == {}
+    assert task.tuned(0.1).get("ddrm", {}) == {}
