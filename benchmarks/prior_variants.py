@@ -71,7 +71,7 @@ def variants(base: Config) -> dict[str, Variant]:
         "no couplings": changed(unwired),
         "channels 32/96/192, blocks 2/2/2": changed(model={"channels": (32, 96, 192), "blocks": (2, 2, 2)}),
         "blocks 8/2/2": changed(model={"blocks": (8, 2, 2)}),
-        "noise level as a map": changed(model={"noise_map": True}),
+        "noise level inferred": changed(model={"noise_map": False}),
         "levels up to 0.5": changed(training={"sigma_max": 0.5}),
         "loss l2": changed(training={"loss": "l2"}),
         "loss psnr": changed(training={"loss": "psnr"}),

@@ -180,7 +180,7 @@ class Library:
         """
         given = self.given(weights, prior)
         solver = solvers.find(name or settings.method or default_method(given, operator, noise))
-        tuned = tasks.task_of(operator).tuned(noise).get(solver.name, {})
+        tuned = tasks.task_of(operator).tuned.get(solver.name, {})
         options = read_options(solver, {**tuned, **settings.options})
         for kind, path in given.items():
             if path is not None and kind != solver.weights:

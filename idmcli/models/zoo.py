@@ -159,12 +159,20 @@ def _copy(model: Model, start: Path) -> list[nn.Parameter]:
         hint = f"{_A[kind]} starts from {' or '.join(_A[other] for other in STARTS[kind])}"
         raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", hint)
     target: nn.Module = model
-    if isinstance(source, Denoiser) and isinstance(model, ConditionalDenoiser | InvertibleDiffusion):
-        target = model.denoiser
     tensors = source.state_dict()
-    if isinstance(source, Denoiser) and isinstance(target, Denoiser):
-        tensors = _coloured(tensors, source.unet.config, target.unet.config)
-        tensors = _blind(tensors, source.inputs, target)
+    if not isinstance(source, LatentDiffusion) and not isinstance(model, LatentDiffusion):
+        inner, outer = _denoiser(source), _denoiser(model)
+        if inner.config.noise_map and not outer.config.noise_map:
+            raise InputError(
+                f"--init {str(start)!r} is told the noise level, and the network to be trained is not",
+                "set model.noise_map = true",
+            )
+        adapted = _coloured(inner.state_dict(), inner.unet.config, outer.unet.config)
+        adapted = _blind(adapted, inner, outer)
+        if inner is source:
+            target, tensors = outer, adapted
+        else:
+            tensors |= {f"denoiser.{name}": tensor for name, tensor in adapted.items()}
     try:
         missing, unexpected = target.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -179,6 +187,10 @@ def _copy(model: Model, start: Path) -> list[nn.Parameter]:
             "use the same model.size, model.steps, model.channels and model.blocks",
         )
     return list(source.parameters())
+
+
+def _denoiser(model: Denoiser | ConditionalDenoiser | InvertibleDiffusion) -> Denoiser:
+    return model if isinstance(model, Denoiser) else model.denoiser
 
 
 def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettings) -> dict[str, Tensor]:
@@ -196,10 +208,12 @@ def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettin
     }
 
 
-def _blind(tensors: dict[str, Tensor], inputs: int, target: Denoiser) -> dict[str, Tensor]:
-    """The weights of a U-Net of some inputs for one of more, whose estimate does not depend on the others."""
+def _blind(tensors: dict[str, Tensor], source: Denoiser, target: Denoiser) -> dict[str, Tensor]:
+    """The weights of a U-Net for one of more inputs, whose estimate does not depend on those it did not have: an image
+    of the measurements after the noisy one, the noise map last."""
     name = "unet.conv_in.weight"
     weight = tensors[name]
-    first = weight.view(len(weight), target.unet.config.image_channels, inputs, -1, *weight.shape[2:])
-    others = torch.zeros_like(first[:, :, :1]).repeat(1, 1, max(0, target.inputs - inputs), 1, 1, 1)
-    return {**tensors, name: torch.cat([first, others], 2).flatten(1, 3)}
+    inputs = weight.view(len(weight), target.unet.config.image_channels, source.inputs, -1, *weight.shape[2:])
+    images, level = inputs.tensor_split([source.inputs - source.config.noise_map], 2)
+    unseen = torch.zeros_like(inputs[:, :, :1]).repeat(1, 1, max(0, target.inputs - source.inputs), 1, 1, 1)
+    return {**tensors, name: torch.cat([images, unseen, level], 2).flatten(1, 3)}

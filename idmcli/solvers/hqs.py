@@ -21,7 +21,7 @@ class HQSOptions:
     """Of :func:`hqs`. The authors take 8 iterations from 49 / 255 with a weight of 0.23, and no momentum."""
 
     iterations: Count = 30  # of one denoiser call each
-    sigma_start: Positive = 1.0  # noise level of the first one
+    sigma_start: Positive = 0.5  # noise level of the first one
     sigma_end: Positive = 0.004  # of the last one
     weight: Positive = 0.3  # lambda, of the prior against the data; of little consequence without noise
     momentum: Share = 0.6  # share of the last change that is made once more

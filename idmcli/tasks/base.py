@@ -51,6 +51,7 @@ class Task(ABC, Generic[Options]):
         channels: how many channels it can measure.
         weights: the shipped weights, by what needs them ("prior", "network"), and for images of three channels
             ("colour prior") where there are some.
+        tuned: options of methods whose defaults are not the best here, by measurement.
     """
 
     kind: ClassVar[str]
@@ -58,6 +59,8 @@ class Task(ABC, Generic[Options]):
     options: type[Options]
     channels: ClassVar[tuple[int, ...]] = (1, 3)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey", "colour prior": "prior-colour"}
+
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @property
     def preset(self) -> str:
@@ -99,10 +102,6 @@ class Task(ABC, Generic[Options]):
         """The best methods that run out of the box at a level of noise, by measurement (docs/methods.md): the
         best one first, and then, unless it takes a prior, the best that does."""
         return ("tv", "hqs")
-
-    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
-        """Options of methods whose defaults are not the best here at a level of noise, by measurement."""
-        return {}
 
     def default_method(self, operator: Any, noise: float = 0.0) -> str:
         """The best method that runs out of the box."""

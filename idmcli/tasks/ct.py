@@ -42,6 +42,7 @@ class CTTask(Task[CTOptions]):
     options = CTOptions
     channels = (1,)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"weight": 0.8, "sigma_start": 1.0, "sigma_end": 0.002}}
 
     def operator_type(self) -> type[ParallelBeamCT]:
         from idmcli.operators import ParallelBeamCT
@@ -57,9 +58,6 @@ class CTTask(Task[CTOptions]):
 
     def best_methods(self, operator: ParallelBeamCT, noise: float = 0.0) -> Sequence[str]:
         return ("hqs",)
-
-    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
-        return {"hqs": {"sigma_end": 0.002, "weight": 0.8}}
 
     def setting(self, options: CTOptions) -> str:
         return f"{options.views} views" if options.views > 1 else "1 view"

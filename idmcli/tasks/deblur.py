@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from idmcli.tasks.base import Amount, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
 
 if TYPE_CHECKING:
     from idmcli.operators import Blur
-
-MUCH_NOISE = 0.07  # at 0.05 hqs was still better with less weight; at 0.1 it failed on some motions
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,9 @@ class DeblurTask(Task[DeblurOptions]):
     kind = "deblur"
     summary = "deblurring: out of focus, a shaken camera, or any kernel"
     options = DeblurOptions
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # with less, hqs fills what a motion hides with stripes
+        "hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.012}
+    }
 
     def operator_type(self) -> type[Blur]:
         from idmcli.operators import Blur
@@ -40,10 +41,6 @@ class DeblurTask(Task[DeblurOptions]):
 
     def best_methods(self, operator: Blur, noise: float = 0.0) -> Sequence[str]:
         return ("hqs",)
-
-    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
-        """With less weight hqs fills what a motion hides with stripes."""
-        return {"hqs": {"weight": 0.6 if noise > MUCH_NOISE else 0.45, "sigma_end": 0.025}}
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -40,6 +40,7 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
     summary = "inpainting: some of the pixels are known"
     options = InpaintingOptions
     weights: ClassVar[Mapping[str, str]] = {**Task.weights, "network": "inpainting-tiny"}
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tv": {"iterations": 2000, "tolerance": 1e-6}}  # to fill holes
 
     def operator_type(self) -> type[Inpainting]:
         from idmcli.operators import Inpainting
@@ -69,9 +70,6 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
         if operator.description["type"] != "random" and has_holes(operator.mask):
             return ("tv", "hqs")
         return ("idm", "hqs")
-
-    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
-        return {"tv": {"iterations": 2000, "tolerance": 1e-6}}  # to fill holes
 
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":

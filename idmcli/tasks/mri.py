@@ -57,6 +57,7 @@ class MRITask(RatioTask[MRIOptions]):
     options = MRIOptions
     channels = (1,)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-mri", "network": "mri-tiny"}
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_start": 0.3}}
 
     def operator_type(self) -> type[MRI]:
         from idmcli.operators import MRI

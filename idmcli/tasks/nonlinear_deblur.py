@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from idmcli.tasks.base import Amount, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
@@ -26,6 +26,7 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
     kind = "nonlinear_deblur"
     summary = "nonlinear deblurring: a shaken camera with a response curve"
     options = NonlinearDeblurOptions
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"reddiff": {"weight": 0.6}}  # against its noise
 
     def operator_type(self) -> type[NonlinearBlur]:
         from idmcli.operators import NonlinearBlur
@@ -40,9 +41,6 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
 
     def best_methods(self, operator: NonlinearBlur, noise: float = 0.0) -> Sequence[str]:
         return ("reddiff",) if noise > 0 else ("gradient", "reddiff")
-
-    def tuned(self, noise: float = 0.0) -> Mapping[str, Mapping[str, Any]]:
-        return {"reddiff": {"weight": 0.6}}  # against its noise
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

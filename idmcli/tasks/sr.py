@@ -29,6 +29,7 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
     summary = "super-resolution: a picture of fewer pixels"
     options = SuperResolutionOptions
     weights: ClassVar[Mapping[str, str]] = {**Task.weights, "conditional": "sr3-sr"}
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_end": 0.015}}
 
     def operator_type(self) -> type[SuperResolution]:
         from idmcli.operators import SuperResolution

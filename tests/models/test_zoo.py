@@ -83,16 +83,33 @@ def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
 
 
-def test_a_prior_that_infers_the_noise_level_starts_one_that_is_told(tmp_path: Path) -> None:
-    blind, told = randomised(PRIOR), build_model(changed(PRIOR, noise_map=True))
-    assert isinstance(blind, Denoiser) and isinstance(told, Denoiser) and told.inputs == 2
+@pytest.mark.parametrize("config", [PRIOR, END, GIVEN])
+def test_a_network_that_infers_the_noise_level_starts_one_that_is_told(config: Config, tmp_path: Path) -> None:
+    blind, told = randomised(config), build_model(changed(config, noise_map=True))
     initialise(told, saved(blind, tmp_path))
+    r, sigma, more = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2), []
+    if isinstance(blind, ConditionalDenoiser):
+        more = [torch.rand_like(r)]
+    first, second = (model.denoiser if isinstance(model, InvertibleDiffusion) else model for model in (blind, told))
+    torch.testing.assert_close(second(r, sigma, *more), first(r, sigma, *more))
+
+
+def test_a_prior_that_is_told_the_noise_level_starts_any_network(tmp_path: Path) -> None:
+    prior = randomised(changed(PRIOR, noise_map=True))
+    assert isinstance(prior, Denoiser)
+    file = saved(prior, tmp_path)
     r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
-    torch.testing.assert_close(told(r, sigma), blind(r, sigma))
-    sampler, trained = build_model(changed(noise_map=True)), randomised(changed(PRIOR, noise_map=True))
-    assert isinstance(sampler, InvertibleDiffusion) and isinstance(trained, Denoiser)
-    initialise(sampler, saved(trained, tmp_path))
-    torch.testing.assert_close(sampler.denoiser(r, sigma), trained(r, sigma))
+    sampler, conditional = (build_model(changed(kind, noise_map=True)) for kind in (END, GIVEN))
+    assert isinstance(sampler, InvertibleDiffusion) and isinstance(conditional, ConditionalDenoiser)
+    initialise(sampler, file)
+    torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
+    initialise(conditional, file)
+    torch.testing.assert_close(conditional(r, sigma, torch.rand_like(r)), prior(r, sigma))
+    colour = build_model(changed(replace(PRIOR, task=TaskConfig(channels=3)), noise_map=True))
+    assert isinstance(colour, Denoiser)
+    initialise(colour, file)
+    alike = r.expand(-1, 3, -1, -1)
+    torch.testing.assert_close(colour(alike, sigma)[1], prior(r, sigma)[1].expand(-1, 3, -1, -1))
 
 
 def test_a_start_by_its_name() -> None:
@@ -122,7 +139,8 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
         (PRIOR, changed(blocks=(1, 2)), "is another network"),
         (changed(steps=3), END, "--init"),
         (changed(rule="matched"), END, "is another network"),
-        (changed(PRIOR, noise_map=True), END, "tensors of other shapes"),
+        (changed(PRIOR, noise_map=True), END, "is told the noise level"),
+        (changed(noise_map=True), END, "is told the noise level"),
         (replace(PRIOR, task=TaskConfig(channels=3)), END, "tensors of other shapes"),
     ],
 )

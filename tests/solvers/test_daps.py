@@ -38,4 +38,4 @@ def test_seeds_matter() -> None:
 
 @pytest.mark.parametrize("operator", OF_CAMERA, ids=lambda operator: str(operator.kind))
 def test_it_takes_any_operator(operator: Operator) -> None:
-    assert gain("daps", operator, steps=15, ode_steps=3, langevin_steps=30) > 1
+    assert gain("daps", operator, steps=20, ode_steps=3, langevin_steps=30) > 1

@@ -10,10 +10,8 @@ import pytest
 import torch
 
 from idmcli.cli import main
-from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError
 from idmcli.io.images import write_image
-from idmcli.library import Library
 from idmcli.operators.kernels import gaussian_kernel
 from idmcli.tasks import Task, find
 from tests.small import camera
@@ -102,15 +100,3 @@ def test_networks_are_not_trained_for_what_is_not_linear(folder: Path, capsys: p
     assert main(["reconstruct", "a.png", "--preset", "hdr", "--method", "tv"]) == 2
     error = capsys.readouterr().err
     assert "needs a linear operator" in error and "gradient" in error
-
-
-def test_much_noise_leaves_more_to_the_prior() -> None:
-    task = find("deblur")
-    operator = task.operator(task.options(kernel="motion", size=9, boundary="circular"), (1, 16, 16), "a")
-    library = Library(torch.device("cpu"))
-    for noise, weight in ((0.0, 0.45), (0.05, 0.45), (0.1, 0.6)):
-        options = library.method("hqs", operator, None, SolverConfig(), noise=noise).options
-        assert (options.weight, options.sigma_end) == (weight, 0.025)
-    given = SolverConfig(options={"weight": 0.2})
-    assert library.method("hqs", operator, None, given, noise=0.1).options.weight == 0.2
-    assert task.tuned(0.1).get("ddrm", {}) == {}
