@@ -42,7 +42,9 @@ class CTTask(Task[CTOptions]):
     options = CTOptions
     channels = (1,)
     weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"weight": 0.8, "sigma_start": 1.0, "sigma_end": 0.002}}
+    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # for a prior that infers the noise level
+        "hqs": {"weight": 0.8, "sigma_start": 1.0, "sigma_end": 0.002}
+    }
 
     def operator_type(self) -> type[ParallelBeamCT]:
         from idmcli.operators import ParallelBeamCT

@@ -96,7 +96,7 @@ def test_a_network_that_infers_the_noise_level_starts_one_that_is_told(config: C
 
 def test_a_prior_that_is_told_the_noise_level_starts_any_network(tmp_path: Path) -> None:
     prior = randomised(changed(PRIOR, noise_map=True))
-    assert isinstance(prior, Denoiser)
+    assert isinstance(prior, Denoiser) and prior.inputs == 2
     file = saved(prior, tmp_path)
     r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
     sampler, conditional = (build_model(changed(kind, noise_map=True)) for kind in (END, GIVEN))
