@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import TypeVar
 
 import torch
@@ -97,6 +98,9 @@ class World:
         if self.size == 1:
             yield
             return
+        # DistributedDataParallel imports this. Imported while the processes are connected it keeps their group for
+        # good, and a thread of the group that is still busy when Python ends aborts the process.
+        import_module("torch._dynamo")
         cuda = self.device.type == "cuda"
         if cuda:
             torch.cuda.set_device(self.device)
