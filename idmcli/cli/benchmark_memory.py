@@ -25,8 +25,8 @@ from idmcli.cli.options import (
     show_config,
     size_of,
 )
+from idmcli.cli.output import Output
 from idmcli.errors import CheckFailed, InputError
-from idmcli.output import Output
 
 if TYPE_CHECKING:
     from torch import device as Device

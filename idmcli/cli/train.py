@@ -23,7 +23,7 @@ from idmcli.cli.options import (
     show_config,
     size_of,
 )
-from idmcli.cli.processes import mute_followers, processes
+from idmcli.cli.processes import connected_processes, mute_followers
 from idmcli.errors import InputError
 
 
@@ -122,23 +122,25 @@ def train(
 
     check_options(loaded.config.solver)
     run, training = RunFolder(folder), loaded.config.training
-    with processes(output, device, training.threads) as world:
-        with world.agreed():
-            world.check(training.batch, training.accumulate)
-            if training.stage == "latent" and world.size > 1:  # each part leaves the other's weights without gradients
+    with connected_processes(output, device, training.threads) as processes:
+        with processes.failing_together():
+            processes.check_batch(training.batch, training.accumulate)
+            if training.stage == "latent" and processes.size > 1:
                 raise InputError("the latent stage trains in one process", "start it without torchrun")
             find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
             if training.stage != "prior" and init is None and not resume:
                 output.warning("no --init: the network starts from random weights; a trained prior is a better start")
             if training.compile:
-                check_compiler(world.device, "training.compile")
-            settled = settle(loaded.config, world.device)
+                check_compiler(processes.device, "training.compile")
+            settled = settle(loaded.config, processes.device)
             if resume:
-                check_config(settle(load_config(None, saved).config, world.device), settled)
-            plan = memory_plan(settled, world, output.status) if training.stage == "end-to-end" else None
-        cache = training.cache or free_memory(torch.device("cpu")) // (2 * world.neighbours)
+                check_config(settle(load_config(None, saved).config, processes.device), settled)
+            plan = memory_plan(settled, processes, output.status) if training.stage == "end-to-end" else None
+        cache = training.cache or free_memory(torch.device("cpu")) // (2 * processes.neighbours)
         try:
-            found = run_training(settled, data, run, world, output, cache=cache, plan=plan, init=init, resume=resume)
+            found = run_training(
+                settled, data, run, processes, output, cache=cache, plan=plan, init=init, resume=resume
+            )
         except (KeyboardInterrupt, SystemExit):
             if run.checkpoint.exists():
                 again = shlex.join(["idm", "train", "--resume", "--out", str(folder), *(f"--data={d}" for d in data)])

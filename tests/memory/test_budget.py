@@ -11,6 +11,7 @@ import torch
 
 from idmcli.cli import main
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
+from idmcli.distributed import Processes
 from idmcli.errors import ResourceError
 from idmcli.io.images import write_image
 from idmcli.memory import budget
@@ -19,7 +20,6 @@ from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import named_plan
 from idmcli.reversible.planner import candidates
 from idmcli.tasks.cs import CompressedSensingOptions
-from idmcli.training.world import World
 
 CPU = torch.device("cpu")
 CONFIG = Config(
@@ -40,10 +40,10 @@ def test_the_plan_of_a_training() -> None:
     told: list[str] = []
     for plan in (plans[0], plans[3]):
         peak = computed.memory(plan).peak
-        assert memory_plan(budgeted(peak), World(CPU), told.append) == plan
+        assert memory_plan(budgeted(peak), Processes(CPU), told.append) == plan
     assert told[1].startswith("memory plan: unet in steps 1 to 3, plain in step 4; computed peak ")
     with pytest.raises(ResourceError, match="in the leanest memory plan, and 64.00 KiB may be used"):
-        memory_plan(budgeted(2**16), World(CPU))
+        memory_plan(budgeted(2**16), Processes(CPU))
 
 
 def test_processes_and_parts_divide_the_batch() -> None:
@@ -56,15 +56,15 @@ def test_processes_and_parts_divide_the_batch() -> None:
 
 def test_a_plan_by_name_needs_no_computation() -> None:
     config = replace(CONFIG, training=replace(CONFIG.training, memory="sampler"))
-    assert memory_plan(config, World(CPU), pytest.fail) == named_plan("sampler", 4)
+    assert memory_plan(config, Processes(CPU), pytest.fail) == named_plan("sampler", 4)
 
 
 def test_without_a_budget_nine_tenths_of_the_free_memory_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     peak = ComputedStep(CONFIG).memory(candidates(4)[2]).peak
     monkeypatch.setattr(budget, "free_memory", lambda device: -(-peak * 10 // 9))
-    assert memory_plan(budgeted(None), World(CPU)) == candidates(4)[2]
+    assert memory_plan(budgeted(None), Processes(CPU)) == candidates(4)[2]
     monkeypatch.setattr(budget, "free_memory", lambda device: -(-peak * 20 // 9))
-    assert memory_plan(budgeted(None), World(CPU, 0, 1, 2)) == candidates(4)[2]  # shared with a neighbour
+    assert memory_plan(budgeted(None), Processes(CPU, 0, 1, 2)) == candidates(4)[2]  # shared with a neighbour
 
 
 def test_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from idmcli import tasks
 from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
+from idmcli.distributed import Processes
 from idmcli.memory.budget import memory_plan
 from idmcli.models.sampler import InvertibleDiffusion
 from idmcli.models.zoo import build_model
@@ -28,7 +29,6 @@ from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.loop import train
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
-from idmcli.training.world import World
 
 CPU = torch.device("cpu")
 SMALL = ["model.steps=3", "model.channels=[32, 96, 192]", "model.blocks=[2, 2, 2]"]
@@ -189,10 +189,10 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
         config = replace(preset, training=replace(preset.training, **common, memory=memory))
         images = [np.random.default_rng(0).random((1, 48, 48), dtype=np.float32) for _ in range(4)]
         model = build_model(config)
-        stage = build_stage(config, images, CPU, memory_plan(config, World(CPU)))
+        stage = build_stage(config, images, CPU, memory_plan(config, Processes(CPU)))
         (tmp_path / memory).mkdir()
         step, run = Step(model, config.training), RunFolder(tmp_path / memory)
-        last = train(step, stage, run, World(CPU), lambda line: None)
+        last = train(step, stage, run, Processes(CPU), lambda line: None)
         weights[memory], losses[memory] = dict(model.state_dict()), last.loss if last else 0.0
         inversions[memory] = len(inverted)
         inverted.clear()
