@@ -115,7 +115,7 @@ def benchmark_memory(
         return show_config(output, loaded)
     from idmcli.memory.plot import check_plot, plot_memory
     from idmcli.memory.tables import title
-    from idmcli.training.precision import settle
+    from idmcli.runs.precision import settle
 
     if plot is not None:
         check_plot(plot)

@@ -111,31 +111,33 @@ def train(
 
     import torch
 
+    from idmcli import learned
     from idmcli.io.images import find_items
     from idmcli.library import check_options
     from idmcli.memory.budget import free_memory, memory_plan
     from idmcli.models.compiled import check_compiler
-    from idmcli.training.precision import settle
-    from idmcli.training.resume import check_config
+    from idmcli.runs.precision import settle
+    from idmcli.runs.resume import check_config
+    from idmcli.runs.workflow import run_training
     from idmcli.training.run_folder import RunFolder
-    from idmcli.training.workflow import run_training
 
     check_options(loaded.config.solver)
     run, training = RunFolder(folder), loaded.config.training
     with connected_processes(output, device, training.threads) as processes:
         with processes.failing_together():
             processes.check_batch(training.batch, training.accumulate)
-            if training.stage == "latent" and processes.size > 1:
-                raise InputError("the latent stage trains in one process", "start it without torchrun")
+            kind = learned.find(loaded.config.model.kind)
+            if kind.second_part(loaded.config) and processes.size > 1:  # each part leaves weights without gradients
+                raise InputError(f"{kind.noun} trains in one process", "start it without torchrun")
             find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
-            if training.stage != "prior" and init is None and not resume:
+            if kind.for_measurements and init is None and not resume:
                 output.warning("no --init: the network starts from random weights; a trained prior is a better start")
             if training.compile:
                 check_compiler(processes.device, "training.compile")
             settled = settle(loaded.config, processes.device)
             if resume:
                 check_config(settle(load_config(None, saved).config, processes.device), settled)
-            plan = memory_plan(settled, processes, output.status) if training.stage == "end-to-end" else None
+            plan = memory_plan(settled, processes, output.status) if kind.memory_steps(settled) else None
         cache = training.cache or free_memory(torch.device("cpu")) // (2 * processes.neighbours)
         try:
             found = run_training(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from idmcli.models.zoo import PHOTOGRAPH_MEAN
+from idmcli.models.denoiser import PHOTOGRAPH_MEAN
 from idmcli.priors.base import Domain
 
 

@@ -16,44 +16,46 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli.config import Config, ModelConfig, TrainingConfig
+from idmcli import learned
+from idmcli.config import Config, TrainingConfig
 from idmcli.distributed import Processes
 from idmcli.errors import InputError, NumericalError, ReportedElsewhere
-from idmcli.models.zoo import build_model
+from idmcli.learned.idm import IDMSettings
+from idmcli.learned.prior import PriorSettings
 from idmcli.reversible.plan import named_plan
+from idmcli.runs.build import build_stage
 from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training import loop
-from idmcli.training.build import build_stage
 from idmcli.training.loop import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 
 CPU = torch.device("cpu")
 PRIOR = Config(
-    model=ModelConfig(channels=(8, 16), blocks=(1, 1)),
+    model=PriorSettings(channels=(8, 16), blocks=(1, 1)),
     training=TrainingConfig(
         iterations=4, batch=4, patch=16, warmup=0, log_every=2, validate_every=4, checkpoint_every=2, gradient_clip=0
     ),
 )
 NOISY = CompressedSensingOptions(block=8, noise=0.01)
-END = replace(PRIOR, operator=NOISY, training=replace(PRIOR.training, stage="end-to-end"))
+END = replace(PRIOR, operator=NOISY, model=IDMSettings(channels=(8, 16), blocks=(1, 1), steps=2))
 CONFIGS = {
     "prior": PRIOR,
     "muon": replace(PRIOR, training=replace(PRIOR.training, optimizer="muon")),
     "in parts": replace(PRIOR, training=replace(PRIOR.training, accumulate=2)),
-    "end to end": replace(END, model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2)),
-    "matched": replace(END, model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2, rule="matched")),
+    "end to end": END,
+    "matched": replace(END, model=replace(END.model, rule="matched")),
 }
 
 
 def parts_of(config: Config, plan: str, processes: Processes) -> tuple[Step, Any]:
     images = [np.random.default_rng(k).random((1, 24, 24), dtype=np.float32) for k in range(3)]
-    step = Step(build_model(config), config.training, processes.size)
+    step = Step(learned.build(config), config.training, processes.size)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(1)
         for parameter in step.model.parameters():  # away from the zeros and ones of the start
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return step, build_stage(config, images, processes.device, named_plan(plan, config.model.steps))
+    return step, build_stage(config, images, processes.device, named_plan(plan, getattr(config.model, "steps", 1)))
 
 
 def gradients(config: Config, plan: str, processes: Processes) -> dict[str, Tensor]:

@@ -8,19 +8,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from idmcli import learned
 from idmcli.config import to_toml
 from idmcli.distributed import Processes
 from idmcli.errors import InputError
 from idmcli.io.atomic import ensure_writable, write_text
-from idmcli.models.checkpoints import Model, purpose_of, save_weights
-from idmcli.models.zoo import Start, build_model, find_start, initialise
+from idmcli.models import Learned
+from idmcli.models.checkpoints import purpose_of, save_weights
+from idmcli.models.start import Start, find_start, initialise
 from idmcli.reporting import Count, Listener
 from idmcli.reversible.plan import Plan
+from idmcli.runs.build import build_stage
+from idmcli.runs.resume import check_data, check_iterations
 from idmcli.sizes import format_size
-from idmcli.training.build import build_stage
 from idmcli.training.loop import Progress, train
 from idmcli.training.pictures import Pictures, find_pictures
-from idmcli.training.resume import check_data, check_iterations
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.scalars import scalar_log
 from idmcli.training.step import Step
@@ -58,16 +60,16 @@ def run_training(
     """Train, and write the run folder with the averaged weights.
 
     Args:
-        config: settled, see :func:`idmcli.training.precision.settle`.
+        config: settled, see :func:`idmcli.runs.precision.settle`.
         data: folders, files, pages or patterns of pictures.
         run: where to; all processes read it.
         processes: the processes that train, joined.
         listener: told what goes on.
         cache: bytes of pictures to keep in memory, the others are decoded as they are needed.
-        plan: end-to-end: the memory plan.
-        init: the weights to start from, see :func:`idmcli.models.zoo.find_start`.
+        plan: the memory plan.
+        init: the weights to start from, see :func:`idmcli.models.start.find_start`.
         resume: continue from the run's checkpoint; its configuration may differ in what
-            :mod:`idmcli.training.resume` lists.
+            :mod:`idmcli.runs.resume` lists.
 
     Raises:
         InputError: pictures, weights or folder cannot be used, or belong to another run; nothing was written.
@@ -86,14 +88,22 @@ def run_training(
             workers = config.training.workers
             spare = default_workers(processes.neighbours) if workers is None else workers
             pictures = find_pictures(data, config, cache, spare, listener.warning)
-            model = build_model(config)
+            model = learned.build(config)
             start = _initialise(model, init, listener) if init is not None else None
             stage = build_stage(config, pictures, processes.device, plan)
             record = {"init": init and Path(init).name, "pictures": len(pictures), "data": pictures.fingerprint}
             if processes.leads:
                 ensure_writable(run.path)
                 held.enter_context(run.locked())
-        step, done = Step(model.to(processes.device), config.training, processes.size), 0
+        step, done = (
+            Step(
+                model.to(processes.device),
+                config.training,
+                processes.size,
+                restart=learned.find(config.model.kind).second_part(config),
+            ),
+            0,
+        )
         with processes.failing_together():
             if resume:
                 started = run.read_record()
@@ -114,19 +124,19 @@ def run_training(
         if processes.leads:
             settled = asdict(config)
             training = {"config": settled, "init": record["init"], "pictures": len(pictures)}
-            model = cast(Model, step.average.module)
+            model = cast(Learned, step.average.module)
             save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
     return Outcome(start, dict(last.validation.scores) if last and last.validation else {})
 
 
-def _about(pictures: Pictures, model: Model, run: RunFolder, processes: Processes) -> str:
+def _about(pictures: Pictures, model: Learned, run: RunFolder, processes: Processes) -> str:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     streamed = f" ({pictures.streamed} of them decoded as they are needed)" if pictures.streamed else ""
     together = f", {processes.size} processes" if processes.size > 1 else ""
     return f"{len(pictures)} pictures{streamed}, {parameters / 1e6:.2f} M parameters, run folder {run.path}{together}"
 
 
-def _initialise(model: Model, init: str, listener: Listener) -> Start:
+def _initialise(model: Learned, init: str, listener: Listener) -> Start:
     start = initialise(model, init)
     listener.status(f"from {init}: {start}")
     for difference in start.differences:

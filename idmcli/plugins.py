@@ -1,0 +1,33 @@
+"""Everything that can be added to idm, by sort: idm's own parts, and the groups of entry points for those of others.
+
+A new part of idm's own is one file: in ``solvers/``, in ``tasks/``, or in one of the places named here. A part in
+another package is one entry point of the group that a registry names; see :class:`~idmcli.registry.Registry`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from idmcli.registry import Registry, parts_in
+
+TASKS: Registry[Any] = Registry(
+    "idmcli.tasks",
+    parts_in("idmcli.tasks", "TASK", without=("base", "kernels", "masks", "ratios")),
+    "idmcli.tasks:Task",
+)
+"""What [task] names: a kind of measurement with its options."""
+
+MODELS: Registry[Any] = Registry(
+    "idmcli.models",
+    {
+        "prior": "idmcli.learned.prior:KIND",
+        "sr3": "idmcli.learned.sr3:KIND",
+        "latent": "idmcli.learned.latent:KIND",
+        "idm": "idmcli.learned.idm:KIND",
+    },
+    "idmcli.learned.base:ModelKind",
+)
+"""What [model] names, what weights files hold, and what methods run on: a kind of learned model."""
+
+SOLVERS: Registry[Any] = Registry("idmcli.solvers", parts_in("idmcli.solvers", "SOLVER"), "idmcli.solvers:Solver")
+"""What ``--method`` names: a way to reconstruct."""
