@@ -114,9 +114,11 @@ def benchmark_memory(
     if print_config:
         return show_config(output, loaded)
     from idmcli.memory.plot import check_plot, plot_memory
+    from idmcli.memory.step import check_plans
     from idmcli.memory.tables import title
     from idmcli.runs.precision import settle
 
+    check_plans(loaded.config)
     if plot is not None:
         check_plot(plot)
         refuse_existing([plot], overwrite=overwrite)

@@ -69,14 +69,19 @@ def operator_of(config: Config) -> LinearOperator:
     Raises:
         ConfigError: this kind of model has no memory plans.
     """
+    check_plans(config)
+    side, task = config.training.patch, tasks.find(config.task.kind)
+    return crop_operator(config, task.largest(config.operator), (config.task.channels or 1, side, side), "memory")
+
+
+def check_plans(config: Config) -> None:
+    """Raise ConfigError if the kind of model has no memory plans."""
     kind = learned.find(config.model.kind)
     if not kind.memory_steps(config):
         raise ConfigError(
             f'memory plans are for model.kind = "idm", not "{kind.name}"',
             "name a preset of that kind; `idm presets` lists them",
         )
-    side, task = config.training.patch, tasks.find(config.task.kind)
-    return crop_operator(config, task.largest(config.operator), (config.task.channels or 1, side, side), "memory")
 
 
 class ComputedStep:

@@ -420,5 +420,5 @@ def test_a_signal_saves_and_the_run_resumes_to_the_same_weights(
 
 def test_the_configuration_is_printed_without_any_work(capsys: Capture) -> None:
     assert main(["train", "--preset", "cs-tiny", "--print-config"]) == 0
-    assert 'stage = "end-to-end"' in capsys.readouterr().out
+    assert 'kind = "idm"' in capsys.readouterr().out
     assert not Path("runs").exists()
