@@ -36,18 +36,18 @@ import numpy as np
 import tifffile
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
+from idmcli.experiment import unpack
+from idmcli.io.measurements import Measurements, Provenance, load_measurements, save_measurements
+from idmcli.library import Library
 from PIL import Image as Pillow
 from safetensors.torch import load, save
 
 from idmcli.config import TrainingConfig, list_presets, load_config
 from idmcli.errors import IdmError
-from idmcli.experiment import unpack
 from idmcli.io import png
 from idmcli.io.formats import format_of
 from idmcli.io.images import read_image, read_provenance, write_image
-from idmcli.io.measurements import Measurements, Provenance, load_measurements, save_measurements
 from idmcli.io.scale import Scale
-from idmcli.library import Library
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.pretrained import CONFIG

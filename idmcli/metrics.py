@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,6 +61,18 @@ def ssim(x: Tensor, ref: Tensor, data_range: float = 1.0) -> Tensor:
     similarity = (2 * mx * mr + c1) * (2 * sample * cov + c2)
     similarity = similarity / ((mx * mx + mr * mr + c1) * (sample * (vx + vr) + c2))
     return similarity.mean(dim=(1, 2, 3))
+
+
+class Quality(NamedTuple):
+    """How near an image is to the truth: PSNR in dB, and SSIM, by :data:`CONVENTIONS`."""
+
+    psnr: float
+    ssim: float
+
+
+def quality(x: Tensor, truth: Tensor) -> Quality:
+    """The quality of one image, (1, C, H, W) in [0, 1] like the truth."""
+    return Quality(float(psnr(x, truth)), float(ssim(x, truth)))
 
 
 def _checked(x: Tensor, ref: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,3 +31,33 @@ MODELS: Registry[Any] = Registry(
 
 SOLVERS: Registry[Any] = Registry("idmcli.solvers", parts_in("idmcli.solvers", "SOLVER"), "idmcli.solvers:Solver")
 """What ``--method`` names: a way to reconstruct."""
+
+DEFAULTS: Registry[Any] = Registry(
+    "idmcli.defaults",
+    {
+        "cs": "idmcli.methods.defaults:CS",
+        "ct": "idmcli.methods.defaults:TOMOGRAPHY",
+        "deblur": "idmcli.methods.defaults:DEBLURRING",
+        "hdr": "idmcli.methods.defaults:DYNAMIC_RANGE",
+        "inpainting": "idmcli.methods.defaults:INPAINTING",
+        "mri": "idmcli.methods.defaults:MAGNETIC",
+        "nonlinear_deblur": "idmcli.methods.defaults:NONLINEAR_DEBLURRING",
+        "sr": "idmcli.methods.defaults:SUPER_RESOLUTION",
+    },
+    "idmcli.methods.defaults:Defaults",
+)
+"""The method, options and weights for a kind of operator where the user names none."""
+
+FORMATS: Registry[Any] = Registry(
+    "idmcli.formats",
+    {
+        "png": "idmcli.io.formats:Png",
+        "jpeg": "idmcli.io.formats:Jpeg",
+        "tiff": "idmcli.io.formats:Tiff",
+        "bmp": "idmcli.io.formats:Bmp",
+        "gif": "idmcli.io.formats:Gif",
+        "measurement": "idmcli.measuring.format:MeasurementFile",
+    },
+    "idmcli.io.formats:Format",
+)
+"""The formats of files, recognised by their content."""

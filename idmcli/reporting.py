@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from idmcli.errors import IdmError
+
 
 class IdmWarning(UserWarning):
     """Something that did not stop the work but may make its results wrong."""
@@ -40,6 +42,10 @@ class Listener:
     def warning(self, message: str) -> None:
         """Hear what may make the results wrong."""
         warnings.warn(message, IdmWarning, stacklevel=2)
+
+    def failure(self, item: str, error: IdmError) -> None:
+        """Hear that one of several inputs failed, and why; the work goes on with the others."""
+        self.warning(f"{item}: {error.message}" if item not in error.message else error.message)
 
     @contextmanager
     def progress(self, total: int | None, what: str) -> Iterator[Count]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from idmcli.cli.batch import refuse_existing
+from idmcli.batch import refuse_existing
 from idmcli.cli.options import (
     ConfigOption,
     DeviceOption,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from idmcli.cli.batch import refuse_existing
+from idmcli.batch import refuse_existing
 from idmcli.cli.options import OverwriteOption, output_flags, output_of
 from idmcli.errors import InputError
 

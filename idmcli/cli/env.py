@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import typer
 
-from idmcli import __version__
 from idmcli.cli.options import output_flags, output_of
+from idmcli.environment import environment
 
-PACKAGES = ("torch", "diffusers", "numpy", "safetensors", "pillow", "imageio", "tifffile", "pydantic", "typer", "rich")
 CPU_BUILD = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cpu"
 
 
@@ -26,22 +22,6 @@ def env(context: typer.Context) -> None:
     text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
     width = max(map(len, text))
     output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
-
-
-def environment() -> dict[str, Any]:
-    """Versions, devices and threads by name; None for what is not there."""
-    import torch
-
-    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "idm": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{package: _version(package) for package in PACKAGES},
-        "cuda": torch.version.cuda,
-        "devices": ["cpu", *devices],
-        "threads": torch.get_num_threads(),
-    }
 
 
 def advice(cuda: str | None, devices: int, *, gpu: bool) -> str:
@@ -59,10 +39,3 @@ def advice(cuda: str | None, devices: int, *, gpu: bool) -> str:
     if cuda is not None and not devices:
         return "PyTorch sees no GPU, though there is a driver: compare what `nvidia-smi` says with the version of CUDA"
     return ""
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

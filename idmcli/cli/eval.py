@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from idmcli import tasks
-from idmcli.cli.batch import refuse_existing, some_failed, try_each
-from idmcli.cli.comparison import FILES, Found
+from idmcli.batch import refuse_existing, some_failed
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
@@ -39,17 +39,14 @@ from idmcli.cli.options import (
 )
 from idmcli.cli.output import Output
 from idmcli.cli.processes import connected_processes, mute_followers
-from idmcli.errors import CheckFailed, ConfigError, IdmError, InputError
-from idmcli.reporting import Count
+from idmcli.errors import CheckFailed, ConfigError, InputError
 
 if TYPE_CHECKING:
     from idmcli.config import Config
     from idmcli.distributed import Processes
-    from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.comparison import Comparison
     from idmcli.evaluation.perceptual import Perceptual
-    from idmcli.evaluation.score_log import ScoreLog
     from idmcli.io.items import Item
-    from idmcli.library import Given
 
 ALL = "all"
 
@@ -161,13 +158,16 @@ def evaluate(
         return show_config(output, loaded)
 
     from idmcli.evaluation.benchmark import Benchmark
+    from idmcli.evaluation.compare import check_weights_are_taken, compare, with_all_methods
+    from idmcli.evaluation.comparison import FILES, Comparison
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.evaluation.tables import summarise
     from idmcli.evaluation.views import SHOWN
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_items
-    from idmcli.library import Library, check_options
+    from idmcli.methods import Methods, check_options
 
+    most = max_pixels or MAX_PIXELS
     with connected_processes(output, device, threads) as processes:
         with processes.failing_together():
             names = _methods(method, weights, prior)
@@ -181,24 +181,25 @@ def evaluate(
             if limit is not None and limit < len(pictures):
                 pictures = pictures[:limit]
                 name = dataset or f"{name} (first {limit})"  # what is published is about all of them
-            library = Library(
+            methods = Methods(
                 processes.device,
                 precision=precision,
                 ensemble=ensemble,
                 tile=tile,
                 compile=compile,
-                tell=output.warning,
+                warn=output.warning,
             )
-            benchmark = Benchmark(name, configs, names, weights, library, prior, _perceptual(processes, output))
-            _check_taken(library.given(weights, prior), benchmark.methods)  # what is wrong is said before any work
+            perceptual = _perceptual(processes, output)
+            comparison = Comparison(Benchmark(name, configs, names, weights, methods, prior, perceptual))
+            check_weights_are_taken(methods.named(weights, prior), names)  # said before any work
             outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
             _check_outputs(outputs, pictures, overwrite=overwrite)
             for place in {file.parent for file in outputs} if processes.leads else ():
                 ensure_writable(place)
-            found = Found()
-            if not benchmark.methods:
-                benchmark, found.left_out = _all_methods(benchmark, pictures, max_pixels or MAX_PIXELS)
-                for left, reason in found.left_out.items():
+            if not names:
+                comparison.benchmark, left_out = with_all_methods(comparison.benchmark, pictures, most)
+                comparison.findings.left_out = left_out
+                for left, reason in left_out.items():
                     output.status(f"left out {left}: {reason}")
         log = None if out is None else ScoreLog(outputs[0], outputs[1:], begun=not processes.leads)
         if processes.size > 1:
@@ -209,58 +210,51 @@ def evaluate(
         shown = pictures[:SHOWN] if report else []
         try:
             with processes.failing_together():
-                _evaluate(pictures, shown, benchmark, log, max_pixels or MAX_PIXELS, processes, output, found)
+                compare(
+                    comparison,
+                    pictures,
+                    processes=processes,
+                    listener=output,
+                    log=log,
+                    shown=shown,
+                    max_pixels=most,
+                )
         except BaseException:  # what was computed is reported, whatever ends the command
-            if found.scores and processes.size == 1:
-                found.write(benchmark, out, report, output)
+            if comparison.findings.scores and processes.size == 1:
+                _write(comparison, out, report, output)
             raise
-        found, *others = processes.gather(found)
+        _, *others = processes.gather(comparison.findings)
         for other in others:
-            other.tell(output)
-            found.add(other)
-        if found.scores and processes.leads:
-            found.write(benchmark, out, report, output)
-        failed = some_failed([error for _, error in found.failures], len(pictures))
+            for message in other.warnings:
+                output.warning(message)
+            for item, error in other.failures:
+                output.failure(item, error)
+            comparison.findings.add(other)
+        if comparison.findings.scores and processes.leads:
+            _write(comparison, out, report, output)
+        failed = some_failed([error for _, error in comparison.findings.failures], len(pictures))
         if failed is not None:
             raise processes.reported_once(failed)
-        low = [s for s in summarise(found.scores) if min_psnr is not None and not s.psnr >= min_psnr]
+        low = [s for s in summarise(comparison.findings.scores) if min_psnr is not None and not s.psnr >= min_psnr]
         if low:
             means = ", ".join(f"{s.method} at {s.column}: {s.psnr:.2f} dB" for s in low)
             raise processes.reported_once(CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})"))
 
 
-def _evaluate(
-    pictures: Sequence[Item],
-    shown: Sequence[Item],
-    benchmark: Benchmark,
-    log: ScoreLog | None,
-    max_pixels: int,
-    processes: Processes,
-    output: Output,
-    found: Found,
-) -> None:
-    """Score this process's share of the pictures, every N-th of them, into ``found`` and the log, and keep views of
-    those that are shown."""
-    from idmcli.io.images import read_image
-
-    def warn(message: str) -> None:
-        found.warnings.append(message)
-        output.warning(message)
-
-    def work(item: Item, progress: Count) -> None:
-        image = read_image(item, max_pixels=max_pixels)
-        for outcome in benchmark.run(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
-            found.take(outcome, show=item in shown)
-            if log is not None:
-                log.add(outcome.score)
-
-    def failed(item: Item, error: IdmError) -> None:
-        found.failures.append((str(item), error))
-        if len(pictures) == 1:
-            raise error from None
-        output.failure({"input": str(item)}, error)
-
-    try_each(pictures[processes.rank :: processes.size], work, output, "evaluating", failed)
+def _write(comparison: Comparison, out: Path | None, report: Path | None, output: Output) -> None:
+    """Print the scores, and write them to the folder ``out`` and the page ``report``."""
+    document = comparison.document()
+    if output.json:
+        for record in document["results"]:
+            output.result(record)
+    rest = {key: value for key, value in document.items() if key != "results"}
+    measured_on = f"Measured on {document['measured']}. {document['conventions']}"
+    output.summary(rest, f"{comparison}\n\n{measured_on}")
+    if out is not None:
+        output.status(f"wrote {' and '.join(map(str, comparison.save(out)))}")
+    if report is not None:
+        comparison.save_page(report, shlex.join(["idm", *output.arguments]))
+        output.status(f"wrote {report}")
 
 
 def _check_outputs(files: Sequence[Path], pictures: Sequence[Item], *, overwrite: bool) -> None:
@@ -327,41 +321,6 @@ def _methods(names: Sequence[str] | None, weights: Path | None, prior: str | Non
     if prior is not None and methods and all(solver.weights not in ("prior", "latent") for solver in methods):
         raise InputError("none of these methods takes a prior", "leave out --prior or choose another --method")
     return [solver.name for solver in methods] or [None]
-
-
-def _check_taken(given: Given, methods: Sequence[str | None]) -> None:
-    """Raise InputError if weights were named that none of the methods takes."""
-    from idmcli import solvers
-
-    wanted = [solvers.find(name).weights for name in methods if name is not None]
-    for kind, path in given.items():
-        if path is not None and wanted and kind not in wanted:
-            takers = [name for name in solvers.names() if solvers.find(name).weights == kind]
-            raise InputError(
-                f"{str(path)!r} is {solvers.NEEDS[kind]}, which none of these methods takes",
-                f"methods for it: {', '.join(takers)}",
-            )
-
-
-def _all_methods(
-    benchmark: Benchmark, pictures: Sequence[Item], max_pixels: int
-) -> tuple[Benchmark, Mapping[str, str]]:
-    """The comparison of all methods that apply, by the first picture that can be measured; why the others do not."""
-    from idmcli.experiment import operator_for
-    from idmcli.io.images import read_image
-
-    for item in pictures:
-        try:
-            image = read_image(item, max_pixels=max_pixels)
-            operators = [operator_for(image, config) for config in benchmark.configs]
-        except InputError:  # told when its turn comes
-            continue
-        ready, left_out = benchmark.applicable(operators)
-        if not ready:
-            reasons = "\n".join(f"{name}: {reason}" for name, reason in left_out.items())
-            raise ConfigError(f"no method applies\n{reasons}", "`idm methods` says what each needs")
-        return replace(benchmark, methods=ready), left_out
-    return replace(benchmark, methods=[None]), {}
 
 
 def _split(values: Sequence[str]) -> list[str]:

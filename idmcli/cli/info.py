@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from idmcli.cli.batch import for_each
+from idmcli.batch import for_each
 from idmcli.cli.options import output_flags, output_of
 from idmcli.errors import InputError
 from idmcli.reporting import Count
@@ -60,7 +60,8 @@ def described(path: Path) -> dict[str, Any]:
         NumericalError: weights are not finite.
     """
     from idmcli.io.files import require_file
-    from idmcli.io.formats import MeasurementFile, format_of
+    from idmcli.io.formats import format_of
+    from idmcli.measuring.format import MeasurementFile
     from idmcli.priors.pipelines import is_pipeline
     from idmcli.training.run_folder import RunFolder
 
@@ -81,23 +82,11 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def _measurements(path: Path) -> dict[str, Any]:
-    from idmcli.experiment import unpack
-    from idmcli.io.measurements import load_measurements
+    from idmcli.measuring import load_measurement
 
-    m = load_measurements(path)
-    case = unpack(m)
-    return {
-        "type": "measurements",
-        "measured": case.amount.text,
-        "y": f"{str(m.y.dtype).removeprefix('torch.')} {tuple(m.y.shape)}",
-        "colour": m.colour,
-        "bits": m.bits,
-        "scale": str(m.scale),
-        "noise": m.noise,
-        "noise_seed": m.noise_seed,
-        "operator": m.spec,
-        "made": asdict(m.provenance),
-    }
+    m = load_measurement(path)
+    made = None if m.provenance is None else asdict(m.provenance)
+    return {"type": "measurements", **m.record(), "made": made}
 
 
 def _picture(path: Path) -> dict[str, Any]:
@@ -121,28 +110,19 @@ def _picture(path: Path) -> dict[str, Any]:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    from idmcli.library import load_network
-    from idmcli.priors import NetworkLatentPrior, load_prior
+    from idmcli.methods.weights import read_weights
 
-    prior = load_prior(path)
-    if prior is None:
-        network = load_network(path)
-        return {
-            "type": "network",
-            **_size(network),
-            "trained_for": network.trained_for,
-            "training": network.training_record,
-        }
-    record = {
-        "type": "latent prior" if isinstance(prior, NetworkLatentPrior) else "prior",
-        "name": prior.name,
-        **_size(prior.network),
-        "channels": prior.domain.channels,
-    }
-    if not isinstance(prior, NetworkLatentPrior):
-        record["noise_levels"] = list(prior.noise_levels)
+    weights = read_weights(path)
+    priors = {"prior": "prior", "latent": "latent prior"}
+    record: dict[str, Any] = {"type": priors.get(weights.kind, "network")}
+    if weights.kind in priors:
+        record |= {"name": weights.name, **_size(weights.network), "channels": weights.model.domain.channels}
+    if weights.kind == "prior":
+        record["noise_levels"] = list(weights.model.noise_levels)
+    if weights.kind not in priors:
+        record |= _size(weights.network)
     own = {"trained_for": "trained_for", "training": "training_record"}
-    return record | {key: found for key, name in own.items() if (found := getattr(prior.network, name, None))}
+    return record | {key: value for key, name in own.items() if (value := getattr(weights.network, name, None))}
 
 
 def _size(network: nn.Module) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def methods(
     left_out = {} if task is None else _left_out(task)
     for solver in [solvers.find(each) for each in chosen if each not in left_out]:
         options = {field.name: field.default for field in fields(solver.options)}
-        needs = [text for need, text in solvers.NEEDS.items() if need in solver.needs]
+        needs = solvers.needs_of(solver)
         record = {
             "name": solver.name,
             "summary": solver.summary,
@@ -63,9 +63,9 @@ def _left_out(kind: str) -> Mapping[str, str]:
 
     from idmcli.config import load_config
     from idmcli.evaluation.benchmark import Benchmark
-    from idmcli.library import Library
+    from idmcli.methods import Methods
 
     config = load_config(flags={"--task": ("task.kind", kind)}).config
     operator = tasks.find(kind).operator(config.operator, EXAMPLE, "")
-    _, left_out = Benchmark("", [config], [], None, Library(torch.device("cpu"))).applicable([operator])
+    _, left_out = Benchmark("", [config], [], None, Methods(torch.device("cpu"))).applicable([operator])
     return left_out

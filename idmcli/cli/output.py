@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from os import PathLike
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from idmcli.errors import IdmError
 from idmcli.reporting import Count, Listener
-from idmcli.text import escape
+from idmcli.text import escape, jsonable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 SCHEMA_VERSION = 1
-
-
-def jsonable(value: Any) -> Any:
-    """``value`` in JSON's types: non-finite numbers become None, paths strings, numpy scalars numbers."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    if isinstance(value, PathLike):
-        return os.fspath(value)
-    if not isinstance(value, str | int | float | None) and hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Output(Listener):
@@ -77,10 +62,10 @@ class Output(Listener):
         self._results.append(dict(record))
         self._print(_pairs(record) if text is None else text)
 
-    def failure(self, record: Mapping[str, Any], error: IdmError) -> None:
+    def failure(self, item: str, error: IdmError) -> None:
         """Report that one of several inputs failed, and why; the command goes on with the others."""
         reason = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        self._results.append({**record, "error": reason})
+        self._results.append({"input": item, "error": reason})
         self.error(error)
 
     def summary(self, record: Mapping[str, Any], text: str | None = None) -> None:

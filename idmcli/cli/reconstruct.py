@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from idmcli import __version__
-from idmcli.cli.batch import for_each, output_paths, plan, prepare_folders
+from idmcli.batch import for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
@@ -44,15 +43,13 @@ from idmcli.cli.options import (
     scale_of,
     show_config,
 )
-from idmcli.cli.results import Results
+from idmcli.cli.results import Results, plan
 from idmcli.errors import ConfigError, InputError
 from idmcli.reporting import Count
 
 if TYPE_CHECKING:
-    from idmcli.io.images import Image
     from idmcli.io.items import Item
-    from idmcli.io.measurements import Measurements
-    from idmcli.library import Method
+    from idmcli.methods import Method
     from idmcli.operators import Operator
 
 
@@ -128,11 +125,14 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.experiment import mask_doubts, select_channels, simulate, solve, unpack
-    from idmcli.io.formats import MeasurementFile, format_of
+    from idmcli.io.formats import format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
-    from idmcli.io.measurements import SUFFIX, Measurements, Provenance
-    from idmcli.library import Library, check_options, out_of_the_box
+    from idmcli.measuring import Measurement, Provenance, select_channels, simulate
+    from idmcli.measuring.doubts import inverted_mask
+    from idmcli.measuring.file import SUFFIX
+    from idmcli.measuring.format import MeasurementFile
+    from idmcli.methods import Methods, check_options, runnable, solve
+    from idmcli.methods.reconstruction import provenance_of
 
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
@@ -140,46 +140,51 @@ def reconstruct(
     scaled, results = scale_of(scale), Results(format, samples, compare)
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
-    library = Library(
+    methods = Methods(
         choose_device(device, threads),
         precision=precision,
         ensemble=ensemble,
         tile=tile,
         compile=compile,
-        tell=output.warning,
+        warn=output.warning,
     )
-    library.given(weights, prior)  # what is wrong with them is said before any work
+    methods.named(weights, prior)  # what is wrong with them is said before any work
 
     measuring_keys = [key for key in loaded.sources if key.startswith(("task.", "operator."))]
 
-    def measured(item: Item) -> Measurements | Image:
-        if item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile):
-            free = ("--seed", "--noise")
-            given = [name for name, (_, value) in measuring.items() if value is not None and name not in free]
-            given += ["--scale"] if scale is not None else []
-            given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
-            if given:
-                raise InputError(
-                    f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
-                )
-            found = MeasurementFile().read(item, max_pixels=max_pixels or MAX_PIXELS)
-            asked, there, source = loaded.config.task.kind, found.spec.get("kind"), loaded.sources["task.kind"]
-            if source != "default" and asked != there:
-                raise InputError(
-                    f"{str(item)!r} holds measurements of {there!r}, not of {asked}", f"leave out {source}"
-                )
-            if noise is None:
-                return found
-            if found.noise > 0:
-                raise InputError(f"{str(item)!r} has noise {found.noise:g}, by its own word", "leave out --noise")
-            return replace(found, noise=noise)
+    def loaded_measurement(item: Item) -> Measurement:
+        free = ("--seed", "--noise")
+        given = [name for name, (_, value) in measuring.items() if value is not None and name not in free]
+        given += ["--scale"] if scale is not None else []
+        given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
+        if given:
+            raise InputError(
+                f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
+            )
+        m = MeasurementFile().read(item, max_pixels=max_pixels or MAX_PIXELS)
+        asked, source = loaded.config.task.kind, loaded.sources["task.kind"]
+        if source != "default" and asked != m.operator.kind:
+            raise InputError(
+                f"{str(item)!r} holds measurements of {m.operator.kind!r}, not of {asked}", f"leave out {source}"
+            )
+        if noise is None:
+            return m
+        if m.noise > 0:
+            raise InputError(f"{str(item)!r} has noise {m.noise:g}, by its own word", "leave out --noise")
+        return replace(m, noise=noise)
+
+    def simulated(item: Item) -> Measurement:
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
-        return select_channels(image, loaded.config)
+        image = select_channels(image, loaded.config)
+        m = simulate(image, loaded.config, Provenance.of_file("", item.path))
+        for note in [*image.notes, *inverted_mask(m, loaded.config)]:
+            output.warning(f"{str(item)!r}: {note}")
+        return m
 
     def method_for(operator: Operator, noise: float) -> Method:
-        method = library.method(None, operator, weights, loaded.config.solver, prior=prior, noise=noise)
+        method = methods.method(None, operator, weights, loaded.config.solver, prior=prior, noise=noise)
         if samples > 1 and not method.solver.samples:
-            able = [solver.name for solver in out_of_the_box(operator) if solver.samples]
+            able = [solver.name for solver in runnable(operator) if solver.samples]
             raise ConfigError(
                 f"--samples {samples}: method {method.name} does not sample",
                 f"leave out --samples, or choose a --method that does: {', '.join(able)}",
@@ -188,50 +193,33 @@ def reconstruct(
         return method
 
     def work(item: Item, progress: Count) -> None:
-        source = measured(item)
-        if isinstance(source, Measurements):
-            case, origin = unpack(source), source.provenance
-        else:
-            case, origin = simulate(source, loaded.config), Provenance.of_file("", item.path)
-            for note in [*source.notes, *mask_doubts(case, loaded.config)]:
-                output.warning(f"{str(item)!r}: {note}")
+        from_file = item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile)
+        m = loaded_measurement(item) if from_file else simulated(item)
         try:
-            method = method_for(case.operator, case.noise)
+            method = method_for(m.operator, m.noise)
         except ConfigError as error:
-            if isinstance(source, Measurements):  # the next file may be of a kind that was asked for
+            if from_file:  # the next file may be of a kind that was asked for
                 raise InputError(error.message, error.hint) from error
             raise
         if dry_run:
-            return plan(item, files[item], case.operator, output, method=method.name)
+            return plan(item, files[item], m.operator, output, method=method.name)
         given = loaded.config.solver.seed
-        if given is None and isinstance(source, Measurements):
+        if given is None and from_file:
             given = seed  # of a file nothing else is left to draw
-        first = case.seed if given is None else given
-        found = solve(
-            case,
+        result = solve(
+            m,
             method,
             samples=samples,
-            seed=first,
+            seed=given,
             progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}"),
         )
-        provenance = {
-            "version": __version__,
-            "source": origin.source,
-            "source_sha256": origin.source_sha256,
-            "spec": case.spec,
-            "noise": case.noise,
-            "method": method.name,
-            "options": asdict(method.options),
-            "weights": method.weights_name,
-            "precision": method.precision,
-            "ensemble": method.ensemble,
-            "seed": first if method.solver.samples else None,
-        }
+        for doubt in result.fit.doubts():
+            output.warning(f"{str(item)!r}: {doubt}")
         rough = None
         if compare:
-            plain = library.method("pinv", case.operator, None, SolverConfig())
-            rough = found.x if method.name == "pinv" else solve(case, plain).x
-        record, text = results.write(files[item], case, found, rough, provenance)
+            plain = methods.method("pinv", m.operator, None, SolverConfig())
+            rough = result.x if method.name == "pinv" else solve(m, plain).x
+        record, text = results.write(files[item], m, result, rough, provenance_of(m, method, result))
         output.result({"input": str(item), **record}, f"{item} -> {text}")
 
     error = for_each(list(files), work, output, "reconstructing")

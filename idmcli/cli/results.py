@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from idmcli import tasks
+from idmcli.text import escape
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from idmcli.experiment import Case, Reconstruction
+    from idmcli.cli.output import Output
+    from idmcli.io.items import Item
+    from idmcli.measuring import Measurement
+    from idmcli.methods import Reconstruction
+    from idmcli.operators import Operator
 
 STD_GAIN = 5  # standard deviations are small: white is a fifth of the scale
 
@@ -38,99 +45,115 @@ class Results:
     def write(
         self,
         files: Sequence[Path],
-        case: Case,
+        m: Measurement,
         found: Reconstruction,
         rough: Tensor | None,
         provenance: Mapping[str, Any],
     ) -> tuple[dict[str, Any], str]:
-        """Write all of them; returns what JSON and people are told.
+        """Write all of them; returns the record for JSON and the text for people.
 
         Args:
             files: in the order of :attr:`endings`.
-            case: what was reconstructed.
+            m: what was reconstructed.
             found: how.
             rough: the pseudo-inverse, for a panel.
             provenance: of the result.
         """
         from idmcli.evaluation.tables import with_reasons
-        from idmcli.experiment import Reconstruction, score
+        from idmcli.methods.reconstruction import as_pictures
+        from idmcli.metrics import quality
 
         named = dict(zip(self.endings, files, strict=True))
         x, path, method = found.x[:1], named[f".{self.format}"], provenance["method"]
-        self._save(path, x if self.format == "png" else found.raw[:1], case, provenance)
+        self._save(path, x if self.format == "png" else found.raw[:1], m, provenance)
         record: dict[str, Any] = {
             "output": path,
             "method": method,
-            "kind": case.operator.kind,
-            "ratio": case.amount.ratio,
+            "kind": m.operator.kind,
+            "ratio": m.amount.ratio,
             "seconds": found.seconds,
         }
-        text = f"{path}: {case.operator.kind}, {case.amount.text}"
-        if case.operator.padded_shape != case.operator.image_shape:
-            record["padded_shape"] = case.operator.padded_shape
-            text += f", padded to {case.operator.padded_shape[1]}x{case.operator.padded_shape[2]}"
-        if case.noise:
-            record["noise"] = case.noise
-            text += f", noise {case.noise:g}"
+        text = f"{path}: {m.operator.kind}, {m.amount.text}"
+        if m.operator.padded_shape != m.operator.image_shape:
+            record["padded_shape"] = m.operator.padded_shape
+            text += f", padded to {m.operator.padded_shape[1]}x{m.operator.padded_shape[2]}"
+        if m.noise:
+            record["noise"] = m.noise
+            text += f", noise {m.noise:g}"
         text += f", method {method}"
         if found.unknown is not None:
-            record["unknown"] = {case.operator.unknown_name: found.unknown}
-            text += f", {case.operator.unknown_name} found {found.unknown:.3g}"
-        if case.truth is not None:
-            quality = score(x, case.truth)
-            record |= with_reasons(quality._asdict())
-            text += f", PSNR {quality.psnr:.2f} dB, SSIM {quality.ssim:.4f}"
+            record["unknown"] = {m.operator.unknown_name: found.unknown}
+            text += f", {m.operator.unknown_name} found {found.unknown:.3g}"
+        if m.truth is not None:
+            near = quality(x, m.truth[None])
+            record |= with_reasons(near._asdict())
+            text += f", PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.4f}"
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.raw.mean(0, keepdim=True)
             of_all = {**provenance, "samples": self.samples}
-            self._save(record["mean"], mean, case, {**of_all, "of": "mean"})
+            self._save(record["mean"], mean, m, {**of_all, "of": "mean"})
             text += f"; mean of {self.samples} samples in {record['mean']}"
-            if case.truth is not None:
-                quality = score(Reconstruction(mean, 0.0).x, case.truth)
-                record |= {"mean_psnr": quality.psnr, "mean_ssim": quality.ssim}
+            if m.truth is not None:
+                near = quality(as_pictures(mean, found.gain), m.truth[None])
+                record |= {"mean_psnr": near.psnr, "mean_ssim": near.ssim}
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += (
-                f", standard deviation in {record['std']} (white: {self._spread(record['std'], case, found, of_all)})"
-            )
+            text += f", standard deviation in {record['std']} (white: {self._spread(record['std'], m, found, of_all)})"
         if rough is not None:
             record["panel"] = named["_compare.png"]
-            self._panel(record["panel"], case, x, rough, method)
+            self._panel(record["panel"], m, x, rough, method)
             text += f", panel {record['panel']}"
         return record, text
 
-    def _save(self, path: Path, x: Tensor, case: Case, provenance: Mapping[str, Any]) -> None:
+    def _save(self, path: Path, x: Tensor, m: Measurement, provenance: Mapping[str, Any]) -> None:
         from idmcli.io.arrays import write_array
         from idmcli.io.images import write_image
 
         if self.format == "npz":
-            write_array(path, pixels(x), scale=case.scale, provenance=provenance)
+            write_array(path, pixels(x), scale=m.scale, provenance=provenance)
         else:
-            bits = 32 if self.format == "tif" else case.bits
-            write_image(path, pixels(x), bits, scale=case.scale, provenance=provenance)
+            bits = 32 if self.format == "tif" else m.bits
+            write_image(path, pixels(x), bits, scale=m.scale, provenance=provenance)
 
-    def _spread(self, path: Path, case: Case, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
+    def _spread(self, path: Path, m: Measurement, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
         """Write the standard deviation; what white stands for in it."""
         from idmcli.io.images import write_image
         from idmcli.io.scale import Scale
 
-        white = Scale(0, (case.scale.high - case.scale.low) / STD_GAIN, case.scale.unit)
+        white = Scale(0, (m.scale.high - m.scale.low) / STD_GAIN, m.scale.unit)
         spread = found.x.std(0, keepdim=True)
         of_spread = {**provenance, "of": "standard deviation"}
         write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white, provenance=of_spread)
         return f"{white.high:g} {white.unit}".rstrip()
 
-    def _panel(self, path: Path, case: Case, x: Tensor, rough: Tensor, method: str) -> None:
+    def _panel(self, path: Path, m: Measurement, x: Tensor, rough: Tensor, method: str) -> None:
         from idmcli.io.images import write_image
         from idmcli.io.panels import panel
 
         views = [("A+ y", pixels(rough)), (method, pixels(x))]
-        if case.truth is not None:
-            error = (5 * (x - case.truth).abs()).clamp(0, 1)
-            views = [("truth", pixels(case.truth.clamp(0, 1))), *views, ("error x 5", pixels(error))]
+        if m.truth is not None:
+            error = (5 * (x - m.truth[None]).abs()).clamp(0, 1)
+            views = [("truth", pixels(m.truth[None].clamp(0, 1))), *views, ("error x 5", pixels(error))]
         write_image(path, panel(views))
 
 
 def pixels(x: Tensor) -> Any:
     """(1, C, H, W) to (H, W) or (H, W, 3)."""
     return x[0, 0].numpy() if x.shape[1] == 1 else x[0].permute(1, 2, 0).numpy()
+
+
+def plan(item: Item, outputs: Sequence[Path], operator: Operator, output: Output, method: str | None = None) -> None:
+    """Report what would be done with an input.
+
+    Args:
+        item: the input.
+        outputs: the files that would be written.
+        operator: what measures, or measured, it.
+        output: where to report.
+        method: that would reconstruct it; None if nothing would.
+    """
+    amount = tasks.amount(operator)
+    record = {"input": str(item), "outputs": outputs, "kind": operator.kind, "ratio": amount.ratio, "method": method}
+    by = f", method {method}" if method else ""
+    names = escape(", ".join(map(str, outputs)))
+    output.result(record, f"{escape(str(item))} -> {names}: {operator.kind}, {amount.text}{by} (not done)")

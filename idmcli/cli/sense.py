@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from idmcli.cli.batch import for_each, output_paths, plan, prepare_folders
+from idmcli.batch import for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     ConfigOption,
@@ -31,13 +31,14 @@ from idmcli.cli.options import (
     scale_of,
     show_config,
 )
+from idmcli.cli.results import plan
 from idmcli.reporting import Count
 from idmcli.text import escape
 
 if TYPE_CHECKING:
     from idmcli.config import Loaded
-    from idmcli.experiment import Case
     from idmcli.io.items import Item
+    from idmcli.measuring import Measurement
 
 
 @output_flags
@@ -75,10 +76,11 @@ def sense(
     if print_config:
         return show_config(output, loaded)
 
-    from idmcli.experiment import mask_doubts, operator_for, pack, select_channels, simulate
     from idmcli.io.images import MAX_PIXELS, find_items, read_image
-    from idmcli.io.measurements import SUFFIX, Provenance, save_measurements
-    from idmcli.library import check_options
+    from idmcli.measuring import Provenance, operator_for, select_channels, simulate
+    from idmcli.measuring.doubts import inverted_mask
+    from idmcli.measuring.file import SUFFIX
+    from idmcli.methods import check_options
 
     check_options(loaded.config.solver)
     scaled = scale_of(scale)
@@ -92,12 +94,12 @@ def sense(
         if dry_run:
             return plan(item, files[item], operator_for(image, loaded.config), output)
         provenance = Provenance.of_file(_command(item, loaded, scale), item.path)
-        case = simulate(image, loaded.config)
-        save_measurements(files[item][0], pack(case, provenance))
-        for note in [*image.notes, *mask_doubts(case, loaded.config)]:
+        m = simulate(image, loaded.config, provenance)
+        m.save(files[item][0])
+        for note in [*image.notes, *inverted_mask(m, loaded.config)]:
             output.warning(f"{str(item)!r}: {note}")
-        record = _record(item, files[item][0], case)
-        output.result(record, _line(record, case.amount.text))
+        record = _record(item, files[item][0], m)
+        output.result(record, _line(record, m.amount.text))
 
     error = for_each(list(files), work, output, "sensing")
     if error is not None:
@@ -117,8 +119,8 @@ def _command(item: Item, loaded: Loaded, scale: str | None) -> str:
     return escape(shlex.join(["idm", "sense", item.name, *settings, *([f"--scale={scale}"] if scale else [])]))
 
 
-def _record(item: Item, file: Path, case: Case) -> dict[str, Any]:
-    operator = case.operator
+def _record(item: Item, file: Path, m: Measurement) -> dict[str, Any]:
+    operator = m.operator
     return {
         "input": str(item),
         "output": file,
@@ -126,8 +128,8 @@ def _record(item: Item, file: Path, case: Case) -> dict[str, Any]:
         "image_shape": operator.image_shape,
         "padded_shape": operator.padded_shape,
         "y_shape": operator.measurement_shape,
-        "ratio": case.amount.ratio,
-        "noise": case.noise,
+        "ratio": m.amount.ratio,
+        "noise": m.noise,
         "bytes": file.stat().st_size,
     }
 

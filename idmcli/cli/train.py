@@ -113,8 +113,8 @@ def train(
 
     from idmcli import learned
     from idmcli.io.images import find_items
-    from idmcli.library import check_options
     from idmcli.memory.budget import free_memory, memory_plan
+    from idmcli.methods import check_options
     from idmcli.models.compiled import check_compiler
     from idmcli.runs.precision import settle
     from idmcli.runs.resume import check_config

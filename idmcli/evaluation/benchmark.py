@@ -15,24 +15,26 @@ from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.evaluation.perceptual import Perceptual
 from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
-from idmcli.experiment import Case, doubts, mask_doubts, score, simulate, solve
 from idmcli.io.images import Image
-from idmcli.library import Library, Method
+from idmcli.measuring import Measurement, simulate
+from idmcli.measuring.doubts import inverted_mask, unexpected_amount
+from idmcli.methods import Method, Methods, solve
+from idmcli.metrics import quality
 from idmcli.operators import Operator
 
 
-class Outcome(NamedTuple):
-    """What one method made of one measurement.
+class Result(NamedTuple):
+    """A reconstruction of one measurement by one method.
 
     Attributes:
         x: (1, C, H, W) in [0, 1].
-        case: what was measured, with the truth.
+        m: what was measured, with the truth.
         method: how x was made.
         score: how good x is, and what it took.
     """
 
     x: Tensor
-    case: Case
+    m: Measurement
     method: Method
     score: Score
 
@@ -46,7 +48,7 @@ class Benchmark:
         configs: one configuration per ratio.
         methods: names; None for the default of the operator.
         weights: for the methods that need some; None for those that come with idm.
-        library: where weights come from.
+        methods_at_hand: makes methods, with their weights.
         prior: what --prior names, for the methods that need one.
         perceptual: LPIPS, where it is installed.
     """
@@ -55,7 +57,7 @@ class Benchmark:
     configs: Sequence[Config]
     methods: Sequence[str | None]
     weights: Path | None
-    library: Library
+    methods_at_hand: Methods
     prior: str | None = None
     perceptual: Perceptual | None = None
 
@@ -64,7 +66,7 @@ class Benchmark:
         image: Image,
         report: Callable[[str], None] = lambda note: None,
         warn: Callable[[str], None] = lambda doubt: None,
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[Result]:
         """What is made of one picture, as it is made, with its PSNR and SSIM over the unpadded image, and the seconds
         of the reconstruction alone.
 
@@ -79,40 +81,40 @@ class Benchmark:
         """
         failed: NumericalError | None = None
         for config in self.configs:
-            case = simulate(image, config)
-            for method in [self._method(name, case.operator, config, case.noise) for name in self.methods]:
+            m = simulate(image, config)
+            for method in [self._method(name, m.operator, config, m.noise) for name in self.methods]:
 
                 def note(done: int, total: int, name: str = method.name) -> None:
                     report(f"{image.item.name}: {name} {done}/{total}")
 
                 try:
-                    yield self._outcome(image, case, config, method, note)
+                    yield self._result(image, m, config, method, note)
                 except NumericalError as error:
                     failed = failed or error
-            for doubt in [*doubts(case, config), *mask_doubts(case, config)]:
+            for doubt in [*unexpected_amount(m, config), *inverted_mask(m, config)]:
                 warn(doubt)
         if failed is not None:
             raise failed
 
-    def _outcome(
-        self, image: Image, case: Case, config: Config, method: Method, progress: Callable[[int, int], None]
-    ) -> Outcome:
-        assert case.truth is not None
+    def _result(
+        self, image: Image, m: Measurement, config: Config, method: Method, progress: Callable[[int, int], None]
+    ) -> Result:
+        assert m.truth is not None
         task = tasks.find(config.task.kind)
         asked, setting = task.ratio(config.operator), task.setting(config.operator)
-        made = solve(case, method, seed=config.solver.seed, progress=progress)
+        made = solve(m, method, seed=config.solver.seed, progress=progress)
         found = Score(
             self.dataset,
             method.name,
-            round(case.amount.ratio, 4) if asked is None else asked,
+            round(m.amount.ratio, 4) if asked is None else asked,
             image.item.name,
-            *score(made.x, case.truth),
+            *quality(made.x, m.truth[None]),
             made.seconds,
             setting,
             made.evaluations,
-            None if self.perceptual is None else self.perceptual(made.x, case.truth),
+            None if self.perceptual is None else self.perceptual(made.x, m.truth[None]),
         )
-        return Outcome(made.x, case, method, found)
+        return Result(made.x, m, method, found)
 
     def applicable(self, operators: Sequence[Operator]) -> tuple[list[str], Mapping[str, str]]:
         """The methods that can reconstruct what all of some operators (one per configuration) measure, with the
@@ -131,9 +133,11 @@ class Benchmark:
         weights, prior = self.weights, self.prior
         if name is not None:  # what it does not take is for others
             need = solvers.find(name).weights
-            mine = need and self.library.given(weights, prior)[need]
-            weights, prior = (weights, None) if mine == weights else (None, prior if mine else None)
-        method = self.library.method(name, operator, weights, config.solver, prior=prior, noise=noise)
+            mine = self.methods_at_hand.named(weights, prior).get(need or "")
+            weights, prior = (
+                (weights, None) if mine is not None and mine == weights else (None, prior if mine else None)
+            )
+        method = self.methods_at_hand.method(name, operator, weights, config.solver, prior=prior, noise=noise)
         try:
             method.check(operator)
         except InputError as error:  # the same for every picture: said before any is reconstructed

@@ -22,7 +22,7 @@ from idmcli.text import escape
 
 
 @dataclass(frozen=True)
-class Report:
+class PageFacts:
     """What a page tells beside its scores.
 
     Attributes:
@@ -63,7 +63,7 @@ class Column:
         return next((f for name, f in self.published.items() if name.casefold() == method.casefold()), None)
 
 
-def to_html(scores: Sequence[Score], scenes: Mapping[tuple[str, str], Sequence[View]], report: Report) -> str:
+def to_html(scores: Sequence[Score], scenes: Mapping[tuple[str, str], Sequence[View]], report: PageFacts) -> str:
     """The page of scores of one data set, with the views of some (picture, column); names that could disguise it are
     written out."""
     environment = Environment(

@@ -11,9 +11,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from idmcli.evaluation.benchmark import Outcome
+from idmcli.evaluation.benchmark import Result
 from idmcli.evaluation.tables import Score
-from idmcli.experiment import Reconstruction
+from idmcli.methods.reconstruction import as_pictures
 from idmcli.operators import LinearOperator
 
 SHOWN = 3  # pictures of a comparison, the first
@@ -42,14 +42,14 @@ class View:
     score: Score | None = None
 
 
-def views_of(outcome: Outcome, *, first: bool) -> list[View]:
+def views_of(result: Result, *, first: bool) -> list[View]:
     """What is shown of a result; of the first one of a measurement the original and the pseudo-inverse, if any, too."""
-    x, case, score = outcome.x, outcome.case, outcome.score
-    assert case.truth is not None
-    truth = case.truth.clamp(0, 1)
+    x, m, score = result.x, result.m, result.score
+    assert m.truth is not None
+    truth = m.truth[None].clamp(0, 1)
     views = [View(ORIGINAL, encode(truth))] if first else []
-    if first and isinstance(case.operator, LinearOperator):
-        rough = Reconstruction(case.operator.pinv(case.y), 0.0).x
+    if first and isinstance(m.operator, LinearOperator):
+        rough = as_pictures(m.operator.pinv(m.y[None]), 1.0)
         views.append(View(ROUGH, encode(rough), encode_error(rough, truth)))
     return [*views, View(score.method, encode(x), encode_error(x, truth), score)]
 

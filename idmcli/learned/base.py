@@ -40,6 +40,7 @@ class ModelKind(ABC):
         settings: the dataclass behind [model].
         starts_from: the kinds whose weights one may start from.
         for_measurements: whether a model serves one kind of measurement only, and not all images.
+        method: the method that runs on such a model where none is named; empty if the operator decides.
     """
 
     name: ClassVar[str]
@@ -47,6 +48,7 @@ class ModelKind(ABC):
     settings: ClassVar[type[ModelSettings]]
     starts_from: ClassVar[Sequence[str]]
     for_measurements: ClassVar[bool] = False
+    method: ClassVar[str] = ""
 
     @abstractmethod
     def build(self, config: Config) -> Learned:

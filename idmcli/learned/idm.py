@@ -43,6 +43,7 @@ class IDMKind(ModelKind):
     noun = "a network trained end to end"
     settings = IDMSettings
     starts_from = ("prior", "idm")
+    method = "idm"
     for_measurements = True
 
     def build(self, config: Config) -> InvertibleDiffusion:

@@ -34,9 +34,10 @@ class LatentKind(ModelKind):
     """A latent prior. Training has two parts: the autoencoder, then the noise estimator."""
 
     name = "latent"
-    noun = "a latent model"
+    noun = "a latent prior"
     settings = LatentSettings
     starts_from = ("latent",)
+    method = "resample"
 
     def build(self, config: Config) -> LatentDiffusion:
         from idmcli.models.latent import LatentConfig, LatentDiffusion

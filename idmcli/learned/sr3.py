@@ -30,9 +30,10 @@ class SR3Kind(ModelKind):
     """A conditional noise estimator, for one kind of measurement."""
 
     name = "sr3"
-    noun = "a conditional noise estimator"
+    noun = "a noise estimator trained to see the measurements"
     settings = SR3Settings
     starts_from = ("prior", "sr3")
+    method = "sr3"
     for_measurements = True
 
     def build(self, config: Config) -> ConditionalDenoiser:

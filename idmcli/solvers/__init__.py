@@ -10,28 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
 
 from idmcli.errors import ConfigError
-from idmcli.plugins import SOLVERS
+from idmcli.plugins import MODELS, SOLVERS
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from idmcli.operators import Operator, Problem
 
-Need = Literal[
-    "prior", "latent", "gradient", "network", "conditional", "linear", "real", "tight", "mixing", "spectrum", "rays"
-]
-Weights = Literal["prior", "latent", "network", "conditional"]
-WEIGHTS: Sequence[Weights] = get_args(Weights)
-
-NEEDS: Mapping[Need, str] = {
-    "prior": "a prior",
-    "latent": "a latent prior",
+NEEDS: Mapping[str, str] = {
     "gradient": "a gradient through the prior",
-    "network": "a network trained end to end",
-    "conditional": "a noise estimator trained to see the measurements",
     "linear": "a linear operator",
     "real": "an operator on real images",
     "tight": "an operator with A A^T = I",
@@ -39,6 +29,7 @@ NEEDS: Mapping[Need, str] = {
     "spectrum": "an operator whose singular values are known",
     "rays": "an operator of line integrals (ct)",
 }
+"""What a method may need beside weights, whose kinds are the names in :data:`idmcli.plugins.MODELS`."""
 
 ALSO_KNOWN_AS: Mapping[str, str] = {"stmp": "vamp"}  # score-based turbo message passing, arXiv 2503.22140
 
@@ -64,7 +55,7 @@ class Solver:
         summary: one line for the user, with the source.
         run: ``(problem, prior, options, generator, progress)`` to images (B, C, H, W), not clipped; the prior is None
             for methods that need none, and the network, or the conditional noise estimator, for those that need one.
-        needs: what it cannot do without.
+        needs: what it cannot do without: names in :data:`NEEDS`, and a kind of learned model.
         options: a dataclass; ``--set solver.NAME=VALUE`` reaches its fields.
         samples: whether it draws from the posterior, so that runs with other generators differ.
     """
@@ -72,14 +63,14 @@ class Solver:
     name: str
     summary: str
     run: Callable[[Problem, Any, Any, Generator, Progress], Tensor]
-    needs: frozenset[Need] = frozenset({"linear"})
+    needs: frozenset[str] = frozenset({"linear"})
     options: type = NoOptions
     samples: bool = False
 
     @property
-    def weights(self) -> Weights | None:
-        """The kind of weights it runs on."""
-        return next((kind for kind in WEIGHTS if kind in self.needs), None)
+    def weights(self) -> str | None:
+        """The kind of learned model it runs on; None if it needs none."""
+        return next((kind for kind in MODELS.names() if kind in self.needs), None)
 
 
 def names() -> list[str]:
@@ -104,7 +95,7 @@ def find(name: str) -> Solver:
 
 def why_not(solver: Solver, operator: Operator) -> str:
     """Why a method cannot reconstruct what an operator measured; empty if it can."""
-    missing = [NEEDS[need] for need in NEEDS if need in solver.needs and not _serves(operator, need)]
+    missing = [text for need, text in NEEDS.items() if need in solver.needs and not _serves(operator, need)]
     if not missing:
         return ""
     return f"method {solver.name} needs {' and '.join(missing)}, which this {operator.kind} operator is not"
@@ -115,11 +106,28 @@ def suitable(operator: Operator) -> Sequence[str]:
     return [name for name in names() if not why_not(find(name), operator)]
 
 
-def _serves(operator: Operator, need: Need) -> bool:
-    """Whether an operator meets a need; those of weights are no matter of the operator's."""
+def running_on(kind: str) -> Sequence[str]:
+    """The names of the methods that run on a kind of learned model."""
+    return [name for name in names() if find(name).weights == kind]
+
+
+def need_text(need: str) -> str:
+    """A need for people: "a linear operator", "a prior"."""
+    noun: str = NEEDS[need] if need in NEEDS else MODELS.find(need).noun
+    return noun
+
+
+def needs_of(solver: Solver) -> Sequence[str]:
+    """All needs of a method for people, weights first."""
+    own = [] if solver.weights is None else [solver.weights]
+    return [need_text(need) for need in [*own, *(need for need in NEEDS if need in solver.needs)]]
+
+
+def _serves(operator: Operator, need: str) -> bool:
+    """Whether an operator meets a need."""
     from idmcli.operators import LinearOperator, ParallelBeamCT
 
-    if need in (*WEIGHTS, "gradient"):
+    if need == "gradient":
         return True
     if need == "real":
         return not operator.complex_image

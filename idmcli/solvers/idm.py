@@ -21,5 +21,5 @@ SOLVER = Solver(
     "idm",
     "invertible diffusion model, trained end to end (Chen et al., 2025)",
     idm,
-    needs=frozenset({"network", "linear", "real"}),
+    needs=frozenset({"idm", "linear", "real"}),
 )

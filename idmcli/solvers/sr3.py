@@ -57,7 +57,7 @@ SOLVER = Solver(
     "sr3",
     "diffusion sampling by a network that sees A+ y (SR3, Saharia et al., 2023)",
     sr3,
-    needs=frozenset({"conditional", "real"}),
+    needs=frozenset({"sr3", "real"}),
     options=SR3Options,
     samples=True,
 )

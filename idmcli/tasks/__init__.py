@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Operator
 
-__all__ = ["Amount", "OperatorOptions", "Shape", "Task", "build_operator", "find", "kinds", "task_of"]
+__all__ = ["Amount", "OperatorOptions", "Shape", "Task", "amount", "build_operator", "find", "identity", "kinds"]
 
 
 def kinds() -> list[str]:
@@ -28,9 +28,17 @@ def find(kind: str) -> Task[Any]:
     return task
 
 
-def task_of(operator: Operator) -> Task[Any]:
-    """The task that an operator belongs to."""
-    return find(operator.kind)
+def amount(operator: Operator) -> Amount:
+    """How much an operator measures, as its task counts it; measurements per image value where it has no task."""
+    if operator.kind in kinds():
+        return find(operator.kind).amount(operator)
+    return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per image value")
+
+
+def identity(operator: Operator) -> dict[str, Any]:
+    """What a network trained end to end for an operator is bound to; JSON-able."""
+    own = find(operator.kind).identity(operator) if operator.kind in kinds() else {}
+    return {"task": operator.kind, **own}
 
 
 def build_operator(spec: Mapping[str, Any], arrays: Mapping[str, Tensor] | None = None) -> Operator:

@@ -49,18 +49,12 @@ class Task(ABC, Generic[Options]):
         summary: one line for the user.
         options: the dataclass behind [operator].
         channels: how many channels it can measure.
-        weights: the shipped weights, by what needs them ("prior", "network"), and for images of three channels
-            ("colour prior") where there are some.
-        tuned: options of methods whose defaults are not the best here, by measurement.
     """
 
     kind: ClassVar[str]
     summary: ClassVar[str]
     options: type[Options]
     channels: ClassVar[tuple[int, ...]] = (1, 3)
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-grey", "colour prior": "prior-colour"}
-
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @property
     def preset(self) -> str:
@@ -97,15 +91,6 @@ class Task(ABC, Generic[Options]):
         from idmcli.operators import add_noise
 
         return (add_noise(y, options.noise, seed) if options.noise else y), options.noise
-
-    def best_methods(self, operator: Any, noise: float = 0.0) -> Sequence[str]:
-        """The best methods that run out of the box at a level of noise, by measurement (docs/methods.md): the
-        best one first, and then, unless it takes a prior, the best that does."""
-        return ("tv", "hqs")
-
-    def default_method(self, operator: Any, noise: float = 0.0) -> str:
-        """The best method that runs out of the box."""
-        return self.best_methods(operator, noise)[0]
 
     def ratio(self, options: Options) -> float | None:
         """The ratio that the options ask for; None where something else decides (views, a file, boxes, lines)."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -35,11 +35,6 @@ class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
     kind = "cs"
     summary = "block compressed sensing: orthonormal Gaussian measurements of shuffled pixels"
     options = CompressedSensingOptions
-    weights: ClassVar[Mapping[str, str]] = {
-        "prior": "prior-grey",
-        "colour prior": "prior-colour",
-        "network": "cs-tiny",
-    }
 
     def operator_type(self) -> type[CompressedSensing]:
         from idmcli.operators import CompressedSensing
@@ -62,9 +57,6 @@ class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
 
     def amount(self, operator: CompressedSensing) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")
-
-    def best_methods(self, operator: CompressedSensing, noise: float = 0.0) -> Sequence[str]:
-        return ("vamp",) if operator.mixing else ("hqs",)
 
     def ratio(self, options: CompressedSensingOptions) -> float:
         return DEFAULT_RATIO if options.ratio is None else options.ratio

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -41,10 +41,6 @@ class CTTask(Task[CTOptions]):
     summary = "sparse-view CT: line integrals from a few directions"
     options = CTOptions
     channels = (1,)
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-ct", "latent": "latent-ct-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # for a prior that infers the noise level
-        "hqs": {"weight": 0.8, "sigma_start": 1.0, "sigma_end": 0.002}
-    }
 
     def operator_type(self) -> type[ParallelBeamCT]:
         from idmcli.operators import ParallelBeamCT
@@ -57,9 +53,6 @@ class CTTask(Task[CTOptions]):
     def amount(self, operator: ParallelBeamCT) -> Amount:
         views = operator.measurement_shape[1]
         return Amount(operator.ratio, f"{views} views, {100 * operator.ratio:.1f} % measurements per pixel")
-
-    def best_methods(self, operator: ParallelBeamCT, noise: float = 0.0) -> Sequence[str]:
-        return ("hqs",)
 
     def setting(self, options: CTOptions) -> str:
         return f"{options.views} views" if options.views > 1 else "1 view"

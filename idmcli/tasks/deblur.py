@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from idmcli.tasks.base import Amount, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
@@ -24,9 +24,6 @@ class DeblurTask(Task[DeblurOptions]):
     kind = "deblur"
     summary = "deblurring: out of focus, a shaken camera, or any kernel"
     options = DeblurOptions
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {  # with less, hqs fills what a motion hides with stripes
-        "hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.012}
-    }
 
     def operator_type(self) -> type[Blur]:
         from idmcli.operators import Blur
@@ -38,9 +35,6 @@ class DeblurTask(Task[DeblurOptions]):
 
     def amount(self, operator: Blur) -> Amount:
         return Amount(1.0, kernel_text(operator))
-
-    def best_methods(self, operator: Blur, noise: float = 0.0) -> Sequence[str]:
-        return ("hqs",)
 
     def conflicts(self, options: DeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,9 +37,6 @@ class HDRTask(Task[HDROptions]):
 
     def amount(self, operator: HDR) -> Amount:
         return Amount(1.0, f"contrast times {operator.gain:g}, clipped")
-
-    def best_methods(self, operator: HDR, noise: float = 0.0) -> Sequence[str]:
-        return ("reddiff",)
 
 
 TASK = HDRTask()

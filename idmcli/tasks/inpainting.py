@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from idmcli.ranges import Count, CountOrZero
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, Shape, Task
+from idmcli.tasks.base import Amount, Shape
 from idmcli.tasks.masks import check_ratio, mask_conflicts, read_mask
 from idmcli.tasks.ratios import RatioOptions, RatioTask
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from idmcli.operators import Inpainting
 
 DEFAULT_RATIO = 0.3
-REACH = 8  # pixels over which networks see what is around a hole
 OWNER = {"ratio": "random", "boxes": "boxes", "mask_file": "file"}  # of a key: the mask it belongs to
 
 
@@ -39,8 +38,6 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
     kind = "inpainting"
     summary = "inpainting: some of the pixels are known"
     options = InpaintingOptions
-    weights: ClassVar[Mapping[str, str]] = {**Task.weights, "network": "inpainting-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tv": {"iterations": 2000, "tolerance": 1e-6}}  # to fill holes
 
     def operator_type(self) -> type[Inpainting]:
         from idmcli.operators import Inpainting
@@ -64,13 +61,6 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
     def amount(self, operator: Inpainting) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
 
-    def best_methods(self, operator: Inpainting, noise: float = 0.0) -> Sequence[str]:
-        """Between scattered pixels, with the network that was trained end to end; what it or a prior makes up in holes
-        is further off than a smooth surface."""
-        if operator.description["type"] != "random" and has_holes(operator.mask):
-            return ("tv", "hqs")
-        return ("idm", "hqs")
-
     def ratio(self, options: InpaintingOptions) -> float | None:
         if options.mask != "random":
             return None
@@ -82,16 +72,6 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
     def conflicts(self, options: InpaintingOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         required = {"boxes": "boxes", "file": "mask_file"}
         return [*super().conflicts(options), *mask_conflicts(options, OWNER, required=required)]
-
-
-def has_holes(mask: Tensor) -> bool:
-    """Whether a pixel of a mask (H, W), True where known, has no known one within 8 rows and columns."""
-    from torch.nn.functional import max_pool2d
-
-    near = mask[None].float()
-    for rows, columns in ((REACH, 0), (0, REACH)):  # one after the other: as many steps as a side has, not an area
-        near = max_pool2d(near, (2 * rows + 1, 2 * columns + 1), stride=1, padding=(rows, columns))
-    return not bool(near.all())
 
 
 TASK = InpaintingTask()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RATIO = 0.2
 DEFAULT_ACCELERATION, DEFAULT_CENTRE_FRACTION = 4.0, 0.08
-LITTLE_NOISE = 0.02  # where mri-tiny, trained without any, was still ahead; at 0.05 it was not
 LINES = "equispaced|random-lines"
 OWNER = {
     "ratio": "pseudo-radial",
@@ -56,8 +55,6 @@ class MRITask(RatioTask[MRIOptions]):
     summary = "accelerated MRI: some of the spatial frequencies are known"
     options = MRIOptions
     channels = (1,)
-    weights: ClassVar[Mapping[str, str]] = {"prior": "prior-mri", "network": "mri-tiny"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_start": 0.3}}
 
     def operator_type(self) -> type[MRI]:
         from idmcli.operators import MRI
@@ -89,14 +86,6 @@ class MRITask(RatioTask[MRIOptions]):
         sampled = float(operator.mask.double().mean())
         coils = operator.measurement_shape[0]
         return Amount(sampled, f"{100 * sampled:.1f} % of k-space" + (f" by {coils} coils" if coils > 1 else ""))
-
-    def best_methods(self, operator: MRI, noise: float = 0.0) -> Sequence[str]:
-        """With a network that was trained end to end where it was: for real images with little noise whose k-space is
-        sampled by one coil and not line by line."""
-        mask = operator.mask
-        by_lines = any(bool((mask == line).all()) for line in (mask[:1], mask[:, :1]))
-        one = operator.measurement_shape[0] == 1 and not operator.complex_image
-        return ("idm", "hqs") if one and not by_lines and noise <= LITTLE_NOISE else ("hqs",)
 
     def ratio(self, options: MRIOptions) -> float | None:
         if options.mask != "pseudo-radial":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from idmcli.tasks.base import Amount, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
@@ -26,7 +26,6 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
     kind = "nonlinear_deblur"
     summary = "nonlinear deblurring: a shaken camera with a response curve"
     options = NonlinearDeblurOptions
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"reddiff": {"weight": 0.6}}  # against its noise
 
     def operator_type(self) -> type[NonlinearBlur]:
         from idmcli.operators import NonlinearBlur
@@ -38,9 +37,6 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
 
     def amount(self, operator: NonlinearBlur) -> Amount:
         return Amount(1.0, f"{kernel_text(operator.blur)} in light")
-
-    def best_methods(self, operator: NonlinearBlur, noise: float = 0.0) -> Sequence[str]:
-        return ("reddiff",) if noise > 0 else ("gradient", "reddiff")
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

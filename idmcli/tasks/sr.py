@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -28,8 +28,6 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
     kind = "sr"
     summary = "super-resolution: a picture of fewer pixels"
     options = SuperResolutionOptions
-    weights: ClassVar[Mapping[str, str]] = {**Task.weights, "conditional": "sr3-sr"}
-    tuned: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hqs": {"sigma_end": 0.015}}
 
     def operator_type(self) -> type[SuperResolution]:
         from idmcli.operators import SuperResolution
@@ -42,9 +40,6 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
     def amount(self, operator: SuperResolution) -> Amount:
         small, large = (" x ".join(map(str, s[1:])) for s in (operator.measurement_shape, operator.image_shape))
         return Amount(operator.ratio, f"{small} of {large} pixels")
-
-    def best_methods(self, operator: SuperResolution, noise: float = 0.0) -> Sequence[str]:
-        return ("hqs",)
 
     def identity(self, operator: SuperResolution) -> Mapping[str, Any]:
         return {"factor": operator.factor, "filter": operator.filter}

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idmcli.errors import IdmError, InputError
-from idmcli.experiment import select_channels
 from idmcli.io.formats import PICTURES
 from idmcli.io.images import find_items, read_image
 from idmcli.io.items import Item
+from idmcli.measuring import select_channels
 from idmcli.training.data import Pixels
 from idmcli.training.workers import in_workers
 

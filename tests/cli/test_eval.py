@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from idmcli.library import Library, Method
 
 from idmcli import tasks
 from idmcli.cli import main
 from idmcli.config import SolverConfig, load_config
 from idmcli.evaluation.benchmark import Benchmark
 from idmcli.io.images import luminance, read_image, write_image
-from idmcli.library import Library, Method
 from idmcli.metrics import psnr, ssim
 from idmcli.models import shipped_weights
 from idmcli.operators import Problem, add_noise

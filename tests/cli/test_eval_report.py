@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from idmcli.library import Method
 from torch import Tensor
 
 from idmcli import solvers
 from idmcli.cli import main
 from idmcli.evaluation.views import SHOWN
 from idmcli.io.images import write_image
-from idmcli.library import Method
 from tests.pages import Element, parse, picture
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

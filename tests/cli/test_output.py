@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idmcli.cli.output import Output, jsonable
+from idmcli.cli.output import Output
 from idmcli.errors import InputError
-from idmcli.text import escape
+from idmcli.text import escape, jsonable
 
 Capture = pytest.CaptureFixture[str]
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from idmcli.experiment import Case, pack, to_batch
+from idmcli.io.measurements import Provenance, save_measurements
 
 from idmcli import solvers
 from idmcli.cli import main
-from idmcli.experiment import Case, pack, to_batch
 from idmcli.io.images import read_image, write_image
-from idmcli.io.measurements import Provenance, save_measurements
 from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from idmcli.experiment import to_batch, unpack
+from idmcli.io.measurements import load_measurements
 
 from idmcli.cli import main
-from idmcli.experiment import to_batch, unpack
 from idmcli.io.images import read_image, write_image
-from idmcli.io.measurements import load_measurements
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]

@@ -7,6 +7,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
+from idmcli.experiment import Case
+from idmcli.library import Library
 from PIL import Image
 from torch import Tensor
 
@@ -14,8 +16,6 @@ from idmcli.config import SolverConfig
 from idmcli.evaluation.benchmark import Outcome
 from idmcli.evaluation.tables import Score
 from idmcli.evaluation.views import FULL_ERROR, LEVELS, SIDE, encode, encode_error, error_colours, views_of
-from idmcli.experiment import Case
-from idmcli.library import Library
 from idmcli.operators import HDR, Inpainting, Operator
 from tests.small import camera
 

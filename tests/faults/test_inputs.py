@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from idmcli.io.measurements import load_measurements, save_measurements
 from PIL import Image
 from safetensors.torch import load_file
 
 from benchmarks.fuzz_readers import record_of, signed
 from idmcli.io.images import read_image, write_image
-from idmcli.io.measurements import load_measurements, save_measurements
 from tests.faults.hostile import FAST, Capture, draw, failed, files, results, run
 
 COMMANDS = [("sense",), ("reconstruct", *FAST)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from idmcli.library import Method
 
 from idmcli.errors import out_of_memory
-from idmcli.library import Method
 from idmcli.solvers import pinv
 from tests.faults.hostile import FAST, Capture, draw, failed, files, run
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
@@ -20,7 +21,6 @@ from idmcli.io import png
 from idmcli.io.formats import FORMATS, PICTURES, Picture, format_of
 from idmcli.io.images import find_items, read_image, read_provenance, write_image
 from idmcli.io.items import Item
-from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from idmcli.io.scale import Scale
 
 RNG = np.random.default_rng(5)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from idmcli.errors import IdmError, InputError, NumericalError
 from idmcli.io import tensor_file
-from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from idmcli.io.records import to_line
 from idmcli.io.tensor_file import digest
 from idmcli.models import Learned, checkpoints

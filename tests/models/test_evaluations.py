@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from idmcli.experiment import Case, solve
+from idmcli.library import Library
 from torch import nn
 
 from idmcli.config import SolverConfig
-from idmcli.experiment import Case, solve
-from idmcli.library import Library
 from idmcli.models.evaluations import Evaluations
 from idmcli.operators import CompressedSensing
 from tests.small import camera

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from idmcli.experiment import Case, pack, unpack
+from idmcli.io.measurements import Provenance, load_measurements, save_measurements
 from torch import Tensor
 
 from idmcli import tasks
 from idmcli.errors import InputError
-from idmcli.experiment import Case, pack, unpack
-from idmcli.io.measurements import Provenance, load_measurements, save_measurements
 from idmcli.operators import HDR, Blur, NonlinearBlur, Operator
 from idmcli.operators.nonlinear_blur import decode, encode
 from idmcli.tasks import build_operator

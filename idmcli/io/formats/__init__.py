@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from idmcli.io.formats.base import MAX_PIXELS, Format, Picture, PictureFormat, head_of
-from idmcli.io.formats.measured import MeasurementFile
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
 from idmcli.io.formats.tiff import Tiff
+from idmcli.plugins import FORMATS
 
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "PICTURES",
     "Format",
-    "MeasurementFile",
     "Picture",
     "PictureFormat",
     "format_of",
@@ -24,9 +23,12 @@ __all__ = [
 ]
 
 PICTURES: tuple[PictureFormat, ...] = (Png(), Jpeg(), Tiff(), Bmp(), Gif())
-FORMATS: tuple[Format[Any], ...] = (*PICTURES, MeasurementFile())
 
 
 def format_of(path: Path) -> Format[Any] | None:
-    """The format of a file by its content; None for what no format recognises."""
-    return next((format for format in FORMATS if format.recognises(path)), None)
+    """The format of a file by its content; None for a file that no format recognises."""
+    for name in FORMATS.names():
+        format: Format[Any] = FORMATS.find(name)()
+        if format.recognises(path):
+            return format
+    return None

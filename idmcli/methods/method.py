@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from idmcli import solvers
 from idmcli.errors import InputError, NumericalError
-from idmcli.library.choice import out_of_the_box
-from idmcli.library.weights import Trained
+from idmcli.methods.defaults import runnable
+from idmcli.models import Learned
 from idmcli.models.evaluations import Evaluations
 from idmcli.models.precision import Precision
 from idmcli.operators import Operator, Problem
@@ -34,7 +34,7 @@ class Method:
 
     solver: Solver
     options: Any
-    weights: Prior | LatentPrior | Trained | None
+    weights: Prior | LatentPrior | Learned | None
     device: torch.device
     precision: Precision = "float32"
     weights_name: str = ""
@@ -43,14 +43,14 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Of the solver."""
+        """The solver's name."""
         return self.solver.name
 
     def check(self, operator: Operator) -> None:
         """Raise InputError if the method cannot handle an operator, or its prior the images."""
         refusal = solvers.why_not(self.solver, operator)
         if refusal:
-            raise InputError(refusal, f"these can: {', '.join(other.name for other in out_of_the_box(operator))}")
+            raise InputError(refusal, f"these can: {', '.join(other.name for other in runnable(operator))}")
         if self.solver.weights == "latent" and operator.complex_image:
             raise InputError(f"method {self.name} is for real images, and these are complex", "choose another --method")
         if self.solver.weights in ("prior", "latent"):

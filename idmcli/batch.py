@@ -1,4 +1,4 @@
-"""Many input files in one command: where their results go, and what happens when one of them is bad."""
+"""Many input files in one call: where their results go, and what happens when one of them is bad."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idmcli.cli.output import Output
 from idmcli.errors import ConfigError, IdmError, InputError, MemoryShortage, NumericalError, out_of_memory
-from idmcli.reporting import Count
-from idmcli.tasks import task_of
-from idmcli.text import escape
+from idmcli.reporting import Count, Listener
 
 if TYPE_CHECKING:
     from idmcli.io.items import Item
-    from idmcli.operators import Operator
 
 MAX_NAME = 255  # bytes
 
@@ -68,7 +64,9 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
         raise InputError(f"{str(existing[0])!r} exists already{more}", "use --overwrite, or choose another --out")
 
 
-def for_each(inputs: Sequence[Item], work: Callable[[Item, Count], None], output: Output, what: str) -> IdmError | None:
+def for_each(
+    inputs: Sequence[Item], work: Callable[[Item, Count], None], listener: Listener, what: str
+) -> IdmError | None:
     """:func:`try_each`, with each failure told as it happens.
 
     Returns:
@@ -78,15 +76,15 @@ def for_each(inputs: Sequence[Item], work: Callable[[Item, Count], None], output
     def failed(item: Item, error: IdmError) -> None:
         if len(inputs) == 1:
             raise error from None
-        output.failure({"input": str(item)}, error)
+        listener.failure(str(item), error)
 
-    return some_failed(try_each(inputs, work, output, what, failed), len(inputs))
+    return some_failed(try_each(inputs, work, listener, what, failed), len(inputs))
 
 
 def try_each(
     inputs: Sequence[Item],
     work: Callable[[Item, Count], None],
-    output: Output,
+    listener: Listener,
     what: str,
     failed: Callable[[Item, IdmError], None],
 ) -> list[IdmError]:
@@ -97,7 +95,7 @@ def try_each(
     A ConfigError is about what was asked for, not about one input: it ends the command at once.
     """
     failures: list[IdmError] = []
-    with output.progress(len(inputs), what) as progress:
+    with listener.progress(len(inputs), what) as progress:
         for item in inputs:
             try:
                 work(item, progress)
@@ -134,7 +132,7 @@ def _about(item: Item, failure: Exception) -> IdmError | None:
 
 
 def prepare_folders(
-    files: Mapping[Item, Sequence[Path]], folder: Path, output: Output, *, of: int, dry_run: bool
+    files: Mapping[Item, Sequence[Path]], folder: Path, listener: Listener, *, of: int, dry_run: bool
 ) -> None:
     """Make ``folder`` and those below it that the outputs go to, before long work; say what is left out of ``of``.
 
@@ -145,15 +143,6 @@ def prepare_folders(
     from idmcli.io.atomic import check_writable, ensure_writable
 
     if len(files) < of:
-        output.status(f"{of - len(files)} of {of} inputs are left out: their outputs are there")
+        listener.status(f"{of - len(files)} of {of} inputs are left out: their outputs are there")
     for place in sorted({folder, *(path.parent for paths in files.values() for path in paths)}):
         (check_writable if dry_run else ensure_writable)(place)
-
-
-def plan(item: Item, outputs: Sequence[Path], operator: Operator, output: Output, method: str | None = None) -> None:
-    """Report what would be done with an input."""
-    amount = task_of(operator).amount(operator)
-    record = {"input": str(item), "outputs": outputs, "kind": operator.kind, "ratio": amount.ratio, "method": method}
-    by = f", method {method}" if method else ""
-    names = escape(", ".join(map(str, outputs)))
-    output.result(record, f"{escape(str(item))} -> {names}: {operator.kind}, {amount.text}{by} (not done)")

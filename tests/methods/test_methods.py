@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from idmcli.library import Library, Method, read_options, role_of
+from idmcli.library import library as module
 from torch import Tensor, nn
 
 from idmcli import solvers, tasks
 from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
-from idmcli.library import Library, Method, read_options, role_of
-from idmcli.library import library as module
 from idmcli.models import (
     ConditionalDenoiser,
     Denoiser,

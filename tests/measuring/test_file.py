@@ -20,17 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save, save_file
 
 from idmcli.errors import InputError, ResourceError
-from idmcli.experiment import unpack
-from idmcli.io.measurements import (
-    Measurements,
-    Provenance,
-    is_measurement_file,
-    load_measurements,
-    save_measurements,
-)
 from idmcli.io.records import to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import digest
+from idmcli.measuring import Provenance
+from idmcli.measuring.file import Stored, is_measurement_file, read_stored, write_stored
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
 from idmcli.tasks import build_operator
 
@@ -50,7 +44,7 @@ def operators() -> dict[str, LinearOperator]:
     }
 
 
-def measure(operator: LinearOperator, **options: Any) -> Measurements:
+def measure(operator: LinearOperator, **options: Any) -> Stored:
     x = torch.rand(1, *operator.image_shape, generator=torch.Generator().manual_seed(1))
     colour: Any = "rgb" if operator.image_shape[0] == 3 else "grey"
     values: dict[str, Any] = {
@@ -60,10 +54,10 @@ def measure(operator: LinearOperator, **options: Any) -> Measurements:
         "colour": colour,
         "provenance": PROVENANCE,
     }
-    return Measurements(**(values | options))
+    return Stored(**(values | options))
 
 
-def small(**options: Any) -> Measurements:
+def small(**options: Any) -> Stored:
     values: dict[str, Any] = {
         "y": torch.arange(6.0).reshape(2, 3),
         "arrays": {"mask": torch.tensor([True, False]), "angles": torch.tensor([0.5], dtype=torch.float64)},
@@ -71,10 +65,10 @@ def small(**options: Any) -> Measurements:
         "colour": "grey",
         "provenance": PROVENANCE,
     }
-    return Measurements(**(values | options))
+    return Stored(**(values | options))
 
 
-def assert_same(a: Measurements, b: Measurements) -> None:
+def assert_same(a: Stored, b: Stored) -> None:
     for field in dataclasses.fields(a):
         if field.name not in ("y", "arrays"):
             assert getattr(a, field.name) == getattr(b, field.name)
@@ -88,11 +82,11 @@ def assert_same(a: Measurements, b: Measurements) -> None:
 def test_a_real_operator_is_rebuilt_from_the_file_alone(tmp_path: Path, name: str) -> None:
     operator = operators()[name]
     m = measure(operator, noise=0.01, noise_seed=7, bits=16, value_range=(-1.0, 1.0))
-    save_measurements(tmp_path / "m.safetensors", m)
-    loaded = load_measurements(tmp_path / "m.safetensors")
+    write_stored(tmp_path / "m.safetensors", m)
+    loaded = read_stored(tmp_path / "m.safetensors")
     assert_same(loaded, m)
     assert is_measurement_file(tmp_path / "m.safetensors")
-    again = unpack(loaded).operator
+    again = loaded.measurement().operator
     assert torch.equal(again.AT(loaded.y[None]), operator.AT(m.y[None]))
     assert again.image_shape == operator.image_shape
 
@@ -100,10 +94,10 @@ def test_a_real_operator_is_rebuilt_from_the_file_alone(tmp_path: Path, name: st
 def test_another_process_reads_the_same(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     m = measure(operators()["cs"])
-    save_measurements(path, m)
+    write_stored(path, m)
     code = (
-        "import sys; from idmcli.io.measurements import *; from idmcli.experiment import unpack\n"
-        "m = load_measurements(sys.argv[1]); x = unpack(m).operator.pinv(m.y[None])\n"
+        "import sys, idmcli.measuring as measuring\n"
+        "m = measuring.load_measurement(sys.argv[1]); x = m.operator.pinv(m.y[None])\n"
         "print(x.numpy().tobytes().hex())"
     )
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
@@ -149,26 +143,26 @@ def test_round_trip(
         noise=noise,
         noise_seed=seed,
     )
-    save_measurements(path, m)
+    write_stored(path, m)
     first = path.read_bytes()
-    assert_same(load_measurements(path), m)
-    save_measurements(path, load_measurements(path))
+    assert_same(read_stored(path), m)
+    write_stored(path, read_stored(path))
     assert path.read_bytes() == first
 
 
 def test_views_and_conjugates_are_stored_as_they_read(tmp_path: Path) -> None:
     z = torch.randn(3, 4, dtype=torch.complex64)
     for y in (z.T, z.conj(), z.T.conj(), z.conj().imag, z[0].expand(5, 4)):
-        save_measurements(tmp_path / "m.safetensors", small(y=y, arrays={"same": y}))
-        loaded = load_measurements(tmp_path / "m.safetensors")
+        write_stored(tmp_path / "m.safetensors", small(y=y, arrays={"same": y}))
+        loaded = read_stored(tmp_path / "m.safetensors")
         assert torch.equal(loaded.y, y)
         assert torch.equal(loaded.arrays["same"], y)
 
 
 def test_the_file_may_change_after_loading(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
-    loaded = load_measurements(path)
+    write_stored(path, small())
+    loaded = read_stored(path)
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.write(bytes(size))
@@ -177,30 +171,30 @@ def test_the_file_may_change_after_loading(tmp_path: Path) -> None:
 
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
+    write_stored(path, small())
     data = path.read_bytes()
     for position in range(len(data)):
         broken = bytearray(data)
         broken[position] ^= 1 << (position % 8)
         path.write_bytes(broken)
         with pytest.raises(InputError) as caught:
-            load_measurements(path)
+            read_stored(path)
         assert "m.safetensors" in caught.value.message
 
 
 def test_truncated_or_extended(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
+    write_stored(path, small())
     data = path.read_bytes()
     header = 8 + int.from_bytes(data[:8], "little")
     for end in [*range(0, len(data), max(1, len(data) // 16)), len(data) - 1]:
         path.write_bytes(data[:end])
         assert is_measurement_file(path) == (end >= header)  # torn, but what it was is still known
         with pytest.raises(InputError, match="is not a readable measurement file"):
-            load_measurements(path)
+            read_stored(path)
     path.write_bytes(data + b"\0")
     with pytest.raises(InputError, match="is not a readable measurement file"):
-        load_measurements(path)
+        read_stored(path)
 
 
 def test_other_files(tmp_path: Path) -> None:
@@ -209,14 +203,14 @@ def test_other_files(tmp_path: Path) -> None:
     for name in ("weights.safetensors", "bare.safetensors"):
         assert not is_measurement_file(tmp_path / name)
         with pytest.raises(InputError, match="holds no measurements"):
-            load_measurements(tmp_path / name)
+            read_stored(tmp_path / name)
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match="is not a readable measurement file"):
-        load_measurements(tmp_path / "a.png")
+        read_stored(tmp_path / "a.png")
     with pytest.raises(InputError, match="there is no measurement file"):
-        load_measurements(tmp_path / "missing.safetensors")
+        read_stored(tmp_path / "missing.safetensors")
     with pytest.raises(InputError, match="is a folder"):
-        load_measurements(tmp_path)
+        read_stored(tmp_path)
     for path in (tmp_path, tmp_path / "a.png"):
         assert not is_measurement_file(path)
     with pytest.raises(InputError, match="missing' does not exist"):
@@ -224,10 +218,10 @@ def test_other_files(tmp_path: Path) -> None:
 
 
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
-    save_measurements(tmp_path / "m.safetensors", small())
+    write_stored(tmp_path / "m.safetensors", small())
     (tmp_path / "m.safetensors").rename(tmp_path / "m.png")
     assert is_measurement_file(tmp_path / "m.png")
-    assert_same(load_measurements(tmp_path / "m.png"), small())
+    assert_same(read_stored(tmp_path / "m.png"), small())
 
 
 def stored(path: Path) -> dict[str, Any]:
@@ -246,7 +240,7 @@ def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"schema": 2}, r"newer idm \(schema 2; this version reads 1\)"),
+        ({"schema": 3}, r"newer idm \(schema 3; this version reads 2\)"),
         ({"schema": "absent"}, "cannot be read"),
         ({"noise": -1}, "noise: .*greater than or equal to 0"),
         ({"bits": 12}, "bits: "),
@@ -256,30 +250,31 @@ def forge(path: Path, tensors: dict[str, torch.Tensor], **changes: Any) -> None:
         ({"extra": 1}, "extra: "),
         ({"value_range": [0]}, "value_range"),
         ({"provenance": {}}, "provenance.command: "),
+        ({"gain": 0}, "gain: .*greater than 0"),
     ],
 )
 def test_wrong_metadata_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
+    write_stored(path, small())
     forge(path, {"y": torch.zeros(2)})
-    assert load_measurements(path).y.shape == (2,)
+    assert read_stored(path).y.shape == (2,)
     forge(path, {"y": torch.zeros(2)}, **changes)
     with pytest.raises(InputError, match=words):
-        load_measurements(path)
+        read_stored(path)
 
 
 def test_value_range_and_unit_are_the_scale(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
+    write_stored(path, small())
     assert "unit" not in json.loads(stored(path)["record"])  # as in files written before there were units
-    assert load_measurements(path).scale == Scale()
-    save_measurements(path, small(value_range=(-1024.0, 3072.0), unit="HU"))
-    loaded = load_measurements(path)
+    assert read_stored(path).scale == Scale()
+    write_stored(path, small(value_range=(-1024.0, 3072.0), unit="HU"))
+    loaded = read_stored(path)
     assert loaded.scale == Scale(-1024, 3072, "HU")
-    save_measurements(tmp_path / "again.safetensors", loaded)
+    write_stored(tmp_path / "again.safetensors", loaded)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
     with pytest.raises(ValueError, match="no interval"):
-        save_measurements(path, small(value_range=(1.0, 0.0)))
+        write_stored(path, small(value_range=(1.0, 0.0)))
 
 
 @pytest.mark.parametrize(
@@ -295,33 +290,33 @@ def test_value_range_and_unit_are_the_scale(tmp_path: Path) -> None:
 )
 def test_claims_that_cannot_be_true(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
+    write_stored(path, small())
     forge(path, {"y": torch.zeros(2)}, **changes)
     with pytest.raises(InputError, match=words) as caught:
-        load_measurements(path)
+        read_stored(path)
     assert caught.value.message.isprintable()
 
 
 def test_the_limit_of_pixels_is_the_callers(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
-    assert load_measurements(path, max_pixels=6).y.shape == (2, 3)
+    write_stored(path, small())
+    assert read_stored(path, max_pixels=6).y.shape == (2, 3)
     with pytest.raises(InputError, match="2 x 3 pixels, more than the limit of 5"):
-        load_measurements(path, max_pixels=5)
+        read_stored(path, max_pixels=5)
 
 
 def test_no_waiting_for_a_fifo(folder: Path) -> None:
     os.mkfifo("m.safetensors")
     with pytest.raises(InputError, match="is not a regular file"):
-        load_measurements("m.safetensors")
+        read_stored("m.safetensors")
 
 
 def test_a_file_without_y(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_measurements(path, small())
+    write_stored(path, small())
     forge(path, {"z": torch.zeros(2)})
     with pytest.raises(InputError, match="holds no tensor y"):
-        load_measurements(path)
+        read_stored(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), complex(0, float("nan"))])
@@ -330,34 +325,34 @@ def test_values_that_are_not_finite(tmp_path: Path, value: complex) -> None:
     y = torch.zeros(2, 3, dtype=torch.complex64 if isinstance(value, complex) else torch.float32)
     y[1, 2] = value
     with pytest.raises(InputError, match=r"not finite, first at index \(1, 2\)"):
-        save_measurements(path, small(y=y))
+        write_stored(path, small(y=y))
     assert not path.exists()
-    save_measurements(path, small())
+    write_stored(path, small())
     forge(path, {"y": y})
     with pytest.raises(InputError, match=r"not finite, first at index \(1, 2\)"):
-        load_measurements(path)
+        read_stored(path)
 
 
 def test_saving_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be saved"):
-        save_measurements(tmp_path / "m.npz", small())
+        write_stored(tmp_path / "m.npz", small())
     with pytest.raises(ValidationError, match="noise"):
-        save_measurements(tmp_path / "m.safetensors", small(noise=-1.0))
+        write_stored(tmp_path / "m.safetensors", small(noise=-1.0))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="file"):
-        save_measurements(tmp_path / "file" / "m.safetensors", small())
+        write_stored(tmp_path / "file" / "m.safetensors", small())
 
 
 def test_an_operator_that_does_not_fit() -> None:
     operator = operators()["cs"]
     m = measure(operator)
     with pytest.raises(InputError, match=r"have shape \(2, 3\), but their operator \(cs\) gives"):
-        unpack(dataclasses.replace(m, y=torch.zeros(2, 3)))
+        dataclasses.replace(m, y=torch.zeros(2, 3)).measurement()
     with pytest.raises(InputError, match="kind"):
-        unpack(small())
+        small().measurement()
     with pytest.raises(InputError, match="RGB, but the image has 1"):
-        unpack(dataclasses.replace(m, colour="rgb"))
+        dataclasses.replace(m, colour="rgb").measurement()
 
 
 def test_provenance_of_a_file(tmp_path: Path) -> None:
@@ -366,3 +361,12 @@ def test_provenance_of_a_file(tmp_path: Path) -> None:
     assert provenance.source == "a.png"
     assert provenance.source_sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert provenance.version
+
+
+@pytest.mark.parametrize(("command", "gain"), [("idm sense photo.png", 1.0), ("made elsewhere", None)])
+def test_files_from_before_there_was_a_gain(tmp_path: Path, command: str, gain: float | None) -> None:
+    path = tmp_path / "m.safetensors"
+    write_stored(path, small(provenance=Provenance(command, "photo.png", "0" * 64), gain=5.0))
+    assert read_stored(path).gain == 5
+    forge(path, {"y": torch.zeros(2)}, schema=1, gain="absent")
+    assert read_stored(path).gain == gain

@@ -1,4 +1,4 @@
-"""One experiment: measured, packed, reconstructed and scored."""
+"""Simulated measurements: what is measured, its file, and what solvers make of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Generator, Tensor
 
 from idmcli.config import Config, SolverConfig, load_config
 from idmcli.errors import ConfigError, InputError
-from idmcli.experiment import Case, Reconstruction, pack, score, select_channels, simulate, solve, to_batch, unpack
 from idmcli.io.images import Image, luminance
-from idmcli.io.measurements import Provenance, load_measurements, save_measurements
-from idmcli.library import Library, Method
-from idmcli.metrics import psnr, ssim
+from idmcli.measuring import Measurement, Provenance, load_measurement, select_channels, simulate, to_batch
+from idmcli.measuring.file import Stored
+from idmcli.methods import Method, Methods, solve
+from idmcli.methods.reconstruction import as_pictures
+from idmcli.metrics import psnr, quality, ssim
 from idmcli.operators import Inpainting, Problem
 from idmcli.solvers import NoOptions, Progress, Solver
 from tests.small import each, picture
@@ -51,25 +52,25 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_a_file_gives_back_the_case(tmp_path: Path, config: Config, noise: float) -> None:
+def test_a_file_gives_back_the_measurement(tmp_path: Path, config: Config, noise: float) -> None:
     config = replace(config, operator=replace(config.operator, noise=noise))
     image = photo(bits=16)
-    case = simulate(image, config)
-    save_measurements(tmp_path / "m.safetensors", pack(case, PROVENANCE))
-    again = unpack(load_measurements(tmp_path / "m.safetensors"))
-    assert torch.equal(again.y, case.y) and again.truth is None
-    assert (again.noise, again.noise_seed, again.bits) == (noise, case.noise_seed, 16)
-    assert (again.seed, again.amount) == (case.seed, case.amount)
-    assert torch.equal(again.operator.A(to_batch(image)), case.operator.A(to_batch(image)))
-    error = (again.operator.A(to_batch(image)) - case.y).abs().square().mean().sqrt()
-    scale = 2**0.5 if case.y.is_complex() else 1
+    m = simulate(image, config, PROVENANCE)
+    m.save(tmp_path / "m.safetensors")
+    again = load_measurement(tmp_path / "m.safetensors")
+    assert torch.equal(again.y, m.y) and again.truth is None
+    assert (again.noise, again.noise_seed, again.bits) == (noise, m.noise_seed, 16)
+    assert (again.seed, again.amount) == (m.seed, m.amount)
+    assert torch.equal(again.operator.A(to_batch(image)), m.operator.A(to_batch(image)))
+    error = (again.operator.A(to_batch(image))[0] - m.y).abs().square().mean().sqrt()
+    scale = 2**0.5 if m.y.is_complex() else 1
     assert (error == 0) if noise == 0 else (0.08 * scale < error < 0.12 * scale)
 
 
 def test_noise_differs_between_pictures_and_seeds() -> None:
     def noise(name: str, seed: int) -> Tensor:
-        case = simulate(photo(name=name), settings("inpainting", ratio=1.0, noise=0.1, seed=seed))
-        return case.y - case.operator.A(to_batch(photo()))
+        m = simulate(photo(name=name), settings("inpainting", ratio=1.0, noise=0.1, seed=seed))
+        return m.y - m.operator.A(to_batch(photo()))[0]
 
     a, again, b, other = noise("a", 0), noise("a", 0), noise("b", 0), noise("a", 1)
     assert torch.equal(a, again)
@@ -80,11 +81,11 @@ def test_noise_differs_between_pictures_and_seeds() -> None:
 def test_the_seed_of_a_solver_follows_from_what_was_measured_alone() -> None:
     """Not from the name or folder of a file; it differs between operators and between noises."""
     configs = [settings("inpainting", noise=noise, seed=seed) for noise in (0.0, 0.1) for seed in (0, 1)]
-    cases = [simulate(photo(), config) for config in configs]
-    assert len({case.seed for case in cases}) == 4
-    for case in cases:
-        renamed = unpack(pack(case, replace(PROVENANCE, source="elsewhere.png", command="idm sense elsewhere.png")))
-        assert renamed.seed == case.seed
+    measured = [simulate(photo(), config) for config in configs]
+    assert len({m.seed for m in measured}) == 4
+    for m in measured:
+        elsewhere = replace(PROVENANCE, source="elsewhere.png", command="idm sense elsewhere.png")
+        assert Stored.of(replace(m, provenance=elsewhere)).measurement().seed == m.seed
 
 
 def test_channels_are_selected_as_asked() -> None:
@@ -96,7 +97,7 @@ def test_channels_are_selected_as_asked() -> None:
         assert reduced.notes == ("colours reduced to luminance",)
         assert reduced.pixels.dtype == np.float32 and np.allclose(reduced.pixels, luminance(colour.pixels))
         assert select_channels(reduced, config) is reduced
-        assert pack(simulate(colour, config), PROVENANCE).colour == "grey"
+        assert Stored.of(simulate(colour, config)).colour == "grey"
     with pytest.raises(InputError, match="'a.png' is grey, and colour is asked for"):
         select_channels(grey, settings("cs", 3))
     for kind in ("mri", "ct"):
@@ -106,24 +107,23 @@ def test_channels_are_selected_as_asked() -> None:
 
 def test_each_channel_is_measured_separately() -> None:
     colour = photo(colour=True)
-    case = simulate(colour, settings("cs", block=8))
-    m = pack(case, PROVENANCE)
+    m = Stored.of(simulate(colour, settings("cs", block=8)))
     assert (m.colour, m.spec["image_shape"]) == ("rgb", [3, *SIZE])
     for kind, channel in (("cs", 0), ("inpainting", 1)):  # the permutation of each further colour is its own
         single = Image(np.ascontiguousarray(colour.pixels[..., channel]), 8, colour.path, ())
         options = settings(kind, **({"block": 8} if kind == "cs" else {}))
-        assert torch.equal(pack(simulate(colour, options), PROVENANCE).y[channel], simulate(single, options).y[0, 0])
+        assert torch.equal(simulate(colour, options).y[channel], simulate(single, options).y[0])
     assert np.array_equal(to_batch(colour)[0, 2], colour.pixels[..., 2])
 
 
 def test_files_whose_parts_do_not_fit_are_refused() -> None:
-    m = pack(simulate(photo(), settings("ct", views=7, detectors=33)), PROVENANCE)
+    m = Stored.of(simulate(photo(), settings("ct", views=7, detectors=33)))
     with pytest.raises(InputError, match=r"have shape \(1, 6, 33\), but their operator \(ct\) gives \(1, 7, 33\)"):
-        unpack(replace(m, y=m.y[:, :6]))
+        replace(m, y=m.y[:, :6]).measurement()
     with pytest.raises(InputError, match="marked as RGB, but the image has 1 channels"):
-        unpack(replace(m, colour="rgb"))
+        replace(m, colour="rgb").measurement()
     with pytest.raises(InputError, match="operator kind"):
-        unpack(replace(m, spec={**m.spec, "kind": "fan"}))
+        replace(m, spec={**m.spec, "kind": "fan"}).measurement()
 
 
 def noisy_pinv(problem: Problem, prior: None, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
@@ -135,37 +135,39 @@ def noisy_pinv(problem: Problem, prior: None, options: NoOptions, generator: Gen
 @pytest.mark.parametrize("first", [None, 5, 2**32 - 1])
 def test_samples_have_seeds_that_follow_one_another(first: int | None) -> None:
     method = Method(Solver("x", "x", noisy_pinv, samples=True), NoOptions(), None, CPU)
-    case = simulate(photo(), settings("inpainting"))
+    m = simulate(photo(), settings("inpainting"))
     told: list[tuple[int, int]] = []
-    found = solve(case, method, samples=3, seed=first, progress=lambda *step: told.append(step))
-    start = case.seed if first is None else first
-    alone = [solve(case, method, seed=(start + n) % 2**32).x for n in range(3)]
+    found = solve(m, method, samples=3, seed=first, progress=lambda *step: told.append(step))
+    start = m.seed if first is None else first
+    alone = [solve(m, method, seed=(start + n) % 2**32).x for n in range(3)]
     assert torch.equal(found.x, torch.cat(alone)) and len({x.sum().item() for x in alone}) == 3
     assert told == [(k, 6) for k in range(1, 7)] and found.seconds > 0
 
 
 def test_pictures_are_magnitudes_between_black_and_white() -> None:
-    real = Reconstruction(torch.tensor([-0.5, 0.25, 1.5]).view(1, 1, 1, 3), 1.0)
-    assert real.x.flatten().tolist() == [0.0, 0.25, 1.0] and real.raw.min() < 0
-    turned = Reconstruction(torch.polar(torch.tensor([0.5, 2.0]), torch.tensor([3.0, 1.0])).view(1, 1, 1, 2), 1.0)
-    torch.testing.assert_close(turned.x.flatten(), torch.tensor([0.5, 1.0]))
+    real = torch.tensor([-0.5, 0.25, 1.5]).view(1, 1, 1, 3)
+    assert as_pictures(real, 1.0).flatten().tolist() == [0.0, 0.25, 1.0]
+    assert as_pictures(real, 0.5).flatten().tolist() == [0.0, 0.5, 1.0]
+    turned = torch.polar(torch.tensor([0.5, 2.0]), torch.tensor([3.0, 1.0])).view(1, 1, 1, 2)
+    torch.testing.assert_close(as_pictures(turned, 1.0).flatten(), torch.tensor([0.5, 1.0]))
 
 
 def test_what_is_scored_is_what_was_measured() -> None:
-    case = simulate(photo(colour=True), settings("cs", 1, block=8, ratio=0.5))
-    assert case.truth is not None and case.truth.shape == (1, 1, *SIZE)
-    x = solve(case, Library(CPU).method("tikhonov", case.operator, None, SolverConfig())).x
-    assert score(x, case.truth) == (float(psnr(x, case.truth)), float(ssim(x, case.truth)))
-    assert score(case.truth, case.truth).psnr == float("inf")
+    m = simulate(photo(colour=True), settings("cs", 1, block=8, ratio=0.5))
+    assert m.truth is not None and m.truth.shape == (1, *SIZE)
+    x = solve(m, Methods(CPU).method("tikhonov", m.operator, None, SolverConfig())).x
+    truth = m.truth[None]
+    assert quality(x, truth) == (float(psnr(x, truth)), float(ssim(x, truth)))
+    assert quality(truth, truth).psnr == float("inf")
 
 
 @each("mri-coils", "ct", "cs-blocks-colour")
 def test_the_amount_is_the_tasks(operator: Any) -> None:
-    case = Case(operator, operator.A(picture(operator)))
-    assert 0 < case.amount.ratio <= 1 and f"{100 * case.amount.ratio:.1f} %" in case.amount.text
+    m = Measurement(operator, operator.A(picture(operator))[0])
+    assert 0 < m.amount.ratio <= 1 and f"{100 * m.amount.ratio:.1f} %" in m.amount.text
 
 
-def test_the_truth_of_a_simulated_case_is_met() -> None:
-    case = simulate(photo(), settings("inpainting", ratio=1.0))
-    assert isinstance(case.operator, Inpainting)
-    assert torch.equal(case.operator.AT(case.y), case.truth)  # type: ignore[arg-type]
+def test_the_truth_of_a_simulated_measurement_is_met() -> None:
+    m = simulate(photo(), settings("inpainting", ratio=1.0))
+    assert isinstance(m.operator, Inpainting)
+    assert torch.equal(m.operator.AT(m.y[None])[0], m.truth)  # type: ignore[arg-type]

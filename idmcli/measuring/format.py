@@ -11,18 +11,18 @@ from idmcli.io.formats.base import MAX_PIXELS, Format
 from idmcli.io.items import Item
 
 if TYPE_CHECKING:
-    from idmcli.io.measurements import Measurements
+    from idmcli.measuring.measurement import Measurement
 
 
-class MeasurementFile(Format["Measurements"]):
+class MeasurementFile(Format["Measurement"]):
     """The measurements of one picture; what it needs is loaded only when it is used."""
 
     name = "measurements"
     suffixes = (".safetensors",)
 
     def recognises(self, path: Path) -> bool:
-        """See :func:`idmcli.io.measurements.is_measurement_file`."""
-        from idmcli.io.measurements import is_measurement_file
+        """See :func:`idmcli.measuring.file.is_measurement_file`."""
+        from idmcli.measuring.file import is_measurement_file
 
         try:
             require_file(path)
@@ -35,19 +35,19 @@ class MeasurementFile(Format["Measurements"]):
         require_file(path)
         return [Item(path)]
 
-    def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> Measurements:
-        """See :func:`idmcli.io.measurements.load_measurements`."""
-        from idmcli.io.measurements import load_measurements
+    def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> Measurement:
+        """See :func:`idmcli.measuring.file.load_measurement`."""
+        from idmcli.measuring.file import load_measurement
 
         if item.number not in (None, 1):
             raise InputError(
                 f"{str(item)!r} is not there: the file holds the measurements of one picture",
                 f"leave out #{item.number}",
             )
-        return load_measurements(item.path, max_pixels=max_pixels)
+        return load_measurement(item.path, max_pixels=max_pixels)
 
-    def write(self, path: Path, content: Measurements) -> None:
-        """See :func:`idmcli.io.measurements.save_measurements`."""
-        from idmcli.io.measurements import save_measurements
+    def write(self, path: Path, content: Measurement) -> None:
+        """See :func:`idmcli.measuring.file.save_measurement`."""
+        from idmcli.measuring.file import save_measurement
 
-        save_measurements(path, content)
+        save_measurement(path, content)

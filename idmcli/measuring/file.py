@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
@@ -13,79 +12,54 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
-from idmcli import __version__
 from idmcli.errors import InputError
 from idmcli.io.formats.base import MAX_PIXELS
 from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
-from idmcli.operators.base import Spec
-from idmcli.ranges import Noise
+from idmcli.measuring.measurement import Measurement, Provenance
+from idmcli.operators import Spec
+from idmcli.ranges import Noise, Positive
+from idmcli.tasks import build_operator
 from idmcli.text import escape
 
 SUFFIX = ".safetensors"
 _MAX_PROBLEMS = 5  # named in one message
 _MAX_UNDERSAMPLING = 16384  # image values per measurement; beyond it a specification is no earnest one
 KIND = FileKind(
-    "idm_measurements", "measurement file", "measurements", schema=1, hint="make one with `idm sense`, or copy it again"
+    "idm_measurements", "measurement file", "measurements", schema=2, hint="make one with `idm sense`, or copy it again"
 )
 _ARRAY = "operator."  # prefix of the operator's tensors
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """How measurements were made. No date: the same command gives the same bytes.
-
-    Attributes:
-        command: the command line.
-        source: name of the file they come from, without its folder.
-        source_sha256: of that file's bytes.
-        version: of idm.
-    """
-
-    command: str
-    source: str
-    source_sha256: str
-    version: str = __version__
-
-    @classmethod
-    def of_file(cls, command: str, source: Path) -> Self:
-        """The provenance of measurements that ``command`` takes of the file ``source``."""
-        with source.open("rb") as file:
-            return cls(command, escape(source.name), hashlib.file_digest(file, "sha256").hexdigest())
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Record:
-    """The part of :class:`Measurements` that is stored as JSON."""
+    """The part of :class:`Stored` that is JSON."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     spec: Spec
     colour: Literal["grey", "rgb"]
-    provenance: Provenance
+    provenance: Provenance | None
     value_range: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
     bits: Literal[8, 16] = 8
     noise: Noise = 0.0
     noise_seed: int | None = None
+    gain: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Measurements(_Record):
-    """The measurements of one image: all that a reconstruction needs.
+class Stored(_Record):
+    """The content of a measurement file. Other attributes are as in :class:`~idmcli.measuring.Measurement`.
 
     Attributes:
         y: (\\*measurement_shape), without a batch dimension, real or complex64.
         arrays: the tensors that, with ``spec``, rebuild the operator (``operator.arrays()``).
         spec: ``operator.to_spec()``; its ``image_shape`` (C, H, W) is the one before any padding.
         colour: "grey", or "rgb" for C = 3 channels measured separately.
-        provenance: how they were made.
         value_range: the values, in ``unit``, that 0 and 1 stand for in the image; see :attr:`scale`.
         unit: of these values; empty if they have none.
-        bits: 8 or 16, the depth of the picture they were taken of, to write the result with.
-        noise: standard deviation of the noise added to y.
-        noise_seed: what it was drawn from; None without noise.
     """
 
     y: Tensor
@@ -93,32 +67,98 @@ class Measurements(_Record):
 
     @property
     def scale(self) -> Scale:
-        """What 0 and 1 stand for in the image; ValueError if ``value_range`` is no interval."""
+        """The values that 0 and 1 stand for in the image; ValueError if ``value_range`` is no interval."""
         return Scale(*self.value_range, self.unit)
 
+    @classmethod
+    def of(cls, m: Measurement) -> Self:
+        """The content for a measurement; InputError if its operator has no specification."""
+        return cls(
+            y=m.y,
+            arrays=m.operator.arrays(),
+            spec=m.spec,
+            colour="grey" if m.operator.image_shape[0] == 1 else "rgb",
+            provenance=m.provenance,
+            value_range=(m.scale.low, m.scale.high),
+            unit=m.scale.unit,
+            bits=m.bits,
+            noise=m.noise,
+            noise_seed=m.noise_seed,
+            gain=m.gain,
+        )
 
-def save_measurements(path: str | Path, m: Measurements) -> None:
-    """Write a measurement file atomically; equal measurements give equal bytes.
+    def measurement(self) -> Measurement:
+        """The measurement, whose truth is not known.
+
+        Raises:
+            InputError: the operator cannot be built here, or does not fit the measurements.
+        """
+        operator = build_operator(self.spec, self.arrays)
+        if self.colour == "rgb" and operator.image_shape[0] != 3:
+            raise InputError(
+                f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels",
+                "measure again with `idm sense`",
+            )
+        return Measurement(
+            operator,
+            self.y,
+            self.noise,
+            self.gain,
+            self.scale,
+            self.bits,
+            provenance=self.provenance,
+            noise_seed=self.noise_seed,
+        )
+
+
+def save_measurement(path: str | Path, m: Measurement) -> None:
+    """Write a measurement file atomically; equal measurements give equal bytes. Errors as :func:`write_stored`, and:
+
+    Raises:
+        InputError: the operator has no specification.
+    """
+    write_stored(path, Stored.of(m))
+
+
+def load_measurement(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measurement:
+    """Read a measurement file. Errors as :func:`read_stored`, and:
+
+    Raises:
+        InputError: the operator cannot be built here, or does not fit the measurements.
+    """
+    return read_stored(path, max_pixels=max_pixels).measurement()
+
+
+def write_stored(path: str | Path, content: Stored) -> None:
+    """Write the content of a measurement file atomically; equal contents give equal bytes.
 
     Raises:
         InputError: y is not finite, or the suffix is not ``.safetensors``.
-        ValueError: the record is not one that :func:`load_measurements` takes.
+        ValueError: the record is not one that :func:`read_stored` takes.
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError(f"measurements cannot be saved as {str(path)!r}", f"give it the suffix {SUFFIX}")
-    _check_finite(path, m.y)
-    record = {f.name: getattr(m, f.name) for f in fields(_Record)} | {"provenance": asdict(m.provenance)}
-    if not m.scale.unit:
+    _check_finite(path, content.y)
+    record = {f.name: getattr(content, f.name) for f in fields(_Record)}
+    record["provenance"] = content.provenance and asdict(content.provenance)
+    if not content.scale.unit:
         del record["unit"]  # as in files written before there were units
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
     check_depth(record)
-    write(path, KIND, record, {"y": m.y, **{_ARRAY + name: array for name, array in m.arrays.items()}})
+    arrays = {_ARRAY + name: array for name, array in content.arrays.items()}
+    write(path, KIND, record, {"y": content.y, **arrays})
 
 
-def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measurements:
-    """Read a measurement file, every bit of it checked against the checksum inside.
+def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:
+    """Read the content of a measurement file, every bit of it checked against the checksum inside.
+
+    Files of schema 1 have no gain. It is 1 in those that `idm sense` made, and not known in others.
+
+    Args:
+        path: of the file.
+        max_pixels: an image with more pixels is refused.
 
     Raises:
         InputError: the file is missing, unreadable, truncated or damaged; is no measurement file;
@@ -128,7 +168,7 @@ def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Meas
     path = Path(path)
     name = repr(str(path))
     content, tensors = read(path, KIND)
-    del content["schema"]
+    schema = content.pop("schema")
     try:
         record = TypeAdapter(_Record).validate_json(to_line(content))
         Scale(*record.value_range, record.unit)
@@ -143,7 +183,10 @@ def load_measurements(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Meas
     _check_claim(name, record.spec, y.numel(), max_pixels)
     _check_finite(path, y)
     arrays = {key.removeprefix(_ARRAY): tensor.clone() for key, tensor in tensors.items()}
-    return Measurements(y=y, arrays=arrays, **{f.name: getattr(record, f.name) for f in fields(_Record)})
+    values = {f.name: getattr(record, f.name) for f in fields(_Record)}
+    if schema == 1 and record.provenance is not None and record.provenance.simulated:
+        values["gain"] = 1.0
+    return Stored(y=y, arrays=arrays, **values)
 
 
 def is_measurement_file(path: str | Path) -> bool:

@@ -1,0 +1,151 @@
+"""The defaults of reconstruction: which method, which options and which weights serve where the user names none.
+
+One table, by measurement (docs/results.md). Its rows belong to kinds of operators; :data:`ANY` serves operators without
+a row, those of users among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from idmcli import solvers
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, Operator
+from idmcli.plugins import DEFAULTS
+from idmcli.solvers import Solver
+
+REACH = 8  # pixels over which networks see what is around a hole
+LITTLE_NOISE = 0.02  # where mri-tiny, trained without any, was still ahead of hqs; at 0.05 it was not
+PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method, and where it is the best.
+
+    Attributes:
+        method: its name.
+        where: whether it serves an operator at a level of noise, for images in 0..1.
+        case: the same for people; empty where there is no condition.
+    """
+
+    method: str
+    where: Callable[[Any, float], bool] = lambda operator, noise: True
+    case: str = ""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The defaults for one kind of operator.
+
+    Attributes:
+        choices: the first that serves is the default method; with a prior, the first that serves and takes one.
+        weights: names of shipped weights by the kind that a method runs on ("prior", "idm", ...), and of those for
+            images of three channels ("colour prior").
+        options: of methods whose own defaults are not the best here.
+    """
+
+    choices: Sequence[Choice]
+    weights: Mapping[str, str] = field(default_factory=lambda: PHOTOGRAPHS)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def best(self, operator: Operator, noise: float = 0.0) -> list[str]:
+        """The methods that serve an operator at a level of noise, the best first."""
+        return [choice.method for choice in self.choices if choice.where(operator, noise)]
+
+    def method(self, operator: Operator, noise: float = 0.0) -> str:
+        """The default method."""
+        return self.best(operator, noise)[0]
+
+    def weights_for(self, solver: Solver, channels: int) -> str | None:
+        """The shipped weights for a method and images of so many channels; None where there are none."""
+        kind = solver.weights or ""
+        return (self.weights.get(f"colour {kind}") if channels == 3 else None) or self.weights.get(kind)
+
+
+def defaults_of(operator: Operator) -> Defaults:
+    """The defaults for an operator."""
+    defaults: Defaults = DEFAULTS.find(operator.kind) if operator.kind in DEFAULTS.names() else ANY
+    return defaults
+
+
+def runnable(operator: Operator) -> Sequence[Solver]:
+    """The methods that reconstruct what an operator measured with what comes with idm."""
+    shipped = defaults_of(operator).weights
+    able = [solvers.find(name) for name in solvers.suitable(operator)]
+    return [solver for solver in able if solver.weights is None or solver.weights in shipped]
+
+
+def has_holes(operator: Inpainting, noise: float = 0.0) -> bool:
+    """Whether a lost pixel has no known one within 8 rows and columns, in a mask that is not random."""
+    from torch.nn.functional import max_pool2d
+
+    if operator.description["type"] == "random":
+        return False
+    near = operator.mask[None].float()
+    for rows, columns in ((REACH, 0), (0, REACH)):  # one after the other: as many steps as a side has, not an area
+        near = max_pool2d(near, (2 * rows + 1, 2 * columns + 1), stride=1, padding=(rows, columns))
+    return not bool(near.all())
+
+
+def one_coil(operator: MRI, noise: float) -> bool:
+    """Whether one coil samples a real image, not line by line, with little noise: where mri-tiny was trained."""
+    mask = operator.mask
+    by_lines = any(bool((mask == line).all()) for line in (mask[:1], mask[:, :1]))
+    one = operator.measurement_shape[0] == 1 and not operator.complex_image
+    return one and not by_lines and noise <= LITTLE_NOISE
+
+
+def mixes(operator: CompressedSensing, noise: float) -> bool:
+    """Whether every measurement mixes pixels of the whole image."""
+    return operator.mixing
+
+
+ANY = Defaults(
+    choices=(
+        Choice("hqs", lambda operator, noise: isinstance(operator, LinearOperator), "a linear operator"),
+        Choice("gradient", lambda operator, noise: not isinstance(operator, LinearOperator), "a nonlinear operator"),
+        Choice("reddiff"),
+    ),
+)
+CS = Defaults(
+    choices=(Choice("vamp", mixes, "with a permutation of all pixels"), Choice("hqs")),
+    weights={**PHOTOGRAPHS, "idm": "cs-tiny"},
+)
+INPAINTING = Defaults(
+    choices=(
+        # What a network or a prior makes up in holes is further off than a smooth surface.
+        Choice("tv", has_holes, "boxes or masks from files with holes of 17 pixels or more"),
+        Choice("idm", lambda operator, noise: not has_holes(operator), "scattered pixels"),
+        Choice("hqs"),
+    ),
+    weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},
+    options={"tv": {"iterations": 2000, "tolerance": 1e-6}},  # to fill holes
+)
+MAGNETIC = Defaults(
+    choices=(Choice("idm", one_coil, "one coil, real images, masks that are not of lines"), Choice("hqs")),
+    weights={"prior": "prior-mri", "idm": "mri-tiny"},
+    options={"hqs": {"sigma_start": 0.3}},
+)
+TOMOGRAPHY = Defaults(
+    choices=(Choice("hqs"),),
+    weights={"prior": "prior-ct", "latent": "latent-ct-tiny"},
+    options={"hqs": {"weight": 0.8, "sigma_start": 1.0, "sigma_end": 0.002}},  # for a prior that infers the noise level
+)
+DEBLURRING = Defaults(
+    choices=(Choice("hqs"),),
+    options={
+        "hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.012}
+    },  # with less, stripes in what motion hides
+)
+SUPER_RESOLUTION = Defaults(
+    choices=(Choice("hqs"),),
+    weights={**PHOTOGRAPHS, "sr3": "sr3-sr"},
+    options={"hqs": {"sigma_end": 0.015}},
+)
+DYNAMIC_RANGE = Defaults(choices=(Choice("reddiff"),))
+NONLINEAR_DEBLURRING = Defaults(
+    choices=(Choice("gradient", lambda operator, noise: noise == 0, "without noise"), Choice("reddiff")),
+    options={"reddiff": {"weight": 0.6}},  # against its noise
+)
