@@ -51,12 +51,12 @@ DEFAULTS: Registry[Any] = Registry(
 FORMATS: Registry[Any] = Registry(
     "idmcli.formats",
     {
-        "png": "idmcli.io.formats:Png",
-        "jpeg": "idmcli.io.formats:Jpeg",
-        "tiff": "idmcli.io.formats:Tiff",
-        "bmp": "idmcli.io.formats:Bmp",
-        "gif": "idmcli.io.formats:Gif",
-        "measurement": "idmcli.measuring.format:MeasurementFile",
+        "png": "idmcli.io.formats:PNG",
+        "jpeg": "idmcli.io.formats:JPEG",
+        "tiff": "idmcli.io.formats:TIFF",
+        "bmp": "idmcli.io.formats:BMP",
+        "gif": "idmcli.io.formats:GIF",
+        "measurement": "idmcli.measuring.format:MEASUREMENT",
     },
     "idmcli.io.formats:Format",
 )

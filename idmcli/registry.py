@@ -48,6 +48,10 @@ class Registry(Generic[T]):
         """The names of all parts, sorted; none of them is imported for it."""
         return sorted(self._entries)
 
+    def in_order(self) -> list[str]:
+        """The names of idm's own parts in the order of their list, and then those of other packages, sorted."""
+        return [*self._own, *sorted(self.others())]
+
     def others(self) -> dict[str, str]:
         """The parts of other packages: name to ``module:attribute``."""
         return {name: entry.value for name, entry in self._entries.items() if name not in self._own}

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import pad
 
 from idmcli import solvers
+from idmcli.methods import defaults_of
 from idmcli.metrics import psnr
 from idmcli.models import shipped_weights
 from idmcli.numerics.noise import falling_levels
@@ -303,3 +304,8 @@ def gain(solver: str, operator: Operator, **options: Any) -> float:
     found = run(solver, operator, y, shipped_prior(), noise=noise, **options)
     first = Problem(operator, y, noise).first_guess(shipped_prior().domain.mean)
     return float(psnr(found.clamp(0, 1), x) - psnr(first.clamp(0, 1), x))
+
+
+def default_method(operator: Operator, noise: float = 0.0) -> str:
+    """The method that reconstructs what an operator measured where none is named."""
+    return defaults_of(operator).method(operator, noise)

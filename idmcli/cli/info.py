@@ -61,7 +61,7 @@ def described(path: Path) -> dict[str, Any]:
     """
     from idmcli.io.files import require_file
     from idmcli.io.formats import format_of
-    from idmcli.measuring.format import MeasurementFile
+    from idmcli.measuring.format import MEASUREMENT
     from idmcli.priors.pipelines import is_pipeline
     from idmcli.training.run_folder import RunFolder
 
@@ -74,7 +74,7 @@ def described(path: Path) -> dict[str, Any]:
         raise InputError(f"{str(path)!r} is a folder of neither a run nor a model", "name the files in it")
     require_file(path)
     format = format_of(path)
-    if isinstance(format, MeasurementFile):
+    if format is MEASUREMENT:
         return _measurements(path)
     if format is not None:
         return _picture(path)

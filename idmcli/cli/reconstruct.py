@@ -130,7 +130,7 @@ def reconstruct(
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
     from idmcli.measuring.file import SUFFIX
-    from idmcli.measuring.format import MeasurementFile
+    from idmcli.measuring.format import MEASUREMENT
     from idmcli.methods import Methods, check_options, runnable, solve
     from idmcli.methods.reconstruction import provenance_of
 
@@ -161,7 +161,7 @@ def reconstruct(
             raise InputError(
                 f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
             )
-        m = MeasurementFile().read(item, max_pixels=max_pixels or MAX_PIXELS)
+        m = MEASUREMENT.read(item, max_pixels=max_pixels or MAX_PIXELS)
         asked, source = loaded.config.task.kind, loaded.sources["task.kind"]
         if source != "default" and asked != m.operator.kind:
             raise InputError(
@@ -193,7 +193,7 @@ def reconstruct(
         return method
 
     def work(item: Item, progress: Count) -> None:
-        from_file = item.path.suffix == SUFFIX or isinstance(format_of(item.path), MeasurementFile)
+        from_file = item.path.suffix == SUFFIX or format_of(item.path) is MEASUREMENT
         m = loaded_measurement(item) if from_file else simulated(item)
         try:
             method = method_for(m.operator, m.noise)

@@ -51,3 +51,6 @@ class MeasurementFile(Format["Measurement"]):
         from idmcli.measuring.file import save_measurement
 
         save_measurement(path, content)
+
+
+MEASUREMENT = MeasurementFile()

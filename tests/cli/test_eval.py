@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from idmcli.library import Library, Method
 
 from idmcli import tasks
 from idmcli.cli import main
 from idmcli.config import SolverConfig, load_config
 from idmcli.evaluation.benchmark import Benchmark
 from idmcli.io.images import luminance, read_image, write_image
+from idmcli.methods import Method, Methods
 from idmcli.metrics import psnr, ssim
 from idmcli.models import shipped_weights
 from idmcli.operators import Problem, add_noise
@@ -84,7 +84,7 @@ def test_scores_are_those_of_the_parts(capsys: Capture) -> None:
     truth = torch.from_numpy(luminance(rgb).astype(np.float32))[None, None]
     operator: Any = tasks.find("cs").operator(config.operator, (1, 24, 19), "colour.png")
     y = add_noise(operator.A(truth), 0.01, item_seed(4, "colour.png/noise"))
-    x = Library(CPU).method("tikhonov", operator, None, SolverConfig())(Problem(operator, y, 0.01))
+    x = Methods(CPU).method("tikhonov", operator, None, SolverConfig())(Problem(operator, y, 0.01))
     score = found["colour.png", "tikhonov", 0.25]
     assert score["psnr"] == pytest.approx(float(psnr(x, truth)), abs=1e-4)
     assert score["ssim"] == pytest.approx(float(ssim(x, truth)), abs=1e-5)
@@ -206,7 +206,7 @@ def test_weights_are_for_the_methods_that_take_them() -> None:
     w = shipped_weights("cs-tiny")
     asked: list[tuple[Any, ...]] = []
 
-    class Watched(Library):
+    class Watched(Methods):
         def method(
             self, name: Any, operator: Any, weights: Any, settings: Any, *, prior: Any = None, **_: Any
         ) -> Method:

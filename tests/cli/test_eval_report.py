@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from idmcli.library import Method
 from torch import Tensor
 
 from idmcli import solvers
 from idmcli.cli import main
 from idmcli.evaluation.views import SHOWN
 from idmcli.io.images import write_image
+from idmcli.methods import Method
 from tests.pages import Element, parse, picture
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,7 +55,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         known = {field: value for field, value in defaults.items() if field in solver.options.__dataclass_fields__}
         return solver.options(**known | dict(given))
 
-    monkeypatch.setattr("idmcli.library.library.read_options", shorter)
+    monkeypatch.setattr("idmcli.methods.methods.read_options", shorter)
 
 
 def test_all_methods_that_apply_are_on_the_page(short: None, capsys: Capture) -> None:

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from idmcli.experiment import Case, pack, to_batch
-from idmcli.io.measurements import Provenance, save_measurements
 
 from idmcli import solvers
 from idmcli.cli import main
 from idmcli.io.images import read_image, write_image
+from idmcli.measuring import Measurement, Provenance, to_batch
 from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
@@ -137,8 +136,8 @@ def test_complex_images_by_coils_are_reconstructed_with_the_shipped_prior(camera
     x = torch.polar(magnitude, torch.linspace(0, 2, 64).expand(1, 1, 64, 64).contiguous())
     lines = {"type": "equispaced", "acceleration": 4, "centre_fraction": 0.08}
     operator = MRI((1, 64, 64), lines, complex_image=True, sensitivity=coil_maps(4, (64, 64)))
-    measured = pack(Case(operator, operator.A(x)), Provenance("idm sense", "x.png", "0" * 64))
-    save_measurements("x.safetensors", measured)
+    made = Provenance("idm sense x.png", "x.png", "0" * 64)
+    Measurement(operator, operator.A(x)[0], provenance=made).save("x.safetensors")
     error = {}
     for method in (None, "pinv"):
         chosen = [] if method is None else ["--method", method]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from idmcli.experiment import to_batch, unpack
-from idmcli.io.measurements import load_measurements
 
 from idmcli.cli import main
 from idmcli.io.images import read_image, write_image
+from idmcli.measuring import to_batch
+from idmcli.measuring.file import read_stored
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
@@ -50,8 +50,8 @@ def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
         "photo one.png -> measurements/photo one.safetensors: cs, image 3x40x33 padded to 3x64x64, "
         f"y 3x4x103, {100 * 4 * 103 / 40 / 33:.1f} % measurements per pixel, noise 0.02, 0.01 MB\n"
     )
-    m = load_measurements("measurements/photo one.safetensors")
-    operator = unpack(m).operator
+    m = read_stored("measurements/photo one.safetensors")
+    operator = m.measurement().operator
     noise = m.y - operator.A(to_batch(read_image("photo one.png")))[0]
     assert 0.019 < float(noise.std()) < 0.021
     assert (m.colour, m.bits, m.noise, m.spec["seed"]) == ("rgb", 16, 0.02, 5)
@@ -63,7 +63,7 @@ def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
 def test_the_recorded_command_gives_the_same_bytes() -> None:
     draw("a/x.png"), draw("a/y.png", seed=1)
     assert main(["sense", "a", "--preset", "inpainting", "--noise", "0.1", "--set", "operator.seed=3"]) == 0
-    command = load_measurements("measurements/x.safetensors").provenance.command
+    command = read_stored("measurements/x.safetensors").provenance.command
     assert main([*shlex.split(command.replace("x.png", "a/x.png"))[1:], "--out", "again"]) == 0
     assert Path("again/x.safetensors").read_bytes() == Path("measurements/x.safetensors").read_bytes()
 
@@ -72,11 +72,11 @@ def test_the_recorded_command_gives_the_same_bytes() -> None:
 def test_presets(preset: str, capsys: Capture) -> None:
     draw("a.png", (33, 40, 3))
     assert main(["sense", "a.png", "--preset", preset, "--noise=0"]) == 0
-    m = load_measurements("measurements/a.safetensors")
+    m = read_stored("measurements/a.safetensors")
     in_colour = preset not in ("cs", "mri", "ct")  # these measure luminance
     assert m.spec["kind"] == preset.replace("-", "_") and m.spec["image_shape"] == [3 if in_colour else 1, 33, 40]
     truth = read_image("a.png").pixels.transpose(2, 0, 1) if in_colour else luminance_of("a.png")[None]
-    error = unpack(m).operator.A(torch.from_numpy(np.ascontiguousarray(truth))[None])[0] - m.y
+    error = m.measurement().operator.A(torch.from_numpy(np.ascontiguousarray(truth))[None])[0] - m.y
     assert float(error.abs().max()) < 1e-4 * float(m.y.abs().max())
     assert ("colours reduced to luminance" in capsys.readouterr().err) is not in_colour
 
@@ -97,7 +97,7 @@ def test_results_do_not_depend_on_the_other_files() -> None:
     for name in files("one"):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
     assert Path("three/b.safetensors").read_bytes() == Path("one/b.safetensors").read_bytes()
-    seeds = {load_measurements(Path("one", name)).spec["permutation_seed"] for name in files("one")}
+    seeds = {read_stored(Path("one", name)).spec["permutation_seed"] for name in files("one")}
     assert len(seeds) == 3
 
 
@@ -240,7 +240,7 @@ def test_odd_names(capsys: Capture) -> None:
     assert main(["sense", "--json", "--", *odd]) == 0
     assert len(json.loads(capsys.readouterr().out)["results"]) == 3
     for name in odd:
-        m = load_measurements(Path("measurements", Path(name).stem + ".safetensors").rename("odd.safetensors"))
+        m = read_stored(Path("measurements", Path(name).stem + ".safetensors").rename("odd.safetensors"))
         assert "\x1b" not in m.provenance.source + m.provenance.command
 
 
@@ -265,8 +265,8 @@ def test_photons_are_counted_alike_by_every_process(idm: Run, capsys: Capture) -
     options = ["--preset=ct", "--set=operator.views=9", "--set=operator.photons=1e4"]
     done = idm("sense", "a.png", *options)
     assert (done.returncode, done.stderr) == (0, "") and ", noise 0." in done.stdout
-    m, first = load_measurements("measurements/a.safetensors"), Path("measurements/a.safetensors").read_bytes()
-    exact = unpack(m).operator.A(to_batch(read_image("a.png")))[0]
+    m, first = read_stored("measurements/a.safetensors"), Path("measurements/a.safetensors").read_bytes()
+    exact = m.measurement().operator.A(to_batch(read_image("a.png")))[0]
     assert m.noise == pytest.approx(float((m.y - exact).square().mean().sqrt()), rel=0.2)
     assert "--set=operator.photons=10000.0" in m.provenance.command
     assert main([*shlex.split(m.provenance.command)[1:], "--out", "again"]) == 0

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from idmcli.evaluation.published import published
-from idmcli.evaluation.report import Report, to_html
+from idmcli.evaluation.report import PageFacts, to_html
 from idmcli.evaluation.tables import Score, summarise
 from idmcli.evaluation.views import View, encode, encode_error
 from tests.pages import Element, parse, picture
@@ -21,7 +21,7 @@ SCORES = [
     for ratio in (0.1, 0.3)
     for image in ("a.png", "b.png")
 ]
-REPORT = Report(
+REPORT = PageFacts(
     title="Set11",
     colour="luminance",
     measured="luminance",
@@ -44,7 +44,7 @@ def scene(*scores: Score) -> list[View]:
     return [View("original", encode(x)), View("A+ y", encode(x), encode_error(x, x)), *views]
 
 
-def page(scores: Sequence[Score] = SCORES, report: Report = REPORT, **scenes: Any) -> Element:
+def page(scores: Sequence[Score] = SCORES, report: PageFacts = REPORT, **scenes: Any) -> Element:
     return parse(to_html(scores, {("a.png", "10 %"): scene(*SCORES[::4])} if not scenes else scenes["scenes"], report))
 
 

@@ -7,15 +7,15 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from idmcli.experiment import Case
-from idmcli.library import Library
 from PIL import Image
 from torch import Tensor
 
 from idmcli.config import SolverConfig
-from idmcli.evaluation.benchmark import Outcome
+from idmcli.evaluation.benchmark import Result
 from idmcli.evaluation.tables import Score
 from idmcli.evaluation.views import FULL_ERROR, LEVELS, SIDE, encode, encode_error, error_colours, views_of
+from idmcli.measuring import Measurement
+from idmcli.methods import Methods
 from idmcli.operators import HDR, Inpainting, Operator
 from tests.small import camera
 
@@ -51,15 +51,15 @@ def test_larger_errors_are_brighter() -> None:
     np.testing.assert_array_equal(decoded(encode_error(colour, 0 * colour))[0, 0], error_colours()[LEVELS // 10])
 
 
-def outcome(operator: Operator, x: Tensor) -> Outcome:
-    case = Case(operator, operator.A(x), truth=x)
-    method = Library(torch.device("cpu")).method("gradient", operator, None, SolverConfig())
-    return Outcome(x / 2, case, method, Score("d", "gradient", 0.5, "i", 20.0, 0.5, 1.0))
+def made_of(operator: Operator, x: Tensor) -> Result:
+    m = Measurement(operator, operator.A(x)[0], truth=x[0])
+    method = Methods(torch.device("cpu")).method("gradient", operator, None, SolverConfig())
+    return Result(x / 2, m, method, Score("d", "gradient", 0.5, "i", 20.0, 0.5, 1.0))
 
 
 def test_the_original_and_the_pseudo_inverse_stand_before_the_first_method() -> None:
     x = camera(16)
-    made = outcome(Inpainting((1, 16, 16), {"type": "random", "ratio": 0.5, "seed": 0}), x)
+    made = made_of(Inpainting((1, 16, 16), {"type": "random", "ratio": 0.5, "seed": 0}), x)
     views = views_of(made, first=True)
     assert [view.label for view in views] == ["original", "A+ y", "gradient"]
     assert [view.label for view in views_of(made, first=False)] == ["gradient"]
@@ -73,4 +73,4 @@ def test_the_original_and_the_pseudo_inverse_stand_before_the_first_method() -> 
 
 
 def test_what_is_not_linear_has_no_pseudo_inverse() -> None:
-    assert [v.label for v in views_of(outcome(HDR((1, 16, 16)), camera(16)), first=True)] == ["original", "gradient"]
+    assert [v.label for v in views_of(made_of(HDR((1, 16, 16)), camera(16)), first=True)] == ["original", "gradient"]

@@ -38,14 +38,13 @@ NUMBERS = [
 @pytest.mark.parametrize("options", NUMBERS)
 @pytest.mark.parametrize("command", ["sense", "reconstruct"])
 def test_absurd_numbers(capsys: Capture, command: str, options: str) -> None:
-    """D.2, further: --seed, --workers; the issue: --noise 1e300, absurd views, coils, blocks and seeds."""
+    """--seed, --workers; the issue: --noise 1e300, absurd views, coils, blocks and seeds."""
     draw("a.png")
     failed(capsys, command, "a.png", *options.split())
 
 
 @pytest.mark.parametrize("options", ["--threads=0", "--threads=1000000", "--samples=0", "--tile=1", "--device=tpu"])
 def test_absurd_computations(capsys: Capture, options: str) -> None:
-    """D.2, further."""
     draw("a.png")
     failed(capsys, "reconstruct", "a.png", options)
 
@@ -71,7 +70,7 @@ CONFIGS: list[tuple[bytes, str]] = [
 
 @pytest.mark.parametrize(("content", "reason"), CONFIGS, ids=lambda value: str(value)[:20])
 def test_configurations(capsys: Capture, content: bytes, reason: str) -> None:
-    """D.2 #18; the issue: deep TOML keys."""
+    """Deep TOML keys."""
     draw("a.png")
     Path("a.toml").write_bytes(content)
     assert reason in failed(capsys, "sense", "a.png", "--config", "a.toml")
@@ -160,7 +159,6 @@ def test_short_options(capsys: Capture) -> None:
 
 
 def test_a_name_that_begins_with_a_dash(capsys: Capture) -> None:
-    """D.2 #25."""
     draw("-q.png")
     failed(capsys, "sense", "-q.png")
     run(capsys, "sense", "--", "-q.png")
@@ -168,7 +166,7 @@ def test_a_name_that_begins_with_a_dash(capsys: Capture) -> None:
 
 
 def test_a_device_that_is_not_there(capsys: Capture) -> None:
-    """D.2 #22: no silent fall-back."""
+    """No silent fall-back."""
     draw("a.png")
     for command in (["reconstruct", "a.png"], ["eval", "."]):
         assert "found: cpu" in failed(capsys, *command, "--device=cuda:77")

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from idmcli.io.measurements import load_measurements, save_measurements
+from benchmarks.fuzz_readers import record_of, signed
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmarks.fuzz_readers import record_of, signed
 from idmcli.io.images import read_image, write_image
+from idmcli.measuring.file import read_stored, write_stored
 from tests.faults.hostile import FAST, Capture, draw, failed, files, results, run
 
 COMMANDS = [("sense",), ("reconstruct", *FAST)]
@@ -29,7 +29,6 @@ commands = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: comm
 
 @commands
 def test_what_is_missing_is_listed_before_any_work(capsys: Capture, command: tuple[str, ...]) -> None:
-    """D.2 #1."""
     draw("a.png")
     Path("empty").mkdir()
     Path("dangling.png").symlink_to("nowhere")
@@ -41,14 +40,13 @@ def test_what_is_missing_is_listed_before_any_work(capsys: Capture, command: tup
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @commands
 def test_no_permission_to_read(capsys: Capture, command: tuple[str, ...]) -> None:
-    """D.2 #1."""
     draw("a.png").chmod(0)
     assert "'a.png' cannot be read: Permission denied" in failed(capsys, *command, "a.png")
 
 
 @commands
 def test_one_bad_file_of_many(capsys: Capture, command: tuple[str, ...]) -> None:
-    """D.2 #1, further: a folder with one broken file."""
+    """A folder with one broken file."""
     for n in range(9):
         draw(f"in/{n}.png", (8, 8), n)
     Path("in/4.png").write_bytes(b"")
@@ -60,7 +58,6 @@ def test_one_bad_file_of_many(capsys: Capture, command: tuple[str, ...]) -> None
 @pytest.mark.parametrize("content", ["", "text", "truncated", "header"])
 @commands
 def test_a_png_that_is_none(capsys: Capture, command: tuple[str, ...], content: str) -> None:
-    """D.2 #2."""
     whole = draw("whole.png").read_bytes()
     data = {"": b"", "text": b"hello", "truncated": whole[: len(whole) // 2], "header": whole[:8]}[content]
     Path("a.png").write_bytes(data)
@@ -81,7 +78,6 @@ def png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("size", [(20_000, 20_000), (2**31 - 1, 1), (2**31 - 1, 2**31 - 1)])
 @commands
 def test_a_bomb_is_refused_from_its_header(capsys: Capture, command: tuple[str, ...], size: tuple[int, int]) -> None:
-    """D.2 #3."""
     Path("a.png").write_bytes(png(*size))
     error = failed(capsys, *command, "a.png")
     assert f"'a.png' has {size[0]} x {size[1]} pixels, more than the limit of 64000000" in error
@@ -89,7 +85,6 @@ def test_a_bomb_is_refused_from_its_header(capsys: Capture, command: tuple[str, 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
 def test_sixteen_bits_stay_sixteen(capsys: Capture, shape: tuple[int, ...]) -> None:
-    """D.2 #4."""
     draw("a.png", shape, bits=16)
     run(capsys, "reconstruct", "a.png", "--ratio", "1", *FAST)
     pictures = [read_image(name) for name in ("a.png", "reconstructions/a.png")]
@@ -98,7 +93,6 @@ def test_sixteen_bits_stay_sixteen(capsys: Capture, shape: tuple[int, ...]) -> N
 
 
 def test_conversions_are_said_or_refused(capsys: Capture) -> None:
-    """D.2 #5."""
     base = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     transparent = base.convert("RGBA")
     transparent.putpixel((0, 0), (0, 0, 0, 0))
@@ -118,7 +112,6 @@ def test_conversions_are_said_or_refused(capsys: Capture) -> None:
 @pytest.mark.parametrize("name", ["pages.tif", "pages.gif"])
 @commands
 def test_several_pages(capsys: Capture, command: tuple[str, ...], name: str) -> None:
-    """D.2 #6."""
     frames = [Image.fromarray(np.full((16, 16), value, np.uint8)) for value in (10, 90, 200)]
     frames[0].save(name, save_all=True, append_images=frames[1:])
     error = failed(capsys, *command, name)
@@ -129,7 +122,7 @@ def test_several_pages(capsys: Capture, command: tuple[str, ...], name: str) -> 
 
 
 def test_a_picture_smaller_than_a_block(capsys: Capture) -> None:
-    """D.2 #7; the issue: padded small pictures filed under 30 % when measured at 79 %."""
+    """Padded small pictures filed under 30 % when measured at 79 %."""
     draw("data/a.png", (40, 33))
     assert "padded to 1x64x64" in run(capsys, "sense", "data/a.png")[0]
     assert "padded to 64x64" in run(capsys, "reconstruct", "data/a.png", "--method", "pinv")[0]
@@ -142,7 +135,6 @@ def test_a_picture_smaller_than_a_block(capsys: Capture) -> None:
 
 
 def test_values_that_are_not_finite(capsys: Capture) -> None:
-    """D.2 #8."""
     pixels = np.full((16, 16), 0.5, np.float32)
     pixels[3, 4] = np.nan
     tifffile.imwrite("a.tif", pixels)
@@ -150,16 +142,16 @@ def test_values_that_are_not_finite(capsys: Capture) -> None:
     draw("b.png")
     run(capsys, "sense", "b.png")
     path = Path("measurements/b.safetensors")
-    m = load_measurements(path)
+    m = read_stored(path)
     m.y[0, 0, 1] = torch.inf
     with pytest.raises(Exception, match="not finite"):
-        save_measurements("c.safetensors", m)
+        write_stored("c.safetensors", m)
 
 
 @pytest.mark.parametrize("ratio", ["0", "-0.1", "1.5", "nan", "inf", "1e-9", "1e-300", "many", ""])
 @pytest.mark.parametrize("preset", ["cs", "inpainting", "mri"])
 def test_ratios_that_are_none(capsys: Capture, preset: str, ratio: str) -> None:
-    """D.2 #9; the issue: --ratio 1e-9."""
+    """--ratio 1e-9."""
     draw("data/a.png")
     options = ["--preset", preset, f"--ratio={ratio}"]
     for command in (["sense", "data"], ["reconstruct", "data", "--method=pinv"], ["eval", "data", "--method=pinv"]):
@@ -169,7 +161,6 @@ def test_ratios_that_are_none(capsys: Capture, preset: str, ratio: str) -> None:
 
 
 def test_masks(capsys: Capture) -> None:
-    """D.2 #10."""
     draw("a.png")
     mask = ["--preset=inpainting", "--set=operator.mask=file", "--set=operator.mask_file=mask.png"]
     black, grey, small = np.zeros((16, 16)), np.full((16, 16), 0.5), np.ones((8, 16))
@@ -192,7 +183,6 @@ def measured(capsys: Capture, *options: str) -> Path:
 
 
 def test_a_damaged_measurement_file(capsys: Capture) -> None:
-    """D.2 #12."""
     path = measured(capsys)
     whole = path.read_bytes()
     for n in range(0, len(whole), len(whole) // 16):
@@ -206,7 +196,6 @@ def test_a_damaged_measurement_file(capsys: Capture) -> None:
 
 
 def test_files_that_claim_too_much_or_run_code(capsys: Capture) -> None:
-    """D.2 #13."""
 
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -224,7 +213,7 @@ def test_files_that_claim_too_much_or_run_code(capsys: Capture) -> None:
 
 
 def test_hdf5_is_no_input(capsys: Capture) -> None:
-    """D.2 #14: measurements come as safetensors only, so that no link or virtual data set is ever followed."""
+    """Measurements come as safetensors only, so that no link or virtual data set is ever followed."""
     Path("a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
     assert "'a.h5' is not a readable image" in failed(capsys, "reconstruct", "a.h5")
 
@@ -265,11 +254,11 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("preset", "change"), SPECS, ids=lambda value: str(value)[:40])
 def test_measurement_files_that_ask_for_too_much(capsys: Capture, preset: str, change: dict[str, Any]) -> None:
-    """D.2 #13; the issue: angles of 10^400, 10^6-10^9 lines, and 6 kB claiming 12000 x 12000."""
+    """Angles of 10^400, 10^6-10^9 lines, and 6 kB claiming 12000 x 12000."""
     path = measured(capsys, "--preset", preset, "--set=operator.seed=1")
-    m = load_measurements(path)
+    m = read_stored(path)
     spec = {key: value for key, value in m.spec.items() if not key.endswith("sha256")}
-    save_measurements(path, replace(m, spec=spec | change))
+    write_stored(path, replace(m, spec=spec | change))
     failed(capsys, "reconstruct", path)
 
 
@@ -285,11 +274,11 @@ def test_measurement_files_with_odd_records(capsys: Capture, change: dict[str, A
 def test_deep_json_in_a_measurement_file(capsys: Capture) -> None:
     """The issue: deep JSON."""
     path = measured(capsys)
-    m, deep = load_measurements(path), []
+    m, deep = read_stored(path), []
     for _ in range(20_000):
         deep = [deep]
     try:
-        save_measurements(path, replace(m, spec=m.spec | {"deep": deep}))
+        write_stored(path, replace(m, spec=m.spec | {"deep": deep}))
     except (ValueError, RecursionError):
         text = '{"idm_measurements":"' + "[" * 100_000 + '"}'
         header = ('{"__metadata__":' + text + "}").encode()
@@ -336,7 +325,7 @@ def test_devices_are_no_inputs(capsys: Capture, name: str) -> None:
 @pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "motion-deblur", "sr"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (15, 1), (9, 11)])
 def test_tiny_and_odd_sizes(capsys: Capture, preset: str, shape: tuple[int, int]) -> None:
-    """D.2, further: 1x1 image; MRI with odd sizes."""
+    """1x1 image; MRI with odd sizes."""
     draw("a.png", shape)
     ratio = ["--ratio=1"] if preset in ("mri", "inpainting") else []  # 20 or 30 % of one point are none
     run(capsys, "reconstruct", "a.png", "--preset", preset, *ratio, "--method=pinv")
@@ -354,7 +343,7 @@ def test_tiny_and_odd_sizes(capsys: Capture, preset: str, shape: tuple[int, int]
     ],
 )
 def test_very_little_measured(capsys: Capture, options: list[str]) -> None:
-    """D.2, further: CT with 1 view, a detector narrower than the object; MRI with one line."""
+    """CT with 1 view, a detector narrower than the object; MRI with one line."""
     draw("a.png", (13, 15))
     run(capsys, "reconstruct", "a.png", *options, "--method=pinv")
     assert "views = 0" in failed(capsys, "sense", "a.png", "--preset=ct", "--set=operator.views=0")
@@ -362,7 +351,7 @@ def test_very_little_measured(capsys: Capture, options: list[str]) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_constant_image(capsys: Capture, level: float) -> None:
-    """D.2, further: an infinite PSNR is null with a reason, and JSON stays valid."""
+    """An infinite PSNR is null with a reason, and JSON stays valid."""
     write_image("data/a.png" if Path("data").mkdir() is None else "", np.full((16, 16), level))
     options = ["--preset=inpainting", "--ratio=1", "--method=pinv"]
     [result] = results(capsys, "reconstruct", "data", *options)["results"]

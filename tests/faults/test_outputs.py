@@ -23,7 +23,7 @@ from tests.faults.hostile import FAST, Capture, draw, failed, files, results, ru
 
 
 def test_panels_and_pictures_are_checked_for_collisions_together(capsys: Capture) -> None:
-    """D.2 #24; the issue: `a.png a_compare.png --compare` overwrote one."""
+    """`a.png a_compare.png --compare` overwrote one."""
     draw("a.png"), draw("a_compare.png"), draw("a_mean.png")
     error = failed(capsys, "reconstruct", "a.png", "a_compare.png", "--compare", *FAST)
     assert "'a.png' and 'a_compare.png' would both be written to 'reconstructions/a_compare.png'" in error
@@ -33,7 +33,7 @@ def test_panels_and_pictures_are_checked_for_collisions_together(capsys: Capture
 
 
 def test_an_input_is_never_an_output(capsys: Capture) -> None:
-    """D.2 #24: not through a link or `..` either."""
+    """Not through a link or `..` either."""
     whole = draw("in/a.png").read_bytes()
     Path("link").symlink_to("in")
     for out in ("in", "link", "in/../in", "./in"):
@@ -46,7 +46,6 @@ def test_an_input_is_never_an_output(capsys: Capture) -> None:
 
 
 def test_outputs_that_exist(capsys: Capture) -> None:
-    """D.2 #24."""
     draw("a.png")
     Path("out/a.png").mkdir(parents=True)
     assert "exists already" in failed(capsys, "reconstruct", "a.png", *FAST, "-o", "out")
@@ -54,7 +53,6 @@ def test_outputs_that_exist(capsys: Capture) -> None:
 
 
 def test_a_link_is_replaced_and_not_followed(capsys: Capture) -> None:
-    """D.2 #24."""
     draw("a.png")
     Path("precious").write_text("mine")
     Path("out").mkdir()
@@ -79,7 +77,6 @@ def test_long_names(capsys: Capture) -> None:
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 def test_a_full_disk(capsys: Capture, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
-    """D.2 #19."""
     draw("a.png")
     run(capsys, "sense", "a.png", "-o", "out")
     before = Path("out/a.safetensors").read_bytes()
@@ -96,7 +93,7 @@ def test_a_full_disk(capsys: Capture, monkeypatch: pytest.MonkeyPatch, call: str
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_to(capsys: Capture) -> None:
-    """D.2 #19: before any work."""
+    """Before any work."""
     draw("a.png")
     Path("out").mkdir(0o500)
     for more in ([], ["--dry-run"]):
@@ -104,7 +101,7 @@ def test_a_folder_that_may_not_be_written_to(capsys: Capture) -> None:
 
 
 def test_what_a_killed_save_left_is_removed_later() -> None:
-    """D.2 #20; the issue: kill -9 in a save left temporary files for ever."""
+    """Kill -9 in a save left temporary files for ever."""
     script = (
         "import os, signal, sys; from pathlib import Path; from idmcli.io.atomic import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])) as path:\n"
@@ -125,7 +122,7 @@ def test_what_a_killed_save_left_is_removed_later() -> None:
 
 
 def test_a_clock_that_went_backwards() -> None:
-    """D.2, further: a file from the future is not taken for an old one."""
+    """A file from the future is not taken for an old one."""
     Path(".idm-0.tmp").touch(), os.utime(".idm-0.tmp", (2**33, 2**33))
     ensure_writable(Path())
     assert files(".") == [".idm-0.tmp"]
@@ -230,7 +227,7 @@ def test_scores_are_on_the_disk_as_they_are_computed(capsys: Capture, third: Any
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_loses_no_scores(capsys: Capture, third: Any, number: int, code: int) -> None:
-    """D.2 #21; the issue: Ctrl-C lost all scores."""
+    """Ctrl-C lost all scores."""
     third(lambda: os.kill(os.getpid(), number))
     out, err = run(capsys, *EVAL, code=code)
     last = "error: interrupted\n" if code == 130 else f"error: stopped by {signal.Signals(number).name}\n"
@@ -251,7 +248,7 @@ def test_scores_of_an_earlier_call_never_stand_beside_new_ones(capsys: Capture, 
 
 
 def test_running_out_of_memory_loses_no_scores(capsys: Capture, third: Any) -> None:
-    """D.2 #22; the issue: the rest of a batch is done."""
+    """The rest of a batch is done."""
 
     def fail() -> None:
         raise MemoryError
@@ -263,7 +260,7 @@ def test_running_out_of_memory_loses_no_scores(capsys: Capture, third: Any) -> N
 
 
 def test_a_disk_that_fills_up_loses_no_scores(capsys: Capture, third: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D.2 #19; the issue: /dev/full lost all scores."""
+    """/dev/full lost all scores."""
 
     def full() -> None:
         monkeypatch.setattr(os, "fsync", no_space)
@@ -278,7 +275,6 @@ def test_a_disk_that_fills_up_loses_no_scores(capsys: Capture, third: Any, monke
 
 
 def test_a_row_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    """D.2 #19, with a limit on the size of files in the place of a full disk."""
     script = (
         "import resource, signal; from pathlib import Path; from idmcli.io.atomic import append_text\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"

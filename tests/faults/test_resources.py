@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from idmcli.library import Method
 
 from idmcli.errors import out_of_memory
+from idmcli.methods import Method
 from idmcli.solvers import pinv
 from tests.faults.hostile import FAST, Capture, draw, failed, files, run
 
@@ -50,7 +50,7 @@ SHORTAGES = [
 
 @pytest.mark.parametrize("failure", SHORTAGES, ids=repr)
 def test_the_rest_of_a_batch_is_done(capsys: Capture, second: Any, failure: Exception) -> None:
-    """D.2 #22; the issue: out of memory ended with 70, and the rest of a batch was not done."""
+    """Out of memory ended with 70, and the rest of a batch was not done."""
     for n in range(3):
         draw(f"in/{n}.png", (8, 8), n)
     second(failure)
@@ -59,17 +59,16 @@ def test_the_rest_of_a_batch_is_done(capsys: Capture, second: Any, failure: Exce
 
 
 def test_what_is_no_shortage() -> None:
-    """D.2 #22."""
     for failure in (ValueError("out of memory"), RuntimeError("mat1 and mat2"), OSError(28, "No space left")):
         assert not out_of_memory(failure)
 
 
 def test_little_memory(capsys: Capture) -> None:
-    """D.2 #22; the issue: ulimit -v."""
+    """Ulimit -v."""
     draw("in/small.png", (8, 8)), draw("in/large.png", (4000, 4000))
     script = (
-        "import sys, torch; torch.set_num_threads(1); from idmcli.cli import main; import idmcli.library, resource\n"
-        "import idmcli.experiment, idmcli.io.images, idmcli.io.measurements, idmcli.solvers.pinv, idmcli.io.panels\n"
+        "import sys, torch; torch.set_num_threads(1); from idmcli.cli import main; import idmcli.methods, resource\n"
+        "import idmcli.io.images, idmcli.measuring.file, idmcli.solvers.pinv, idmcli.io.panels\n"
         "import idmcli.evaluation.tables, idmcli.tasks.inpainting, idmcli.io.arrays\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2 ** 27, used + 2 ** 27))\n"
@@ -85,7 +84,6 @@ def test_little_memory(capsys: Capture) -> None:
 
 
 def test_a_result_that_is_not_finite(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D.2 #23."""
     draw("in/a.png", (8, 8)), draw("in/b.png", (8, 8))
     nan = torch.full((1, 1, 8, 8), torch.nan)
     monkeypatch.setattr(pinv, "SOLVER", type(pinv.SOLVER)("pinv", "", lambda *_: nan))
@@ -97,7 +95,7 @@ def test_a_result_that_is_not_finite(capsys: Capture, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("preset", ["cs", "inpainting", "mri", "ct", "deblur", "sr"])
 def test_noise_beyond_measure(capsys: Capture, preset: str) -> None:
-    """D.2 #23: the largest noise that is allowed gives a picture, of whatever."""
+    """The largest noise that is allowed gives a picture, of whatever."""
     draw("a.png", (8, 8))
     for method in ("pinv", "tikhonov", "tv"):
         run(capsys, "reconstruct", "a.png", "--preset", preset, "--noise=1e6", "--method", method, "--overwrite")

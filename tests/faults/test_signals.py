@@ -24,7 +24,7 @@ def interrupted(script: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize("module", ["typer", "pydantic", "torch", "idmcli.cli"])
 def test_while_it_loads(module: str) -> None:
-    """D.2 #21; the issue: tracebacks on an early Ctrl-C."""
+    """Tracebacks on an early Ctrl-C."""
     draw("a.png", (8, 8))
     script = (
         f"{KILL}import sys\n"
@@ -39,7 +39,7 @@ def test_while_it_loads(module: str) -> None:
 
 
 def test_three_times() -> None:
-    """D.2 #21; the issue: tracebacks on a triple Ctrl-C: in the work, in the message about it, and in the end."""
+    """Tracebacks on a triple Ctrl-C: in the work, in the message about it, and in the end."""
     draw("a.png", (8, 8))
     script = (
         f"{KILL}{MAIN}import atexit, idmcli.io.images as images, idmcli.output as output\n"
@@ -50,7 +50,7 @@ def test_three_times() -> None:
 
 
 def test_where_python_cannot_raise_it() -> None:
-    """D.2 #21: in a destructor an interrupt would be printed and forgotten."""
+    """In a destructor an interrupt would be printed and forgotten."""
     draw("a.png", (8, 8))
     script = (
         f"{KILL}{MAIN}import idmcli.io.images as images\n"
@@ -63,7 +63,7 @@ def test_where_python_cannot_raise_it() -> None:
 
 
 def test_a_library_that_makes_another_exception_of_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D.2 #21: some libraries turn an interrupt into an error of their own."""
+    """Some libraries turn an interrupt into an error of their own."""
     from idmcli.io import images
 
     def read(*_: Any, **__: Any) -> None:
@@ -82,7 +82,7 @@ def test_a_library_that_makes_another_exception_of_it(capsys: Capture, monkeypat
 def test_in_a_save(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, command: list[str], number: int, code: int
 ) -> None:
-    """D.2 #21; the issue: SIGHUP."""
+    """SIGHUP."""
     draw("in/a.png", (8, 8)), draw("in/b.png", (8, 8))
     replace, calls = os.replace, []
 

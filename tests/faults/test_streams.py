@@ -30,7 +30,7 @@ def spawn(*arguments: str, **streams: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_work_is_done_though_nobody_reads_stdout() -> None:
-    """D.2 #25; the issue: a closed stdout turned failures into exit 0."""
+    """A closed stdout turned failures into exit 0."""
     for n in range(3):
         draw(f"in/{n}.png", (8, 8), n)
     writer = closed()
@@ -44,7 +44,6 @@ def test_the_work_is_done_though_nobody_reads_stdout() -> None:
 
 @pytest.mark.parametrize("json_", [[], ["--json"]])
 def test_a_failure_stays_one_though_nobody_reads(json_: list[str]) -> None:
-    """D.2 #25."""
     writer = closed()
     done = spawn("presets", "show", "none", *json_, stdout=writer, stderr=writer)
     assert done.returncode == 2
@@ -53,7 +52,7 @@ def test_a_failure_stays_one_though_nobody_reads(json_: list[str]) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_under_stdout_loses_no_files() -> None:
-    """D.2 #19 and #25; the issue: /dev/full lost all scores."""
+    """/dev/full lost all scores."""
     draw("data/a.png", (8, 8)), draw("data/b.png", (8, 8))
     with open("/dev/full", "w") as full:
         done = spawn("eval", "data", "--ratio=0.3", *FAST, "-o", "scores", stdout=full, stderr=subprocess.PIPE)
@@ -63,7 +62,7 @@ def test_a_full_disk_under_stdout_loses_no_files() -> None:
 
 @pytest.mark.parametrize("target", ["pipe", "/dev/full", "closed"])
 def test_a_dead_stderr_stops_nothing(target: str) -> None:
-    """D.2 #25; the issue: a dead stderr killed a command."""
+    """A dead stderr killed a command."""
     draw("data/a.png", (8, 8, 3)), Path("data/b.png").write_bytes(b"")
     command = [*IDM, "reconstruct", "data", "--preset=mri", "--method=pinv", "--debug"]
     redirect = {"pipe": "", "/dev/full": "2>/dev/full", "closed": "2>&-"}[target]
@@ -79,7 +78,7 @@ NAMES = [b"two words.png", b"new\nline.png", "\U0001f600.png".encode(), b"\x1b[3
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_names(capsys: Capture, name: bytes) -> None:
-    """D.2 #25; the issue: non-UTF-8 names were unreadable."""
+    """Non-UTF-8 names were unreadable."""
     text = os.fsdecode(name)
     draw(Path("in") / text)
     out, err = run(capsys, "sense", "in")
@@ -94,7 +93,7 @@ def test_names(capsys: Capture, name: bytes) -> None:
 
 
 def test_names_that_fail(capsys: Capture) -> None:
-    """D.2 #25: escaped in messages."""
+    """Escaped in messages."""
     for name in NAMES:
         Path("in").mkdir(exist_ok=True)
         (Path("in") / os.fsdecode(name)).write_bytes(b"no picture")
@@ -103,7 +102,6 @@ def test_names_that_fail(capsys: Capture) -> None:
 
 
 def test_a_locale_without_utf_8() -> None:
-    """D.2 #25."""
     draw("\u56fe.png", (8, 8))
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TERM": "dumb"}
     done = subprocess.run([*IDM, "sense", "."], env=environment, capture_output=True, timeout=100)

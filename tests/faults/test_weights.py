@@ -25,7 +25,7 @@ NETWORK, PRIOR = str(shipped_weights("cs-tiny")), str(shipped_weights("prior-gre
     ids=lambda options: options[0],
 )
 def test_a_network_made_for_other_measurements(capsys: Capture, options: list[str]) -> None:
-    """D.2 #11; the issue: shipped cs weights ran on mri, inpainting and unpermuted cs."""
+    """Shipped cs weights ran on mri, inpainting and unpermuted cs."""
     draw("data/a.png")
     for command in (["reconstruct", "data/a.png"], ["eval", "data"]):
         error = failed(capsys, *command, *options, "--weights", NETWORK)
@@ -52,7 +52,7 @@ def test_a_refused_command_leaves_no_folder(capsys: Capture) -> None:
 
 
 def test_a_network_of_one_channel_in_colour(capsys: Capture) -> None:
-    """D.2, further: a 3-channel image for a 1-channel checkpoint is reconstructed channel by channel."""
+    """A 3-channel image for a 1-channel checkpoint is reconstructed channel by channel."""
     draw("a.png", (32, 32, 3))
     run(capsys, "reconstruct", "a.png", "--weights", NETWORK)
 
@@ -64,7 +64,6 @@ class Evil:
 
 @pytest.mark.parametrize("name", ["w.pkl", "w.pt", "w.pth", "w.bin", "w.safetensors"])
 def test_code_in_a_pickle_is_not_run(capsys: Capture, name: str) -> None:
-    """D.2 #15."""
     draw("a.png")
     for save in (lambda: Path(name).write_bytes(pickle.dumps({"a": Evil()})), lambda: torch.save({"a": Evil()}, name)):
         save()
@@ -85,7 +84,6 @@ def changed(edit: Any) -> str:
 
 
 def test_damaged_weights(capsys: Capture) -> None:
-    """D.2 #16."""
     draw("a.png")
     whole = Path(PRIOR).read_bytes()
     for length in (0, 7, 8, 100, len(whole) // 2, len(whole) - 1):
@@ -99,7 +97,7 @@ def test_damaged_weights(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64, torch.float8_e4m3fn])
 def test_values_of_another_type_are_not_cast(capsys: Capture, dtype: torch.dtype) -> None:
-    """D.2 #16; the issue: int, bool, complex and float8 weights were cast."""
+    """Int, bool, complex and float8 weights were cast."""
     draw("a.png")
 
     def cast(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
@@ -110,7 +108,6 @@ def test_values_of_another_type_are_not_cast(capsys: Capture, dtype: torch.dtype
 
 
 def test_weights_that_are_not_finite(capsys: Capture) -> None:
-    """D.2 #17."""
     draw("a.png")
     model = load_weights(Path(PRIOR))
     name, parameter = next(iter(model.named_parameters()))
@@ -124,7 +121,6 @@ def test_weights_that_are_not_finite(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("name", ["missing.safetensors", ".", "a.png"])
 def test_weights_that_are_none(capsys: Capture, name: str) -> None:
-    """D.2 #16."""
     draw("a.png")
     failed(capsys, "reconstruct", "a.png", "--weights", name)
     failed(capsys, "eval", ".", "--weights", name)
@@ -132,7 +128,6 @@ def test_weights_that_are_none(capsys: Capture, name: str) -> None:
 
 
 def test_weights_for_a_method_that_takes_none(capsys: Capture) -> None:
-    """D.2 #16."""
     draw("a.png")
     assert "takes no weights" in failed(capsys, "reconstruct", "a.png", "--method=tv", "--weights", PRIOR)
     assert "needs a network" in failed(capsys, "reconstruct", "a.png", "--method=idm", "--weights", PRIOR)

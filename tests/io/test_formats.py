@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from idmcli.errors import InputError
 from idmcli.io import png
-from idmcli.io.formats import FORMATS, PICTURES, Picture, format_of
+from idmcli.io.formats import PICTURES, Picture, all_formats, format_of
 from idmcli.io.images import find_items, read_image, read_provenance, write_image
 from idmcli.io.items import Item
 from idmcli.io.scale import Scale
+from idmcli.measuring import Measurement, Provenance
+from idmcli.measuring.format import MEASUREMENT
+from idmcli.operators import Inpainting
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 256, (13, 10), np.uint8)
@@ -34,14 +36,9 @@ def unit(samples: NDArray[Any]) -> NDArray[np.float32]:
     return (samples / np.float64(np.iinfo(samples.dtype).max)).astype(np.float32)
 
 
-def measurements() -> Measurements:
-    return Measurements(
-        y=torch.zeros(6),
-        arrays={},
-        spec={"kind": "none", "image_shape": [1, 2, 3]},
-        colour="grey",
-        provenance=Provenance("idm", "a.png", "0" * 64),
-    )
+def measurement() -> Measurement:
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    return Measurement(Inpainting((1, 2, 3), mask), torch.zeros(1, 6), provenance=Provenance("idm", "a.png", "0" * 64))
 
 
 # The registry -----------------------------------------------------------------------------------------------------
@@ -50,11 +47,11 @@ def measurements() -> Measurements:
 def test_every_format_recognises_its_files_whatever_their_name(tmp_path: Path) -> None:
     for format in PICTURES:
         Pillow.fromarray(GREY).save(tmp_path / format.name, format.name)
-    save_measurements(tmp_path / "m.safetensors", measurements())
+    measurement().save(tmp_path / "m.safetensors")
     (tmp_path / "m.safetensors").rename(tmp_path / "measurements")
     (tmp_path / "words").write_text("words")
     os.mkfifo(tmp_path / "fifo")
-    for format in FORMATS:
+    for format in all_formats():
         assert format_of(tmp_path / format.name) is format
         assert format.items(tmp_path / format.name) == [Item(tmp_path / format.name)]
     for name in ("words", "fifo", "missing", "."):
@@ -62,10 +59,10 @@ def test_every_format_recognises_its_files_whatever_their_name(tmp_path: Path) -
 
 
 def test_measurements_are_a_format(tmp_path: Path) -> None:
-    format, path = FORMATS[-1], tmp_path / "m.safetensors"
-    format.write(path, measurements())
-    assert torch.equal(format.read(Item(path)).y, torch.zeros(6))
-    assert format.read(Item(path, 1)).colour == "grey"
+    format, path = MEASUREMENT, tmp_path / "m.safetensors"
+    format.write(path, measurement())
+    assert torch.equal(format.read(Item(path)).y, torch.zeros(1, 6))
+    assert format.read(Item(path, 1)).operator.kind == "inpainting"
     with pytest.raises(InputError, match="m.safetensors#2' is not there"):
         format.read(Item(path, 2))
 

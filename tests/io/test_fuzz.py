@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_readers import BrokenError, Reader, mutant, outcome, readers
 from idmcli.errors import InputError
+from tests.fuzz_readers import BrokenError, Reader, mutant, outcome, readers
 
 NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "masks", "kernels", "measurements", "weights", "released", "priors"]
 NAMES += ["model folders", "schedules", "Stable Diffusion", "checkpoints", "run records", "metrics", "TOML"]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from idmcli.library import Library, Method, read_options, role_of
-from idmcli.library import library as module
 from torch import Tensor, nn
 
-from idmcli import solvers, tasks
+from idmcli import solvers
 from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
+from idmcli.methods import Method, Methods, Weights, defaults_of, read_options
+from idmcli.methods import weights as module
 from idmcli.models import (
     ConditionalDenoiser,
     Denoiser,
@@ -98,9 +98,9 @@ def latent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_method_on_every_operator(
     name: str, operator: LinearOperator, prior: Path, latent: Path, idm: Path, conditional: Path
 ) -> None:
-    files = {None: None, "prior": prior, "latent": latent, "network": idm, "conditional": conditional}
+    files = {None: None, "prior": prior, "latent": latent, "idm": idm, "sr3": conditional}
     weights = files[solvers.find(name).weights]
-    method = Library(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
+    method = Methods(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
     assert method.name == name
     if solvers.why_not(method.solver, operator):
         with pytest.raises(InputError, match=f"method {name} needs") as caught:
@@ -108,7 +108,7 @@ def test_every_method_on_every_operator(
         assert caught.value.hint == "these can: " + ", ".join(
             other
             for other in solvers.suitable(operator)
-            if solvers.find(other).weights in (None, *tasks.task_of(operator).weights)
+            if solvers.find(other).weights in (None, *defaults_of(operator).weights)
         )
         return
     x = method(problem(operator, 0.01), seed=3)
@@ -117,14 +117,14 @@ def test_every_method_on_every_operator(
 
 
 def test_weights_choose_their_method(prior: Path, idm: Path, conditional: Path) -> None:
-    library = Library(CPU)
+    methods = Methods(CPU)
     found = {
-        (name, weights): library.method(None, operator, path, DEFAULTS).name
+        (name, weights): methods.method(None, operator, path, DEFAULTS).name
         for name, operator in (("cs", CS), ("blocks", BLOCKS), ("ct", OPERATORS["ct"]))
-        for weights, path in (("none", None), ("prior", prior), ("network", idm), ("conditional", conditional))
+        for weights, path in (("none", None), ("prior", prior), ("idm", idm), ("sr3", conditional))
     }
-    for kind, method in (("network", "idm"), ("conditional", "sr3")):
-        assert {key for key in found if key[1] == kind} == {key for key, name in found.items() if name == method}
+    for kind in ("idm", "sr3"):
+        assert {key for key in found if key[1] == kind} == {key for key, name in found.items() if name == kind}
     assert found["cs", "none"] == found["cs", "prior"] == "vamp"  # the best method, which takes a prior
     assert found["blocks", "none"] == "hqs" and found["ct", "none"] == "hqs"
     assert found["blocks", "prior"] == "hqs" and found["ct", "prior"] == "hqs"
@@ -132,15 +132,15 @@ def test_weights_choose_their_method(prior: Path, idm: Path, conditional: Path) 
 
 def test_the_configuration_names_the_method_unless_the_call_does() -> None:
     settings = SolverConfig(method="tikhonov")
-    assert Library(CPU).method(None, CS, None, settings).name == "tikhonov"
-    assert Library(CPU).method("pinv", CS, None, settings).name == "pinv"
+    assert Methods(CPU).method(None, CS, None, settings).name == "tikhonov"
+    assert Methods(CPU).method("pinv", CS, None, settings).name == "pinv"
 
 
 def test_weights_given_are_the_ones_used(prior: Path) -> None:
-    library = Library(CPU)
-    given, shipped = (library.method("vamp", CS, weights, DEFAULTS) for weights in (prior, None))
+    methods = Methods(CPU)
+    given, shipped = (methods.method("vamp", CS, weights, DEFAULTS) for weights in (prior, None))
     assert not torch.allclose(given(problem(CS)), shipped(problem(CS)))
-    assert shipped.weights is library.load(shipped_weights("prior-grey"))
+    assert shipped.weights is methods.load(shipped_weights("prior-grey")).model
 
 
 def test_weights_of_the_wrong_kind(prior: Path, idm: Path, conditional: Path, tmp_path: Path) -> None:
@@ -155,41 +155,41 @@ def test_weights_of_the_wrong_kind(prior: Path, idm: Path, conditional: Path, tm
     ]
     for method, weights, message in cases:
         with pytest.raises(ConfigError, match=message) as caught:
-            Library(CPU).method(method, CS, weights, DEFAULTS)
+            Methods(CPU).method(method, CS, weights, DEFAULTS)
         assert caught.value.hint
 
 
 def test_conditional_weights_are_bound_to_what_they_were_trained_for(tmp_path: Path) -> None:
     path, purpose = tmp_path / "sr3.safetensors", {"task": "cs", "operator": {"permutation": "global"}}
     save_weights(path, ConditionalDenoiser(config(0)), training={}, trained_for=purpose)
-    assert Library(CPU).method(None, CS, path, DEFAULTS).name == "sr3"
+    assert Methods(CPU).method(None, CS, path, DEFAULTS).name == "sr3"
     for operator, message in ((BLOCKS, "permutation  weights: global, here: none"), (OPERATORS["sr"], "weights: cs")):
         with pytest.raises(ConfigError, match=message):
-            Library(CPU).method("sr3", operator, path, DEFAULTS)
+            Methods(CPU).method("sr3", operator, path, DEFAULTS)
 
 
 def test_without_conditional_weights_it_is_said_how_to_train_some() -> None:
     with pytest.raises(ConfigError, match="no weights for --method sr3 on task nonlinear_deblur come with") as caught:
-        Library(CPU).method("sr3", NONLINEAR["nonlinear_deblur"], None, DEFAULTS)
+        Methods(CPU).method("sr3", NONLINEAR["nonlinear_deblur"], None, DEFAULTS)
     assert "idm train --preset nonlinear-deblur --set model.kind=sr3" in caught.value.hint
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_network_is_refused_where_it_was_not_trained_with_a_table_of_both(named: bool) -> None:
     weights = shipped_weights("cs-tiny") if named else None
-    library = Library(CPU)
-    assert library.method("idm", CS, weights, DEFAULTS).name == "idm"
+    methods = Methods(CPU)
+    assert methods.method("idm", CS, weights, DEFAULTS).name == "idm"
     with pytest.raises(ConfigError, match="cs-tiny.safetensors' is made for other measurements") as blocks:
-        library.method("idm", BLOCKS, weights, DEFAULTS)
+        methods.method("idm", BLOCKS, weights, DEFAULTS)
     assert "permutation  weights: global, here: none" in blocks.value.message
     assert "task" not in blocks.value.message and "--method hqs" in blocks.value.hint
     for name, own in (("ct", ""), ("mri-radial", "mri-tiny"), ("inpainting-boxes", "inpainting-tiny")):
         operator = OPERATORS[name]
         if own and not named:
-            assert library.method("idm", operator, None, DEFAULTS).weights_name == own
+            assert methods.method("idm", operator, None, DEFAULTS).weights_name == own
             continue
         with pytest.raises(ConfigError) as caught:
-            library.method("idm", operator, weights, DEFAULTS)
+            methods.method("idm", operator, weights, DEFAULTS)
         if named:
             assert f"task  weights: cs, here: {operator.kind}" in caught.value.message
         else:
@@ -215,7 +215,7 @@ def test_options_and_seeds_reach_the_method() -> None:
     operator = OPERATORS["inpainting-boxes"]
 
     def found(seed: int, **options: Any) -> Tensor:
-        return Library(CPU).method("ddnm", operator, None, SolverConfig(options=options))(problem(operator), seed=seed)
+        return Methods(CPU).method("ddnm", operator, None, SolverConfig(options=options))(problem(operator), seed=seed)
 
     base = found(1, steps=2)
     assert torch.equal(base, found(1, steps=2))
@@ -223,21 +223,21 @@ def test_options_and_seeds_reach_the_method() -> None:
 
 
 def test_results_that_are_not_finite() -> None:
-    case = problem(CS)
-    case.y[0, 0, 0, 0] = float("nan")
+    posed = problem(CS)
+    posed.y[0, 0, 0, 0] = float("nan")
     with pytest.raises(NumericalError, match="method pinv gave values that are not finite"):
-        Library(CPU).method("pinv", CS, None, DEFAULTS)(case)
+        Methods(CPU).method("pinv", CS, None, DEFAULTS)(posed)
 
 
 @each("mri-complex", "mri-coils-complex")
 def test_complex_images_keep_their_phase(operator: LinearOperator) -> None:
     for name in ("pinv", "tikhonov", "ddnm", "diffpir", "hqs"):
-        method = Library(CPU).method(name, operator, None, SolverConfig(options=SHORT.get(name, {})))
+        method = Methods(CPU).method(name, operator, None, SolverConfig(options=SHORT.get(name, {})))
         found = method(problem(operator))
         assert found.is_complex() and bool(found.angle().std() > 0.1)
 
 
-def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_methods_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     def load(path: Path) -> Any:
@@ -245,11 +245,12 @@ def test_a_library_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch
         return load_prior(path)
 
     monkeypatch.setattr(module, "load_prior", load)
-    library = Library(CPU)
-    found = [library.method(name, CS, None, DEFAULTS).weights for name in ("vamp", "ddnm", "diffpir", "idm", "idm")]
+    methods = Methods(CPU)
+    found = [methods.method(name, CS, None, DEFAULTS).weights for name in ("vamp", "ddnm", "diffpir", "idm", "idm")]
     assert found[0] is found[1] is found[2] and found[3] is found[4]
-    assert [role_of(found[0]), role_of(found[3])] == ["prior", "network"]  # type: ignore[arg-type]
     assert read == ["prior-grey", "cs-tiny"]
+    kinds = [methods.load(shipped_weights(name)).kind for name in read]
+    assert kinds == ["prior", "idm"] and len(read) == 2
 
 
 @dataclass(frozen=True)
@@ -268,33 +269,33 @@ def test_a_prior_of_any_format_serves_every_method(tmp_path: Path, monkeypatch: 
         return Elsewhere(float(file.read_text()), file.stem) if file.suffix == ".power" else None
 
     monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, formats.Format("power", load)])
-    library = Library(CPU)
-    prior = library.load(path)
+    methods = Methods(CPU)
+    prior = methods.load(path).model
     assert isinstance(prior, Elsewhere) and prior.power == 0.09
     for name in ("vamp", "ddnm", "diffpir"):
-        method = library.method(name, CS, path, SolverConfig(options=SHORT[name]))
+        method = methods.method(name, CS, path, SolverConfig(options=SHORT[name]))
         assert method.weights is prior and method.weights_name == "white"
         assert (CS.A(method(problem(CS))) - problem(CS).y).abs().max() < 0.1 * problem(CS).y.abs().max()
     with pytest.raises(ConfigError, match="--tile is for attention"):
-        Library(CPU, tile=64).load(path)
+        Methods(CPU, tile=64).load(path)
 
 
 def test_an_operator_is_not_changed_by_being_used() -> None:
     operator = OPERATORS["cs-global-padded"]
     before, padded = operator.A(picture(operator)), operator.padded()
-    Library(CPU).method("vamp", operator, None, SolverConfig(options=SHORT["vamp"]))(problem(operator))
+    Methods(CPU).method("vamp", operator, None, SolverConfig(options=SHORT["vamp"]))(problem(operator))
     assert operator.padded() is padded and torch.equal(operator.A(picture(operator)), before)
 
 
 def test_tiles_are_for_networks_with_attention() -> None:
     with pytest.raises(ConfigError, match="--tile is for attention"):
-        Library(CPU, tile=64).method("vamp", CS, None, DEFAULTS)
+        Methods(CPU, tile=64).method("vamp", CS, None, DEFAULTS)
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_network_computes_the_same(idm: Path) -> None:
-    plain, compiled = (Library(CPU, compile=c).method("idm", CS, idm, DEFAULTS) for c in (False, True))
+    plain, compiled = (Methods(CPU, compile=c).method("idm", CS, idm, DEFAULTS) for c in (False, True))
     torch.testing.assert_close(compiled(problem(CS)), plain(problem(CS)), rtol=0, atol=1e-4)
 
 
@@ -302,7 +303,8 @@ def test_a_compiled_network_computes_the_same(idm: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_network_of_other_authors_is_compiled_too(tmp_path: Path) -> None:
     torch.save(foreign.drawn(foreign.kair_shapes(5, 4, 3, 4)), tmp_path / "ffdnet_gray.pth")
-    plain, compiled = (Library(CPU, compile=c).load(tmp_path / "ffdnet_gray.pth") for c in (False, True))
+    file = tmp_path / "ffdnet_gray.pth"
+    plain, compiled = (Methods(CPU, compile=c).load(file).model for c in (False, True))
     r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.1)
     torch.testing.assert_close(compiled(r, sigma), plain(r, sigma), rtol=0, atol=1e-4)
     networks = [prior.network for prior in (plain, compiled)]
@@ -312,16 +314,16 @@ def test_a_network_of_other_authors_is_compiled_too(tmp_path: Path) -> None:
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ConfigError, match="--compile needs a C\\+\\+ compiler"):
-        Library(CPU, compile=True)
+        Methods(CPU, compile=True)
 
 
 def test_half_precision_is_for_the_network_alone() -> None:
-    case = problem(CS)
+    posed = problem(CS)
     full, half = (
-        Library(CPU, precision=precision).method("idm", CS, None, DEFAULTS)(case) for precision in ("float32", "bf16")
+        Methods(CPU, precision=precision).method("idm", CS, None, DEFAULTS)(posed) for precision in ("float32", "bf16")
     )
     assert half.dtype == torch.float32 and 0 < (half - full).abs().max() < 0.1
-    assert (CS.A(half) - case.y).norm() < 0.05 * case.y.norm()
+    assert (CS.A(half) - posed.y).norm() < 0.05 * posed.y.norm()
 
 
 def test_a_method_runs_what_its_weights_are() -> None:
@@ -330,28 +332,29 @@ def test_a_method_runs_what_its_weights_are() -> None:
     assert isinstance(network, InvertibleDiffusion)
     idm = solvers.find("idm")
     direct = Method(idm, idm.options(), network, CPU)(problem(CS))
-    loaded = Library(CPU, precision="float32").method("idm", CS, None, DEFAULTS)(problem(CS))
+    loaded = Methods(CPU, precision="float32").method("idm", CS, None, DEFAULTS)(problem(CS))
     torch.testing.assert_close(direct, loaded, rtol=0, atol=1e-4)
 
 
 def test_automatic_precision_is_half_where_that_costs_nothing(monkeypatch: pytest.MonkeyPatch, idm: Path) -> None:
     """On devices that compute in it, for networks whose ends stay in single precision."""
     full = InvertibleDiffusion(SamplerConfig(DenoiserConfig(StableDiffusionConfig(1, 1))))
+    of_full = Weights("idm", "full", full, full, [full])
     for fast, expected in ((True, "bf16"), (False, "float32")):
         monkeypatch.setattr(precision, "has_bf16", lambda device, fast=fast: fast)
-        library = Library(CPU)
-        assert library.method("idm", CS, idm, DEFAULTS).precision == expected
-        assert library.method("ddnm", CS, None, DEFAULTS).precision == expected
-        assert library.method("tv", CS, None, DEFAULTS).precision == "float32"
-        assert library._precision_of(full) == "float32"
-    assert Library(CPU, precision="bf16")._precision_of(full) == "bf16"
+        methods = Methods(CPU)
+        assert methods.method("idm", CS, idm, DEFAULTS).precision == expected
+        assert methods.method("ddnm", CS, None, DEFAULTS).precision == expected
+        assert methods.method("tv", CS, None, DEFAULTS).precision == "float32"
+        assert methods._precision_of(of_full) == "float32"
+    assert Methods(CPU, precision="bf16")._precision_of(of_full) == "bf16"
 
 
 def test_priors_and_networks_side_by_side(prior: Path, idm: Path) -> None:
-    library = Library(CPU)
-    assert library.method("vamp", CS, None, DEFAULTS, prior="prior-mri").weights_name == "prior-mri"
-    assert library.method(None, CS, None, DEFAULTS, prior=str(prior)).name == "vamp"
-    assert library.method(None, OPERATORS["ct"], None, DEFAULTS, prior=str(prior)).name == "hqs"
+    methods = Methods(CPU)
+    assert methods.method("vamp", CS, None, DEFAULTS, prior="prior-mri").weights_name == "prior-mri"
+    assert methods.method(None, CS, None, DEFAULTS, prior=str(prior)).name == "vamp"
+    assert methods.method(None, OPERATORS["ct"], None, DEFAULTS, prior=str(prior)).name == "hqs"
     cases: list[tuple[str | None, Path | None, str, str]] = [
         ("tv", None, "prior-mri", "--method tv takes no prior"),
         ("idm", None, "prior-mri", "--method idm needs a network trained end to end, and '.*' is a prior"),
@@ -369,7 +372,7 @@ def test_priors_and_networks_side_by_side(prior: Path, idm: Path) -> None:
     ]
     for method, weights, named, message in cases:
         with pytest.raises(ConfigError, match=message) as caught:
-            library.method(method, CS, weights, DEFAULTS, prior=named)
+            methods.method(method, CS, weights, DEFAULTS, prior=named)
         assert caught.value.hint
 
 
@@ -377,9 +380,9 @@ def test_what_a_prior_was_not_trained_for_is_said_once(tmp_path: Path) -> None:
     torch.save(foreign.drawn(foreign.kair_shapes(13, 12, 3, 4)), tmp_path / "ffdnet_color.pth")
     torch.save(foreign.drawn(foreign.kair_shapes(5, 4, 3, 4)), tmp_path / "ffdnet_gray.pth")
     said: list[str] = []
-    library, few = Library(CPU, tell=said.append), SolverConfig(options={"steps": 2})
+    methods, few = Methods(CPU, warn=said.append), SolverConfig(options={"steps": 2})
     for name in ("ffdnet_color", "ffdnet_color", "ffdnet_gray"):
-        method = library.method("ddnm", CS, None, few, prior=str(tmp_path / f"{name}.pth"))
+        method = methods.method("ddnm", CS, None, few, prior=str(tmp_path / f"{name}.pth"))
         assert method.precision == "float32" and method.weights_name == name
         assert method(problem(CS)).shape == (1, *CS.image_shape)
     assert [text.partition(" was ")[0].partition(" is ")[0] for text in said] == [
@@ -390,26 +393,26 @@ def test_what_a_prior_was_not_trained_for_is_said_once(tmp_path: Path) -> None:
     assert "for colour images: it takes a grey one as 3 equal channels" in said[0]
     assert "noise levels from 0 to 0.17; beyond them prior-grey takes over" in said[1]  # 75 / 255 / sqrt(3)
     assert "noise levels from 0 to 0.294; beyond them prior-grey takes over" in said[2]
-    library.method("ddnm", OPERATORS["cs-blocks-colour"], None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
+    methods.method("ddnm", OPERATORS["cs-blocks-colour"], None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
     assert "for grey images: it takes the channels of a colour one by one" in said[3]
-    averaged = Library(CPU, ensemble=True).method("ddnm", CS, None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
+    averaged = Methods(CPU, ensemble=True).method("ddnm", CS, None, few, prior=str(tmp_path / "ffdnet_gray.pth"))
     assert averaged(problem(CS)).isfinite().all()
 
 
 def test_an_ensemble_serves_priors_and_networks(idm: Path, conditional: Path) -> None:
     for name, weights in (("idm", idm), ("ddnm", None), ("sr3", conditional)):
-        case, few = problem(CS), SolverConfig(options=SHORT.get(name, {}))
-        method = Library(CPU, precision="float32", ensemble=True).method(name, CS, weights, few)
-        plain = Library(CPU, precision="float32").method(name, CS, weights, few)
+        posed, few = problem(CS), SolverConfig(options=SHORT.get(name, {}))
+        method = Methods(CPU, precision="float32", ensemble=True).method(name, CS, weights, few)
+        plain = Methods(CPU, precision="float32").method(name, CS, weights, few)
         assert method.ensemble and not plain.ensemble
-        assert (method(case) - plain(case)).abs().max() > 0
+        assert (method(posed) - plain(posed)).abs().max() > 0
 
 
 def test_what_calls_no_network_on_images_has_no_use_for_an_ensemble() -> None:
     said: list[str] = []
-    library = Library(CPU, ensemble=True, tell=said.append)
+    methods = Methods(CPU, ensemble=True, warn=said.append)
     for name in ("tv", "psld", "tv", "hqs"):
-        assert library.method(name, OPERATORS["ct"], None, DEFAULTS).ensemble == (name == "hqs")
+        assert methods.method(name, OPERATORS["ct"], None, DEFAULTS).ensemble == (name == "hqs")
     assert said == ["--ensemble does nothing for method tv", "--ensemble does nothing for method psld"]
 
 
@@ -417,29 +420,29 @@ def test_a_task_may_tune_a_method() -> None:
     """hqs ends at less noise on CT, unless the user says where."""
     operator = OPERATORS["ct"]
     for given, expected in (({}, 0.002), ({"sigma_end": 0.01}, 0.01)):
-        method = Library(CPU).method("hqs", operator, None, SolverConfig(options=given))
+        method = Methods(CPU).method("hqs", operator, None, SolverConfig(options=given))
         assert method.options.sigma_end == expected
-    assert Library(CPU).method("hqs", CS, None, DEFAULTS).options.sigma_end == 0.004
+    assert Methods(CPU).method("hqs", CS, None, DEFAULTS).options.sigma_end == 0.004
 
 
 def test_the_best_method_may_depend_on_the_noise() -> None:
     for noise, name in ((0.0, "gradient"), (0.1, "reddiff")):
-        assert Library(CPU).method(None, NONLINEAR["nonlinear_deblur"], None, DEFAULTS, noise=noise).name == name
+        assert Methods(CPU).method(None, NONLINEAR["nonlinear_deblur"], None, DEFAULTS, noise=noise).name == name
 
 
 @pytest.mark.parametrize(("channels", "name"), [(1, "prior-grey"), (3, "prior-colour")])
 def test_colours_have_a_prior_of_their_own(channels: int, name: str) -> None:
     operator = CompressedSensing((channels, 16, 16), 0.5, block=8)
-    assert Library(CPU).method("vamp", operator, None, DEFAULTS).weights_name == name
+    assert Methods(CPU).method("vamp", operator, None, DEFAULTS).weights_name == name
 
 
 def test_latent_priors_and_the_images_they_take(latent: Path, tmp_path: Path) -> None:
     save_weights(tmp_path / "colour.safetensors", LatentDiffusion(LatentConfig(3, 2, (8, 8), (8, 8))), training={})
     said: list[str] = []
-    library, few = Library(CPU, tell=said.append), SolverConfig(options=SHORT["resample"])
+    methods, few = Methods(CPU, warn=said.append), SolverConfig(options=SHORT["resample"])
     colour = OPERATORS["cs-blocks-colour"]
     for operator, prior in ((CS, tmp_path / "colour.safetensors"), (colour, latent), (colour, latent), (CS, latent)):
-        method = library.method(None, operator, None, few, prior=str(prior))
+        method = methods.method(None, operator, None, few, prior=str(prior))
         assert method.name == "resample" and method.weights_name == prior.stem
         assert method(problem(operator)).shape[1:] == operator.image_shape
     assert [text.partition(":")[0] for text in said] == [
@@ -448,4 +451,4 @@ def test_latent_priors_and_the_images_they_take(latent: Path, tmp_path: Path) ->
     ]
     complex_image = OPERATORS["mri-complex"]
     with pytest.raises(InputError, match="method psld is for real images, and these are complex"):
-        library.method("psld", complex_image, None, DEFAULTS, prior=str(latent)).check(complex_image)
+        methods.method("psld", complex_image, None, DEFAULTS, prior=str(latent)).check(complex_image)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -18,6 +17,8 @@ from idmcli.errors import IdmError, InputError, NumericalError
 from idmcli.io import tensor_file
 from idmcli.io.records import to_line
 from idmcli.io.tensor_file import digest
+from idmcli.measuring import Provenance
+from idmcli.measuring.file import Stored, write_stored
 from idmcli.models import Learned, checkpoints
 from idmcli.models.checkpoints import load_weights, save_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
@@ -157,9 +158,9 @@ def test_other_safetensors(tmp_path: Path) -> None:
     assert "holds no weights of idm" in refused(tmp_path / "plain.safetensors")
     operator = CompressedSensing((1, 8, 8), 0.5, block=8)
     y = operator.A(torch.rand(1, 1, 8, 8))[0]
-    save_measurements(
+    write_stored(
         tmp_path / "y.safetensors",
-        Measurements(
+        Stored(
             y=y,
             arrays=operator.arrays(),
             spec=operator.to_spec(),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from idmcli.experiment import Case, solve
-from idmcli.library import Library
 from torch import nn
 
 from idmcli.config import SolverConfig
+from idmcli.measuring import Measurement
+from idmcli.methods import Methods, solve
 from idmcli.models.evaluations import Evaluations
 from idmcli.operators import CompressedSensing
 from tests.small import camera
@@ -31,20 +31,20 @@ CPU = torch.device("cpu")
 def test_a_method_takes_as_many_as_it_says(method: str, options: dict[str, int], calls: int) -> None:
     x = camera(16)
     operator = CompressedSensing((1, 16, 16), 0.5, block=8)
-    case = Case(operator, operator.A(x), truth=x)
-    library = Library(CPU, precision="float32")
-    ready = library.method(method, operator, None, SolverConfig(options=options))
-    assert [solve(case, ready).evaluations for _ in range(2)] == [calls, calls]
+    m = Measurement(operator, operator.A(x)[0], truth=x[0])
+    methods = Methods(CPU, precision="float32")
+    ready = methods.method(method, operator, None, SolverConfig(options=options))
+    assert [solve(m, ready).evaluations for _ in range(2)] == [calls, calls]
     if method == "ddnm":
-        assert solve(case, ready, samples=2).evaluations == 2 * calls
+        assert solve(m, ready, samples=2).evaluations == 2 * calls
 
 
 def test_an_ensemble_takes_eight_times_as_many() -> None:
     x = camera(16)
     operator = CompressedSensing((1, 16, 16), 0.5, block=8)
-    library = Library(CPU, precision="float32", ensemble=True)
-    ready = library.method("ddnm", operator, None, SolverConfig(options={"steps": 2}))
-    assert solve(Case(operator, operator.A(x)), ready).evaluations == 16
+    methods = Methods(CPU, precision="float32", ensemble=True)
+    ready = methods.method("ddnm", operator, None, SolverConfig(options={"steps": 2}))
+    assert solve(Measurement(operator, operator.A(x)[0]), ready).evaluations == 16
 
 
 def test_of_other_networks_the_whole_counts() -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from idmcli.experiment import Case, pack, unpack
-from idmcli.io.measurements import Provenance, load_measurements, save_measurements
 from torch import Tensor
 
 from idmcli import tasks
 from idmcli.errors import InputError
+from idmcli.measuring import Measurement, Provenance, load_measurement
 from idmcli.operators import HDR, Blur, NonlinearBlur, Operator
 from idmcli.operators.nonlinear_blur import decode, encode
 from idmcli.tasks import build_operator
@@ -106,11 +105,11 @@ def test_spec_rebuilds_bit_for_bit(operator: Operator) -> None:
 def test_a_measurement_file_holds_it(operator: Operator, tmp_path: Path) -> None:
     y = operator.A(images(operator, 1, torch.float32))
     source = Provenance("a.png", "0" * 64, "idm sense a.png")
-    save_measurements(tmp_path / "a.safetensors", pack(Case(operator, y), source))
-    case = unpack(load_measurements(tmp_path / "a.safetensors"))
-    assert torch.equal(case.y, y) and case.spec == operator.to_spec()
-    assert torch.equal(case.operator.A(images(operator)), operator.A(images(operator)))
-    assert case.amount == tasks.task_of(operator).amount(operator)
+    Measurement(operator, y[0], provenance=source).save(tmp_path / "a.safetensors")
+    m = load_measurement(tmp_path / "a.safetensors")
+    assert torch.equal(m.y, y[0]) and m.spec == operator.to_spec()
+    assert torch.equal(m.operator.A(images(operator)), operator.A(images(operator)))
+    assert m.amount == tasks.amount(operator)
 
 
 def test_a_copy_elsewhere_leaves_the_operator_alone(operator: Operator) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -12,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli import solvers
+from idmcli import learned, solvers
 from idmcli.cli import main
 from idmcli.config import check_value
 from idmcli.errors import ConfigError
 from idmcli.io.images import read_image, write_image
 from idmcli.operators import LinearOperator, Operator, Problem
 from idmcli.operators.base import Spec
+from tests.distributions import install, use
 from tests.small import OPERATORS, Gaussian, each, generator, latent_gaussian, picture, run
 
 
@@ -27,7 +26,8 @@ def test_every_module_is_a_method_of_its_name(name: str) -> None:
     solver = solvers.find(name)
     assert solver.name == name
     assert solver.summary and not solver.summary.endswith(".") and "\n" not in solver.summary
-    assert solver.needs <= set(solvers.NEEDS)
+    assert solver.needs <= {*solvers.NEEDS, *learned.names()}
+    assert all(solvers.needs_of(solver)) and len(solvers.needs_of(solver)) == len(solver.needs)
 
 
 def test_names_that_methods_were_published_under() -> None:
@@ -45,7 +45,7 @@ def test_the_defaults_of_every_option_are_valid(name: str) -> None:
 
 @each("cs-global", "cs-global-padded")
 @pytest.mark.parametrize(
-    "name", [name for name in solvers.names() if not solvers.find(name).needs & {"network", "conditional", "rays"}]
+    "name", [name for name in solvers.names() if not solvers.find(name).needs & {"idm", "sr3", "rays"}]
 )
 def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearOperator) -> None:
     solver, y = solvers.find(name), operator.A(picture(operator))
@@ -154,18 +154,15 @@ SOLVER = Solver("landweber", "gradient steps on the measurements", landweber, op
 
 
 @pytest.fixture
-def landweber(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a picture, where a file of one's own beside those of idm defines a method."""
-    (folder / "mine").mkdir()
-    (folder / "mine/landweber.py").write_text(LANDWEBER)
-    monkeypatch.setattr(solvers, "__path__", [*solvers.__path__, str(folder / "mine")])
+def landweber(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a picture, and an installed package that offers a method."""
+    entries = {"idmcli.solvers": {"landweber": "SOLVER"}}
+    use(install(folder / "site", "my_methods", LANDWEBER, entries), monkeypatch)
     write_image("a.png", picture(OPERATORS["cs-global"])[0, 0].numpy())
-    yield folder
-    sys.modules.pop("idmcli.solvers.landweber", None)
-    vars(solvers).pop("landweber", None)
+    return folder
 
 
-def test_a_new_method_is_one_new_file(landweber: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_method_is_one_file_of_another_package(landweber: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "landweber" in solvers.names() and "landweber" in solvers.suitable(OPERATORS["mri-radial"])
     assert main(["methods", "landweber"]) == 0
     shown = capsys.readouterr().out

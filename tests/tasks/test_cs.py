@@ -9,6 +9,7 @@ import torch
 
 from idmcli.errors import ConfigError
 from idmcli.tasks.cs import TASK, CompressedSensingOptions
+from tests.small import default_method
 
 SHAPE = (1, 18, 21)
 SMALL = CompressedSensingOptions(block=8)
@@ -54,4 +55,4 @@ def test_ratios_that_measure_nothing() -> None:
 def test_networks_are_bound_to_the_permutation() -> None:
     shuffled, blocks = (TASK.operator(replace(SMALL, permutation=kind), SHAPE, "a") for kind in ("global", "none"))
     assert TASK.identity(shuffled) != TASK.identity(blocks)
-    assert (TASK.default_method(shuffled), TASK.default_method(blocks)) == ("vamp", "hqs")
+    assert (default_method(shuffled), default_method(blocks)) == ("vamp", "hqs")

@@ -8,6 +8,7 @@ import torch
 
 from idmcli.errors import InputError
 from idmcli.tasks.inpainting import TASK, InpaintingOptions
+from tests.small import default_method
 
 SHAPE = (1, 18, 21)
 
@@ -52,7 +53,7 @@ def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
     ],
 )
 def test_the_best_method_by_what_is_lost(options: InpaintingOptions, channels: int, noise: float, method: str) -> None:
-    assert TASK.default_method(TASK.operator(options, (channels, 64, 64), "a"), noise) == method
+    assert default_method(TASK.operator(options, (channels, 64, 64), "a"), noise) == method
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from idmcli.errors import InputError
 from idmcli.io.images import write_image
 from idmcli.operators import MRI
 from idmcli.tasks.mri import TASK, MRIOptions, coil_maps
+from tests.small import default_method
 
 SIZE = (18, 21)
 SHAPE = (1, *SIZE)
@@ -113,18 +114,18 @@ def test_coil_maps_are_smooth_and_each_coil_sees_its_own_side() -> None:
     ],
 )
 def test_the_best_method_by_how_k_space_is_sampled(options: MRIOptions, method: str) -> None:
-    assert TASK.default_method(TASK.operator(options, (1, 32, 32), "a")) == method
+    assert default_method(TASK.operator(options, (1, 32, 32), "a")) == method
 
 
 def test_the_network_is_for_real_images_with_little_noise() -> None:
     mask = {"type": "radial", "fraction": 0.3}
-    assert TASK.default_method(MRI((1, 32, 32), mask, complex_image=True)) == "hqs"
-    assert [TASK.default_method(MRI((1, 32, 32), mask), noise) for noise in (0.02, 0.05)] == ["idm", "hqs"]
+    assert default_method(MRI((1, 32, 32), mask, complex_image=True)) == "hqs"
+    assert [default_method(MRI((1, 32, 32), mask), noise) for noise in (0.02, 0.05)] == ["idm", "hqs"]
 
 
 def test_lines_of_k_space_may_be_rows_or_columns() -> None:
     mask = torch.zeros(32, 32, dtype=torch.bool)
     mask[::4] = True
-    assert [TASK.default_method(MRI((1, 32, 32), lines)) for lines in (mask, mask.T.contiguous())] == ["hqs", "hqs"]
+    assert [default_method(MRI((1, 32, 32), lines)) for lines in (mask, mask.T.contiguous())] == ["hqs", "hqs"]
     mask[:, 0] = True
-    assert TASK.default_method(MRI((1, 32, 32), mask)) == "idm"
+    assert default_method(MRI((1, 32, 32), mask)) == "idm"

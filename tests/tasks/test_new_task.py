@@ -1,10 +1,8 @@
-"""A new task is one new folder: nothing else knows of it."""
+"""A new task is one new file of another package: idm knows nothing of it."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,49 +12,20 @@ from idmcli import tasks
 from idmcli.cli import main
 from idmcli.io.images import read_image, write_image
 from idmcli.metrics import psnr
+from tests.distributions import install, use
 from tests.small import camera
 
-TASK = '''
-"""Defocus, as a user would add it."""
+CODE = '''
+"""Defocus, as another package would add it: the operator, the task, and the method that reconstructs it by default."""
 
 from dataclasses import dataclass
 
-from idmcli.ranges import Positive
-from idmcli.tasks import Amount, OperatorOptions, Task
-
-
-@dataclass(frozen=True)
-class DefocusOptions(OperatorOptions):
-    width: Positive = 1.0  # standard deviation of the blur, in pixels
-
-
-class DefocusTask(Task[DefocusOptions]):
-    kind = "defocus"
-    summary = "defocus: a picture out of focus"
-    options = DefocusOptions
-
-    def operator_type(self):
-        from idmcli.tasks.defocus.operator import Defocus
-
-        return Defocus
-
-    def operator(self, options, image_shape, item):
-        return self.operator_type()(image_shape, options.width)
-
-    def amount(self, operator):
-        return Amount(1.0, f"a blur of {operator.width:g} pixels")
-
-    def best_methods(self, operator, noise=0.0):
-        return ("tikhonov", "hqs")
-
-
-TASK = DefocusTask()
-'''
-OPERATOR = '''
 import torch
 
+from idmcli.methods.defaults import Choice, Defaults
 from idmcli.operators import LinearOperator
-from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
+from idmcli.ranges import Positive
+from idmcli.tasks import Amount, OperatorOptions, Task
 
 
 class Defocus(LinearOperator):
@@ -67,7 +36,7 @@ class Defocus(LinearOperator):
 
     def __init__(self, image_shape, width):
         super().__init__()
-        self.image_shape = self.measurement_shape = check_image_shape(image_shape)
+        self.image_shape = self.measurement_shape = tuple(image_shape)
         self.width = float(width)
         rows, columns = (torch.fft.fftfreq(n, dtype=torch.float64) for n in self.image_shape[1:])
         squared = rows[:, None] ** 2 + columns**2
@@ -86,26 +55,46 @@ class Defocus(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec, arrays):
-        check_keys("defocus specification", spec, {"kind": (str,), "image_shape": (list,), "width": (float,)}, {})
-        check_arrays("defocus specification", arrays, [])
         return cls(spec["image_shape"], spec["width"])
+
+
+@dataclass(frozen=True)
+class DefocusOptions(OperatorOptions):
+    width: Positive = 1.0  # standard deviation of the blur, in pixels
+
+
+class DefocusTask(Task[DefocusOptions]):
+    kind = "defocus"
+    summary = "defocus: a picture out of focus"
+    options = DefocusOptions
+
+    def operator_type(self):
+        return Defocus
+
+    def operator(self, options, image_shape, item):
+        return Defocus(image_shape, options.width)
+
+    def amount(self, operator):
+        return Amount(1.0, f"a blur of {operator.width:g} pixels")
+
+
+TASK = DefocusTask()
+DEFAULTS = Defaults(choices=(Choice("tikhonov"), Choice("hqs")))
 '''
+ENTRIES = {
+    "idmcli.tasks": {"defocus": "TASK"},
+    "idmcli.operators": {"defocus": "Defocus"},
+    "idmcli.defaults": {"defocus": "DEFAULTS"},
+}
 DEFOCUS = ["--set", "task.kind=defocus"]
 
 
 @pytest.fixture(autouse=True)
-def defocus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A task in a folder of one's own beside those of idm, and a folder with a picture."""
-    (folder / "mine/defocus").mkdir(parents=True)
-    (folder / "mine/defocus/__init__.py").write_text(TASK)
-    (folder / "mine/defocus/operator.py").write_text(OPERATOR)
-    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(folder / "mine")])
+def defocus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with a task, and a folder with a picture."""
+    use(install(folder / "site", "my_optics", CODE, ENTRIES), monkeypatch)
     (folder / "pictures").mkdir()
     write_image("pictures/a.png", camera(48)[0, 0].numpy())
-    yield
-    for name in [name for name in sys.modules if name.startswith("idmcli.tasks.defocus")]:
-        del sys.modules[name]
-    vars(tasks).pop("defocus", None)
 
 
 def results(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:

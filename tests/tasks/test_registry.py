@@ -12,6 +12,7 @@ import torch
 from idmcli import solvers, tasks
 from idmcli.config import check_value, load_config, sections_of
 from idmcli.errors import ConfigError, InputError
+from idmcli.methods import defaults_of
 from idmcli.models import shipped_weights
 from idmcli.tasks import build_operator
 from tests.small import NONLINEAR, OPERATORS, picture
@@ -24,7 +25,7 @@ SHAPE = (1, 18, 21)
 def test_a_task_has_the_name_of_its_module_and_makes_its_operators(task: tasks.Task[Any]) -> None:
     operator = task.operator(task.options(), SHAPE, "a.png")
     assert task.kind == operator.kind == task.operator_type().kind
-    assert type(operator) is task.operator_type() and tasks.task_of(operator) is task
+    assert type(operator) is task.operator_type() and tasks.find(operator.kind) is task
     assert operator.image_shape == SHAPE
     assert task.summary and "\n" not in task.summary
 
@@ -58,20 +59,21 @@ def test_what_training_varies_is_valid_and_repeatable(task: tasks.Task[Any]) -> 
 @EVERY
 def test_the_default_method_runs_out_of_the_box(task: tasks.Task[Any]) -> None:
     operator = task.operator(task.options(), SHAPE, "a.png")
+    defaults = defaults_of(operator)
     for noise in (0.0, 0.02):
-        best = [solvers.find(name) for name in task.best_methods(operator, noise)]
-        assert task.default_method(operator, noise) == best[0].name
-        assert [solver.weights == "prior" for solver in best] == [False, True][-len(best) :]
+        best = [solvers.find(name) for name in defaults.best(operator, noise)]
+        assert defaults.method(operator, noise) == best[0].name
+        assert "prior" in {solver.weights for solver in best}
         for solver in best:
             assert not solvers.why_not(solver, operator)
-            assert solver.weights is None or shipped_weights(task.weights[solver.weights]).is_file()
+            assert solver.weights is None or shipped_weights(defaults.weights[solver.weights]).is_file()
 
 
 @pytest.mark.parametrize("operator", (OPERATORS | NONLINEAR).values(), ids=OPERATORS | NONLINEAR)
 def test_specifications_find_their_task(operator: Any) -> None:
     again = build_operator(operator.to_spec(), operator.arrays())
     assert torch.equal(again.A(picture(operator)), operator.A(picture(operator)))
-    assert tasks.task_of(again).amount(again) == tasks.task_of(operator).amount(operator)
+    assert tasks.amount(again) == tasks.amount(operator)
 
 
 def test_unknown_kinds() -> None:

@@ -12,23 +12,25 @@ from idmcli.io.formats.tiff import Tiff
 from idmcli.plugins import FORMATS
 
 __all__ = [
-    "FORMATS",
     "MAX_PIXELS",
     "PICTURES",
     "Format",
     "Picture",
     "PictureFormat",
+    "all_formats",
     "format_of",
     "head_of",
 ]
 
-PICTURES: tuple[PictureFormat, ...] = (Png(), Jpeg(), Tiff(), Bmp(), Gif())
+PNG, JPEG, TIFF, BMP, GIF = Png(), Jpeg(), Tiff(), Bmp(), Gif()
+PICTURES: tuple[PictureFormat, ...] = (PNG, JPEG, TIFF, BMP, GIF)
 
 
 def format_of(path: Path) -> Format[Any] | None:
     """The format of a file by its content; None for a file that no format recognises."""
-    for name in FORMATS.names():
-        format: Format[Any] = FORMATS.find(name)()
-        if format.recognises(path):
-            return format
-    return None
+    return next((format for format in all_formats() if format.recognises(path)), None)
+
+
+def all_formats() -> list[Format[Any]]:
+    """Every format, those of idm first."""
+    return [FORMATS.find(name) for name in FORMATS.in_order()]

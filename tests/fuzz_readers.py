@@ -1,6 +1,6 @@
 """Damaged files against every reader of idm.
 
-    python -m benchmarks.fuzz_readers --seconds 600
+    python -m tests.fuzz_readers --seconds 600
 
 Valid files are mutated: bits flipped, numbers overwritten, pieces cut out, repeated or spliced in from another file;
 checksums are mended in half of them, so that what lies behind is reached. Records, configurations and state dicts are
@@ -36,9 +36,6 @@ import numpy as np
 import tifffile
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
-from idmcli.experiment import unpack
-from idmcli.io.measurements import Measurements, Provenance, load_measurements, save_measurements
-from idmcli.library import Library
 from PIL import Image as Pillow
 from safetensors.torch import load, save
 
@@ -48,6 +45,9 @@ from idmcli.io import png
 from idmcli.io.formats import format_of
 from idmcli.io.images import read_image, read_provenance, write_image
 from idmcli.io.scale import Scale
+from idmcli.measuring import Provenance
+from idmcli.measuring.file import Stored, read_stored, write_stored
+from idmcli.methods import Methods
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.pretrained import CONFIG
@@ -332,10 +332,8 @@ def measured(folder: Path, operator: Any, **options: Any) -> bytes:
     y = operator.A(torch.rand(1, *operator.image_shape))[0]
     colour: Any = "grey" if operator.image_shape[0] == 1 else "rgb"
     provenance = Provenance("idm sense a.png", "a.png", "0" * 64)
-    m = Measurements(
-        y=y, arrays=operator.arrays(), spec=operator.to_spec(), colour=colour, provenance=provenance, **options
-    )
-    save_measurements(folder / "m.safetensors", m)
+    m = Stored(y=y, arrays=operator.arrays(), spec=operator.to_spec(), colour=colour, provenance=provenance, **options)
+    write_stored(folder / "m.safetensors", m)
     return (folder / "m.safetensors").read_bytes()
 
 
@@ -441,7 +439,7 @@ METRICS = b"iteration,loss,psnr\n1,0.5,20.0\n2,0.4,21.0\n3,0.3,22.0\n"
 
 def given_weights(path: Path) -> None:
     """What --weights and --prior take."""
-    Library(torch.device("cpu"), precision="float32").load(path)
+    Methods(torch.device("cpu"), precision="float32").load(path)
 
 
 def read_pictures(path: Path) -> None:
@@ -510,7 +508,7 @@ def readers(folder: Path) -> dict[str, Reader]:
             mend=mend_png,
         ),
         "measurements": Reader(
-            lambda path: unpack(load_measurements(path, max_pixels=MAX_PIXELS)),
+            lambda path: read_stored(path, max_pixels=MAX_PIXELS).measurement(),
             (
                 measured(folder, CompressedSensing((1, 14, 18), ratio=0.3, block=4, seed=4), noise=0.1, noise_seed=1),
                 measured(folder, CompressedSensing((3, 14, 18), ratio=0.3, block=4, permutation="none")),
@@ -571,7 +569,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="for all readers together")
     parser.add_argument("--only", help="one reader")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("broken"))
+    parser.add_argument("--out", type=Path, help="folder for inputs that break a reader; a temporary one if not given")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     broken = 0
@@ -580,11 +578,13 @@ def main() -> int:
         chosen = {key: reader for key, reader in readers(folder).items() if arguments.only in (None, key)}
         for key, reader in chosen.items():
             counts, found = run(reader, arguments.seconds / len(chosen), f"{arguments.seed}/{key}", folder)
+            out = arguments.out or (Path(tempfile.mkdtemp(prefix="fuzz-")) if found else folder)
+            out.mkdir(parents=True, exist_ok=True)
             for message, content in found.items():
-                arguments.out.mkdir(parents=True, exist_ok=True)
                 digest = hashlib.sha256(content).hexdigest()[:12]
-                (arguments.out / f"{key}-{digest}{Path(reader.name).suffix}").write_bytes(content)
-                print(f"{key}-{digest}: {message[:300]!r}", file=sys.stderr)
+                file = out / f"{key}-{digest}{Path(reader.name).suffix}"
+                file.write_bytes(content)
+                print(f"{file}: {message[:300]!r}", file=sys.stderr)
             broken += len(found)
             line = ", ".join(f"{counts[result]} {result}" for result in ("read", "refused", "broken"))
             print(f"{key:<14}{counts.total():>8} inputs: {line}", flush=True)
