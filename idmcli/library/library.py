@@ -42,8 +42,8 @@ from idmcli.priors import (
     Prior,
     averaged,
     find_prior,
-    handing_over,
     load_prior,
+    with_fallback,
 )
 from idmcli.solvers import Solver
 
@@ -210,7 +210,7 @@ class Library:
         assert not isinstance(shipped, Trained | NetworkLatentPrior)
         if shipped is prior:
             return prior
-        return handing_over(Grey(prior) if self._grey(prior, operator) else prior, shipped, self._say)
+        return with_fallback(Grey(prior) if self._grey(prior, operator) else prior, shipped, self._say)
 
     def _latent(self, prior: LatentPrior, operator: Operator) -> LatentPrior:
         """A latent prior for the channels of what was measured."""

@@ -11,7 +11,7 @@ from idmcli import solvers, tasks
 from idmcli.errors import ConfigError
 from idmcli.models import ConditionalDenoiser, Network, load_weights
 from idmcli.operators import Operator
-from idmcli.priors import FORMATS, NetworkLatentPrior, NetworkPrior, load_prior
+from idmcli.priors import NetworkLatentPrior, NetworkPrior, format_names, load_prior
 
 Trained = Network | ConditionalDenoiser  # for one kind of measurement
 Loaded = NetworkPrior | NetworkLatentPrior | Trained
@@ -44,9 +44,9 @@ def read_prior(path: Path) -> NetworkPrior | NetworkLatentPrior:
 
 def no_prior(path: Path) -> ConfigError:
     """The error for a file that holds no prior."""
-    known = ", ".join(format.name for format in FORMATS)
     return ConfigError(
-        f"{str(path)!r} is no prior that idm knows", f"it knows those of {known}; --weights takes networks"
+        f"{str(path)!r} is no prior that idm knows",
+        f"it knows those of {', '.join(format_names())}; --weights takes networks",
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.config.schema import GROUPS
-from idmcli.models.foreign.diffusion import VariancePreserving, scaled_linear_schedule
+from idmcli.models.variance_preserving import VariancePreserving, scaled_linear_schedule
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution

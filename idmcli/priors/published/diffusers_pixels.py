@@ -9,68 +9,69 @@ from typing import Any, cast
 from torch import nn
 
 from idmcli.errors import InputError
-from idmcli.models.foreign.diffusion import VariancePreserving
-from idmcli.models.hub import fetch
+from idmcli.io.hub import fetch
 from idmcli.models.pretrained import CONFIG, FILES
 from idmcli.models.tensors import read_tensors
-from idmcli.priors.folders import (
+from idmcli.models.variance_preserving import VariancePreserving
+from idmcli.priors.formats import Format, Source
+from idmcli.priors.module import ModulePrior
+from idmcli.priors.published.diffusers_folders import (
     EXAMPLE,
+    HINT,
     INDEX,
     SCHEDULER,
-    alphas,
     check_layers,
     check_times,
-    made,
+    cumulative_alphas,
+    find_weights,
+    from_config,
+    has_autoencoder,
+    is_model_folder,
+    model_name,
+    name_today,
     prediction_of,
     read_json,
-    renamed,
     scheduler_config,
-    title,
-    weights_in,
 )
-from idmcli.priors.foreign import ForeignPrior
-from idmcli.priors.latent_pipelines import download_latent, is_latent
-from idmcli.priors.layouts import built, diffusion, filled
-
-
-def is_pipeline(path: Path) -> bool:
-    """Whether a folder looks like diffusers': a model's, or that of the U-Net in it."""
-    return any((path / part / CONFIG).is_file() for part in ("", "unet"))
+from idmcli.priors.published.networks import build_network, diffusion_prior, load_tensors
 
 
 def download(name: str) -> Path:
     """The folder of a model on the Hugging Face hub, of which what is needed is fetched once.
 
     Raises:
-        InputError: it is not there, the hub cannot be reached, or it is no model that idm takes.
+        InputError: as :func:`idmcli.io.hub.fetch`, or the model is none that idm takes.
     """
-    hint = "download the model where there is a network, and give the path of its folder to --prior"
-    folders = ("unet/", "")
-    small = [[INDEX, CONFIG], [f"{part}{CONFIG}" for part in folders], [f"scheduler/{SCHEDULER}", SCHEDULER]]
-    (index, *_) = fetch("--prior", name, small, hint)
-    if is_latent(index.parent):
-        return download_latent(name, hint)
-    _unet_config(index.parent)  # what cannot be used is not worth a large download
-    fetch("--prior", name, [[f"{part}{file}" for part in folders for file in FILES]], hint)
-    return index.parent
+    places = ("unet/", "")
+    small = [[INDEX, CONFIG], [f"{place}{CONFIG}" for place in places], [f"scheduler/{SCHEDULER}", SCHEDULER]]
+    weights = [f"{place}{file}" for place in places for file in FILES]
+    _unet_config(fetch("--prior", name, small, HINT))  # what cannot be used is not worth a large download
+    return fetch("--prior", name, [*small, weights], HINT)
 
 
-def load_pipeline(path: Path) -> ForeignPrior:
+def recognises(source: Source) -> bool:
+    """Whether a folder is that of a model without an autoencoder, or of its U-Net."""
+    return is_model_folder(source.path) and not has_autoencoder(source.path)
+
+
+def load(source: Source) -> ModulePrior:
     """The prior in a folder: ``UNet2DModel`` with the schedule and the prediction of its scheduler.
 
     Raises:
-        InputError: it is conditional, or of another kind; something is missing, damaged or does not fit.
+        InputError: the model is conditional, or of another kind; something is missing, damaged or does not fit.
         NumericalError: a weight is not finite.
     """
     from diffusers import UNet2DModel
 
+    path = source.path
     folder, config = _unet_config(path)
     scheduler = scheduler_config(path)
-    file = weights_in(folder, FILES)
-    unet = built(folder / CONFIG, lambda: cast(nn.Module, made(UNet2DModel, config)))
-    filled(file, unet, {renamed(name): tensor for name, tensor in read_tensors(file).items()})
+    file = find_weights(folder, FILES)
+    unet = build_network(folder / CONFIG, lambda: cast(nn.Module, from_config(UNet2DModel, config)))
+    load_tensors(file, unet, {name_today(name): tensor for name, tensor in read_tensors(file).items()})
     prediction = prediction_of(path, scheduler)
-    return diffusion(path, title(path), VariancePreserving(unet, alphas(path, scheduler), prediction))
+    network = VariancePreserving(unet, cumulative_alphas(path, scheduler), prediction)
+    return diffusion_prior(path, model_name(path), network)
 
 
 def _unet_config(path: Path) -> tuple[Path, Mapping[str, Any]]:
@@ -88,3 +89,6 @@ def _unet_config(path: Path) -> tuple[Path, Mapping[str, Any]]:
     check_times(path, config, EXAMPLE)
     check_layers(folder, config)
     return folder, config
+
+
+FORMAT = Format(recognises, load)
