@@ -54,8 +54,8 @@ from idmcli.models.pretrained import CONFIG
 from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
+from idmcli.models.start import initialise
 from idmcli.models.unet import UNetConfig
-from idmcli.models.zoo import initialise
 from idmcli.operators import (
     HDR,
     MRI,
@@ -69,9 +69,9 @@ from idmcli.operators import (
 from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import load_prior
 from idmcli.priors.published.diffusers_folders import SCHEDULER
+from idmcli.runs.resume import check_data
 from idmcli.tasks.kernels import read_kernel
 from idmcli.tasks.masks import read_mask
-from idmcli.training.resume import check_data
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from tests.foreign import FILES, drawn

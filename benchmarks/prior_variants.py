@@ -20,16 +20,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from idmcli import learned
 from idmcli.config import Config, load_config
+from idmcli.distributed import Processes
 from idmcli.models.denoiser import Denoiser
-from idmcli.models.zoo import build_model
 from idmcli.reversible.coupling import ReversibleGroup
-from idmcli.training.build import build_stage
+from idmcli.runs.build import build_stage
 from idmcli.training.loop import train
 from idmcli.training.pictures import Pictures, find_pictures
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
-from idmcli.training.world import World
 
 Build = Callable[[Denoiser], Denoiser]
 Variant = tuple[Config, Build]
@@ -83,12 +83,12 @@ def run(config: Config, pictures: Pictures, iterations: int, build: Build) -> tu
     settings = replace(config.training, iterations=iterations, warmup=min(100, iterations), validate_every=iterations)
     config = replace(config, training=settings)
     torch.manual_seed(0)
-    model = build(build_model(config))
-    world = World(torch.device("cpu"))
-    stage, step = build_stage(config, pictures, world.device), Step(model, settings)
+    model = build(learned.build(config))
+    processes = Processes(torch.device("cpu"))
+    stage, step = build_stage(config, pictures, processes.device), Step(model, settings)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        last = train(step, stage, RunFolder(Path(folder)), world, lambda line: None)
+        last = train(step, stage, RunFolder(Path(folder)), processes, lambda line: None)
         assert last is not None and last.validation is not None
         return time.perf_counter() - start, dict(last.validation.scores)
 

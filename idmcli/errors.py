@@ -58,7 +58,7 @@ class MemoryShortage(ResourceError):
     """Out of memory, by one of several inputs: a smaller one may fit."""
 
 
-class ToldElsewhere(IdmError):
+class ReportedElsewhere(IdmError):
     """A failure that another process of the same command reports."""
 
     def __init__(self, exit_code: int) -> None:

@@ -18,3 +18,8 @@ Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Coupling = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Size = Annotated[int, BeforeValidator(parse_size)]  # bytes
+Side = Annotated[int, Field(ge=1, le=64)]  # pixels
+Channels = Annotated[int, Field(ge=1, le=65_536)]
+ChannelsPerScale = Annotated[tuple[Channels, ...], Field(max_length=16)]
+BlocksPerScale = Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=16)]
+NORM_GROUPS = 8  # of group normalisation in latent models: their channels are multiples of it

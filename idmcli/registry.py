@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from idmcli.errors import ConfigError
 
@@ -27,11 +28,11 @@ class Registry(Generic[T]):
     Args:
         group: name of the entry points, "idmcli.solvers" for example.
         own: idm's own parts, name to ``module:attribute``.
-        kind: the class that every part is an instance of, or, for a registry of classes, a subclass of; called when
-            the first part is loaded, so that it need not be imported before.
+        kind: the class, as ``module:attribute``, that every part is an instance of or, for a registry of classes, a
+            subclass of; imported when the first part of another package is.
     """
 
-    def __init__(self, group: str, own: Mapping[str, str], kind: Callable[[], Any]) -> None:
+    def __init__(self, group: str, own: Mapping[str, str], kind: str) -> None:
         self.group = group
         self._own = own
         self._kind = kind
@@ -46,6 +47,10 @@ class Registry(Generic[T]):
     def names(self) -> list[str]:
         """The names of all parts, sorted; none of them is imported for it."""
         return sorted(self._entries)
+
+    def in_order(self) -> list[str]:
+        """The names of idm's own parts in the order of their list, and then those of other packages, sorted."""
+        return [*self._own, *sorted(self.others())]
 
     def others(self) -> dict[str, str]:
         """The parts of other packages: name to ``module:attribute``."""
@@ -74,7 +79,7 @@ class Registry(Generic[T]):
                 f"{entry.name!r} of {entry.value} cannot be loaded: {type(error).__name__}: {error}",
                 f"mend or remove the package that offers it to {self.group}",
             ) from error
-        kind = self._kind()
+        kind = EntryPoint("", self._kind, "").load()
         if not (isinstance(part, kind) or (isinstance(part, type) and issubclass(part, kind))):
             raise ConfigError(
                 f"{entry.name!r} of {entry.value} is no {kind.__name__}, which {self.group} holds",
@@ -83,14 +88,15 @@ class Registry(Generic[T]):
         return cast(T, part)
 
 
-def modules_of(package: str, path: list[str], attribute: str, *, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """The parts of a package with one part in each module: module name to ``module:attribute``.
+def parts_in(package: str, attribute: str, *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """The parts of a package that holds one in each module: module name to ``module:attribute``.
 
     Args:
-        package: its dotted name.
-        path: its ``__path__``.
+        package: its dotted name; it is not imported.
         attribute: the name that each module gives its part.
         without: modules that hold no part.
     """
-    names = [module.name for module in iter_modules(path) if module.name not in without]
+    spec = find_spec(package)
+    places = spec.submodule_search_locations if spec else None
+    names = [module.name for module in iter_modules(places) if module.name not in without]
     return {name: f"{package}.{name}:{attribute}" for name in names}

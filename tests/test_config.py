@@ -121,8 +121,8 @@ def test_later_sources_win_and_are_named(tmp_path: Path) -> None:
     )
     training, sources = loaded.config.training, loaded.sources
     assert (training.iterations, training.batch, training.warmup, training.seed) == (1, 2, 3, 4)
-    assert training.stage == "end-to-end"
-    assert sources["training.stage"] == "preset cs-tiny"
+    assert loaded.config.model.kind == "idm"
+    assert sources["model.kind"] == "preset cs-tiny"
     assert sources["training.iterations"] == str(file)
     assert sources["training.batch"] == "environment IDM_TRAINING__BATCH"
     assert sources["training.warmup"] == "--set"
@@ -196,7 +196,7 @@ def test_wrong_values_are_named(setting: str, expected: str) -> None:
         (["task.kind=inpainting", "operator.mask=boxes"], "operator.boxes"),
         (["task.kind=mri", "operator.acceleration=2"], 'operator.mask = "pseudo-radial" (default)'),
         (["task.kind=ct", "task.channels=3"], 'task.channels = 3 (--set), task.kind = "ct" (--set): task ct measures'),
-        (["training.memory_budget=1GiB"], "training.stage"),
+        (["training.memory_budget=1GiB"], "model.kind"),
     ],
 )
 def test_conflicts_name_both_keys_and_sources(overrides: list[str], keys: str) -> None:

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "idmcli"
 # From the ground up: a module imports from its own folder and from what stands before it, also inside functions.
 ORDER = (
-    *("errors", "registry", "sizes", "ranges", "seeds", "output", "metrics"),
+    *("errors", "text", "reporting", "registry", "plugins", "sizes", "ranges", "seeds", "distributed", "metrics"),
     *("numerics", "reversible", "operators", "io", "tasks", "config", "models", "priors", "solvers"),
-    *("library", "experiment", "training", "memory", "evaluation", "cli"),
+    *("library", "experiment", "training", "learned", "memory", "runs", "evaluation", "cli"),
 )
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

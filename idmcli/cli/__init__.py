@@ -16,8 +16,8 @@ from types import FrameType
 import typer
 
 from idmcli.cli.options import command_name, read_output_flags
+from idmcli.cli.output import Output, silence
 from idmcli.errors import IdmError, InputError, ResourceError, out_of_memory
-from idmcli.output import Output, silence
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 BAD_NAME = {errno.ENAMETOOLONG, errno.ELOOP}

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from idmcli.cli.output import Output
 from idmcli.errors import ConfigError, IdmError, InputError, MemoryShortage, NumericalError, out_of_memory
-from idmcli.output import Output, Progress, escape
+from idmcli.reporting import Count
 from idmcli.tasks import task_of
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from idmcli.io.items import Item
@@ -66,9 +68,7 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
         raise InputError(f"{str(existing[0])!r} exists already{more}", "use --overwrite, or choose another --out")
 
 
-def for_each(
-    inputs: Sequence[Item], work: Callable[[Item, Progress], None], output: Output, what: str
-) -> IdmError | None:
+def for_each(inputs: Sequence[Item], work: Callable[[Item, Count], None], output: Output, what: str) -> IdmError | None:
     """:func:`try_each`, with each failure told as it happens.
 
     Returns:
@@ -85,7 +85,7 @@ def for_each(
 
 def try_each(
     inputs: Sequence[Item],
-    work: Callable[[Item, Progress], None],
+    work: Callable[[Item, Count], None],
     output: Output,
     what: str,
     failed: Callable[[Item, IdmError], None],

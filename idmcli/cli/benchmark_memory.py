@@ -25,8 +25,8 @@ from idmcli.cli.options import (
     show_config,
     size_of,
 )
+from idmcli.cli.output import Output
 from idmcli.errors import CheckFailed, InputError
-from idmcli.output import Output
 
 if TYPE_CHECKING:
     from torch import device as Device
@@ -114,9 +114,11 @@ def benchmark_memory(
     if print_config:
         return show_config(output, loaded)
     from idmcli.memory.plot import check_plot, plot_memory
+    from idmcli.memory.step import check_plans
     from idmcli.memory.tables import title
-    from idmcli.training.precision import settle
+    from idmcli.runs.precision import settle
 
+    check_plans(loaded.config)
     if plot is not None:
         check_plot(plot)
         refuse_existing([plot], overwrite=overwrite)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from idmcli import __version__
 from idmcli.cli.env import environment
+from idmcli.cli.output import Output, jsonable
 from idmcli.errors import IdmError
-from idmcli.output import Output, jsonable
 
 if TYPE_CHECKING:
     from idmcli.evaluation.benchmark import Benchmark, Outcome

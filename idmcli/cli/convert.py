@@ -43,11 +43,11 @@ def convert(
     refuse_existing([out], overwrite=overwrite)
 
     from idmcli.io.atomic import ensure_writable
-    from idmcli.models.checkpoints import kind_of, load_weights, save_weights
+    from idmcli.models.checkpoints import load_weights, save_weights
 
     ensure_writable(out.parent)
     model = load_weights(weights)
     save_weights(out, model, training=model.training_record, trained_for=model.trained_for, half=half)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    record = {"input": weights, "output": out, "kind": kind_of(model), "parameters": parameters}
-    output.result(record, f"{weights} -> {out}: kind {kind_of(model)}, {parameters / 1e6:.2f} M parameters")
+    record = {"input": weights, "output": out, "kind": model.kind, "parameters": parameters}
+    output.result(record, f"{weights} -> {out}: kind {model.kind}, {parameters / 1e6:.2f} M parameters")

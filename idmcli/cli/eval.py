@@ -37,18 +37,19 @@ from idmcli.cli.options import (
     output_of,
     show_config,
 )
-from idmcli.cli.processes import mute_followers, processes
+from idmcli.cli.output import Output
+from idmcli.cli.processes import connected_processes, mute_followers
 from idmcli.errors import CheckFailed, ConfigError, IdmError, InputError
-from idmcli.output import Output, Progress
+from idmcli.reporting import Count
 
 if TYPE_CHECKING:
     from idmcli.config import Config
+    from idmcli.distributed import Processes
     from idmcli.evaluation.benchmark import Benchmark
     from idmcli.evaluation.perceptual import Perceptual
     from idmcli.evaluation.score_log import ScoreLog
     from idmcli.io.items import Item
     from idmcli.library import Given
-    from idmcli.training.world import World
 
 ALL = "all"
 
@@ -167,8 +168,8 @@ def evaluate(
     from idmcli.io.images import MAX_PIXELS, find_items
     from idmcli.library import Library, check_options
 
-    with processes(output, device, threads) as world:
-        with world.agreed():
+    with connected_processes(output, device, threads) as processes:
+        with processes.failing_together():
             names = _methods(method, weights, prior)
             check_options(loaded.config.solver, names or (None,))
             data = _data(folder, data)
@@ -181,51 +182,51 @@ def evaluate(
                 pictures = pictures[:limit]
                 name = dataset or f"{name} (first {limit})"  # what is published is about all of them
             library = Library(
-                world.device,
+                processes.device,
                 precision=precision,
                 ensemble=ensemble,
                 tile=tile,
                 compile=compile,
                 tell=output.warning,
             )
-            benchmark = Benchmark(name, configs, names, weights, library, prior, _perceptual(world, output))
+            benchmark = Benchmark(name, configs, names, weights, library, prior, _perceptual(processes, output))
             _check_taken(library.given(weights, prior), benchmark.methods)  # what is wrong is said before any work
             outputs = ([out / file for file in FILES] if out else []) + ([report] if report else [])
             _check_outputs(outputs, pictures, overwrite=overwrite)
-            for place in {file.parent for file in outputs} if world.writes else ():
+            for place in {file.parent for file in outputs} if processes.leads else ():
                 ensure_writable(place)
             found = Found()
             if not benchmark.methods:
                 benchmark, found.left_out = _all_methods(benchmark, pictures, max_pixels or MAX_PIXELS)
                 for left, reason in found.left_out.items():
                     output.status(f"left out {left}: {reason}")
-        log = None if out is None else ScoreLog(outputs[0], outputs[1:], begun=not world.writes)
-        if world.size > 1:
-            if log is not None and world.writes:
+        log = None if out is None else ScoreLog(outputs[0], outputs[1:], begun=not processes.leads)
+        if processes.size > 1:
+            if log is not None and processes.leads:
                 log.begin()
-            world.wait()
+            processes.barrier()
 
         shown = pictures[:SHOWN] if report else []
         try:
-            with world.agreed():
-                _evaluate(pictures, shown, benchmark, log, max_pixels or MAX_PIXELS, world, output, found)
+            with processes.failing_together():
+                _evaluate(pictures, shown, benchmark, log, max_pixels or MAX_PIXELS, processes, output, found)
         except BaseException:  # what was computed is reported, whatever ends the command
-            if found.scores and world.size == 1:
+            if found.scores and processes.size == 1:
                 found.write(benchmark, out, report, output)
             raise
-        found, *others = world.gathered(found)
+        found, *others = processes.gather(found)
         for other in others:
             other.tell(output)
             found.add(other)
-        if found.scores and world.writes:
+        if found.scores and processes.leads:
             found.write(benchmark, out, report, output)
         failed = some_failed([error for _, error in found.failures], len(pictures))
         if failed is not None:
-            raise world.common(failed)
+            raise processes.reported_once(failed)
         low = [s for s in summarise(found.scores) if min_psnr is not None and not s.psnr >= min_psnr]
         if low:
             means = ", ".join(f"{s.method} at {s.column}: {s.psnr:.2f} dB" for s in low)
-            raise world.common(CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})"))
+            raise processes.reported_once(CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})"))
 
 
 def _evaluate(
@@ -234,7 +235,7 @@ def _evaluate(
     benchmark: Benchmark,
     log: ScoreLog | None,
     max_pixels: int,
-    world: World,
+    processes: Processes,
     output: Output,
     found: Found,
 ) -> None:
@@ -246,7 +247,7 @@ def _evaluate(
         found.warnings.append(message)
         output.warning(message)
 
-    def work(item: Item, progress: Progress) -> None:
+    def work(item: Item, progress: Count) -> None:
         image = read_image(item, max_pixels=max_pixels)
         for outcome in benchmark.run(image, progress.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
             found.take(outcome, show=item in shown)
@@ -259,7 +260,7 @@ def _evaluate(
             raise error from None
         output.failure({"input": str(item)}, error)
 
-    try_each(pictures[world.rank :: world.size], work, output, "evaluating", failed)
+    try_each(pictures[processes.rank :: processes.size], work, output, "evaluating", failed)
 
 
 def _check_outputs(files: Sequence[Path], pictures: Sequence[Item], *, overwrite: bool) -> None:
@@ -272,12 +273,12 @@ def _check_outputs(files: Sequence[Path], pictures: Sequence[Item], *, overwrite
     refuse_existing(files, overwrite=overwrite)
 
 
-def _perceptual(world: World, output: Output) -> Perceptual | None:
+def _perceptual(processes: Processes, output: Output) -> Perceptual | None:
     """LPIPS, where it is installed and works."""
     from idmcli.evaluation.perceptual import load_lpips
 
     try:
-        return load_lpips(world.device)
+        return load_lpips(processes.device)
     except ConfigError as error:
         output.warning(error.message)
         return None

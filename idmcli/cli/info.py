@@ -13,7 +13,8 @@ import typer
 from idmcli.cli.batch import for_each
 from idmcli.cli.options import output_flags, output_of
 from idmcli.errors import InputError
-from idmcli.output import Progress, escape
+from idmcli.reporting import Count
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +41,7 @@ def info(
 
     output = output_of(context)
 
-    def work(item: Item, progress: Progress) -> None:
+    def work(item: Item, progress: Count) -> None:
         record = {"input": str(item), **described(item.path)}
         rows = dict(_rows(record))
         width = max(map(len, rows))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from idmcli.cli.output import Output
 from idmcli.errors import InputError
-from idmcli.output import Output
 from idmcli.solvers import names as solver_names
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from idmcli.cli.options import choose_device
-from idmcli.errors import ToldElsewhere
-from idmcli.output import Output
+from idmcli.cli.output import Output
+from idmcli.errors import ReportedElsewhere
 
 if TYPE_CHECKING:
-    from idmcli.training.world import World
+    from idmcli.distributed import Processes
 
 
 def mute_followers(output: Output) -> None:
@@ -22,20 +22,20 @@ def mute_followers(output: Output) -> None:
 
 
 @contextmanager
-def processes(output: Output, device: str, threads: int | None) -> Iterator[World]:
+def connected_processes(output: Output, device: str, threads: int | None) -> Iterator[Processes]:
     """The processes of this command, connected for a block. What ends one of them alone is told by itself.
 
     Raises:
         InputError: the device is not there, or the environment is not that of torchrun.
         ResourceError: the processes do not find each other, or another one ends early.
     """
-    from idmcli.training.world import World
+    from idmcli.distributed import Processes
 
-    world = World.of_environment(choose_device(device, threads), os.environ)
+    processes = Processes.of_environment(choose_device(device, threads), os.environ)
     try:
-        with world.joined():
-            yield world
-    except (ToldElsewhere, KeyboardInterrupt, SystemExit):
+        with processes.connected():
+            yield processes
+    except (ReportedElsewhere, KeyboardInterrupt, SystemExit):
         raise
     except Exception:
         output.muted = False

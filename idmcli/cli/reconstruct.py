@@ -46,7 +46,7 @@ from idmcli.cli.options import (
 )
 from idmcli.cli.results import Results
 from idmcli.errors import ConfigError, InputError
-from idmcli.output import Progress
+from idmcli.reporting import Count
 
 if TYPE_CHECKING:
     from idmcli.io.images import Image
@@ -187,7 +187,7 @@ def reconstruct(
         method.check(operator)
         return method
 
-    def work(item: Item, progress: Progress) -> None:
+    def work(item: Item, progress: Count) -> None:
         source = measured(item)
         if isinstance(source, Measurements):
             case, origin = unpack(source), source.provenance

@@ -31,7 +31,8 @@ from idmcli.cli.options import (
     scale_of,
     show_config,
 )
-from idmcli.output import Progress, escape
+from idmcli.reporting import Count
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from idmcli.config import Loaded
@@ -85,7 +86,7 @@ def sense(
     files = output_paths(pictures, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(pictures), dry_run=dry_run)
 
-    def work(item: Item, progress: Progress) -> None:
+    def work(item: Item, progress: Count) -> None:
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         image = select_channels(image, loaded.config)
         if dry_run:

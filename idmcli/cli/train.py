@@ -23,7 +23,7 @@ from idmcli.cli.options import (
     show_config,
     size_of,
 )
-from idmcli.cli.processes import mute_followers, processes
+from idmcli.cli.processes import connected_processes, mute_followers
 from idmcli.errors import InputError
 
 
@@ -111,34 +111,38 @@ def train(
 
     import torch
 
+    from idmcli import learned
     from idmcli.io.images import find_items
     from idmcli.library import check_options
     from idmcli.memory.budget import free_memory, memory_plan
     from idmcli.models.compiled import check_compiler
-    from idmcli.training.precision import settle
-    from idmcli.training.resume import check_config
+    from idmcli.runs.precision import settle
+    from idmcli.runs.resume import check_config
+    from idmcli.runs.workflow import run_training
     from idmcli.training.run_folder import RunFolder
-    from idmcli.training.workflow import run_training
 
     check_options(loaded.config.solver)
     run, training = RunFolder(folder), loaded.config.training
-    with processes(output, device, training.threads) as world:
-        with world.agreed():
-            world.check(training.batch, training.accumulate)
-            if training.stage == "latent" and world.size > 1:  # each part leaves the other's weights without gradients
-                raise InputError("the latent stage trains in one process", "start it without torchrun")
+    with connected_processes(output, device, training.threads) as processes:
+        with processes.failing_together():
+            processes.check_batch(training.batch, training.accumulate)
+            kind = learned.find(loaded.config.model.kind)
+            if kind.second_part(loaded.config) and processes.size > 1:  # each part leaves weights without gradients
+                raise InputError(f"{kind.noun} trains in one process", "start it without torchrun")
             find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
-            if training.stage != "prior" and init is None and not resume:
+            if kind.for_measurements and init is None and not resume:
                 output.warning("no --init: the network starts from random weights; a trained prior is a better start")
             if training.compile:
-                check_compiler(world.device, "training.compile")
-            settled = settle(loaded.config, world.device)
+                check_compiler(processes.device, "training.compile")
+            settled = settle(loaded.config, processes.device)
             if resume:
-                check_config(settle(load_config(None, saved).config, world.device), settled)
-            plan = memory_plan(settled, world, output.status) if training.stage == "end-to-end" else None
-        cache = training.cache or free_memory(torch.device("cpu")) // (2 * world.neighbours)
+                check_config(settle(load_config(None, saved).config, processes.device), settled)
+            plan = memory_plan(settled, processes, output.status) if kind.memory_steps(settled) else None
+        cache = training.cache or free_memory(torch.device("cpu")) // (2 * processes.neighbours)
         try:
-            found = run_training(settled, data, run, world, output, cache=cache, plan=plan, init=init, resume=resume)
+            found = run_training(
+                settled, data, run, processes, output, cache=cache, plan=plan, init=init, resume=resume
+            )
         except (KeyboardInterrupt, SystemExit):
             if run.checkpoint.exists():
                 again = shlex.join(["idm", "train", "--resume", "--out", str(folder), *(f"--data={d}" for d in data)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -15,14 +15,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from idmcli import tasks
 from idmcli.config.presets import read_preset
 from idmcli.config.render import inline, sections_of
-from idmcli.config.schema import Config, SolverConfig, conflicts
+from idmcli.config.schema import Config, ModelSettings, SolverConfig, TaskConfig, conflicts
 from idmcli.errors import ConfigError
 from idmcli.io.records import check_depth
+from idmcli.plugins import MODELS
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 50  # named in one message
 EXAMPLE = "`idm presets show NAME` prints a complete example"
-SECTIONS: dict[str, type] = {name: kind for name, kind in get_type_hints(Config).items()}
+SECTIONS: dict[str, type] = {**get_type_hints(Config), "model": ModelSettings}
+# The key that named the kind of model in the first versions, and its values. Its files gave every key of [model].
+STAGE = "training.stage"
+KIND_OF_STAGE = {"prior": "prior", "conditional": "sr3", "latent": "latent", "end-to-end": "idm"}
 SOLVER_KEYS = ("method", "seed")  # of [solver], beside the options of the method
 
 
@@ -77,6 +81,7 @@ def load_config(
     settings += _from_overrides(overrides, problems)
     settings += [Setting(key, value, name) for name, (key, value) in (flags or {}).items() if value is not None]
 
+    settings = _modern(settings)
     hints = {EXAMPLE} if problems else set()
     values: dict[str, Any] = {}
     sections = _sections(settings)
@@ -109,10 +114,38 @@ def load_config(
     return Loaded(config, sources)
 
 
+def _modern(settings: Sequence[Setting]) -> list[Setting]:
+    """The settings with ``model.kind`` in the place of ``training.stage``, and without the keys of [model] that are for
+    another kind and come from a preset whose kind gave way, or from a file of the first versions."""
+    old = {setting.source for setting in settings if setting.key == STAGE}
+    modern = [
+        setting
+        if setting.key != STAGE
+        else replace(setting, key="model.kind", value=KIND_OF_STAGE.get(setting.value, setting.value))
+        for setting in settings
+    ]
+    kinds = [setting for setting in modern if setting.key == "model.kind"]
+    yielding = old | {kind.source for kind in kinds[:-1] if kind.source.startswith("preset ")}
+    own = _keys(_sections(modern)["model"])
+
+    def stays(setting: Setting) -> bool:
+        section, _, key = setting.key.partition(".")
+        elsewhere = any(key in _keys(MODELS.find(name).settings) for name in MODELS.names())
+        return not (section == "model" and setting.source in yielding and key not in own and elsewhere)
+
+    return [setting for setting in modern if stays(setting)]
+
+
 def _sections(settings: Sequence[Setting]) -> dict[str, type]:
-    """The dataclass of each section; that of [operator] belongs to the task that the settings name last."""
-    kinds = [setting.value for setting in settings if setting.key == "task.kind" and setting.value in tasks.kinds()]
-    return {**SECTIONS, "operator": tasks.find(kinds[-1] if kinds else Config().task.kind).options}
+    """The dataclass of each section: those of [operator] and [model] belong to the kinds that are named last."""
+
+    def last(key: str, known: Sequence[str], otherwise: str) -> str:
+        named = [setting.value for setting in settings if setting.key == key and setting.value in known]
+        return str(named[-1]) if named else otherwise
+
+    task = last("task.kind", tasks.kinds(), TaskConfig().kind)
+    model = last("model.kind", MODELS.names(), ModelSettings().kind)
+    return {**SECTIONS, "operator": tasks.find(task).options, "model": MODELS.find(model).settings}
 
 
 def _build(values: Mapping[str, Any], sections: Mapping[str, type]) -> Config:
@@ -216,13 +249,18 @@ def _unknown(setting: Setting, sections: Mapping[str, type]) -> str:
         return f"unknown section [{section}] in {setting.key}{_closest(section, sections)}"
     if key in _keys(sections[section]) or (section == "solver" and key.isidentifier()):
         return ""
-    if section == "operator":
-        owners = [kind for kind in tasks.kinds() if key in _keys(tasks.find(kind).options)]
+    options = {
+        "operator": ("task", {kind: tasks.find(kind).options for kind in tasks.kinds()}),
+        "model": ("kind", {kind: MODELS.find(kind).settings for kind in MODELS.names()}),
+    }
+    if section in options:
+        noun, of_kinds = options[section]
+        owners = [kind for kind, keys in of_kinds.items() if key in _keys(keys)]
         if owners:
-            task = next(kind for kind in tasks.kinds() if tasks.find(kind).options is sections[section])
-            keys = ", ".join(_keys(sections[section]))
+            here = next(kind for kind, keys in of_kinds.items() if keys is sections[section])
             names = " or ".join([", ".join(owners[:-1]), owners[-1]]) if len(owners) > 1 else owners[0]
-            return f"operator.{key} is for task {names}, and the task is {task}, which has {keys}"
+            keys = ", ".join(_keys(sections[section]))
+            return f"{section}.{key} is for {noun} {names}, and the {noun} is {here}, which has {keys}"
     known = [f"{name}.{key}" for name, kind in sections.items() for key in _keys(kind)]
     elsewhere = [name for name in sorted(known) if name.endswith(f".{key}")]
     return f"unknown key {setting.key}{_closest(setting.key, elsewhere or known)}"

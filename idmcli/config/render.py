@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from idmcli.config.schema import Config
-from idmcli.output import escape
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from idmcli.config.load import Loaded

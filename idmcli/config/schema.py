@@ -9,12 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from idmcli import tasks
-from idmcli.ranges import Count, CountOrZero, Coupling, Positive, PositiveOrZero, Seed, Size
+from idmcli.plugins import MODELS
+from idmcli.ranges import Count, CountOrZero, Positive, PositiveOrZero, Seed, Size
 from idmcli.tasks import OperatorOptions
 
-Channels = Annotated[int, Field(ge=1, le=65_536)]
-Blocks = Annotated[int, Field(ge=1, le=1000)]
-GROUPS = 8  # of group normalisation, in the networks of the latent stage
 Memory = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
 
 
@@ -42,32 +40,24 @@ class SolverConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """[model]: the wired T-step sampler over the injector U-Net."""
+def _known_model(kind: str) -> str:
+    if kind not in MODELS.names():
+        raise ValueError(" or ".join(repr(name) for name in MODELS.names()))
+    return kind
 
-    size: Literal["tiny", "full"] = "tiny"  # full: Stable Diffusion 1.5's two finest scales; tiny: as below
-    steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T
-    # Of a step: learned alphas, matched to message passing, or half-quadratic splitting with learned noise levels.
-    rule: Literal["paper", "matched", "splitting"] = "paper"
-    injectors: bool = True  # false: measurements enter between the steps only, for operators whose A+ takes long
-    injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
-    channels: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 96, 192)  # tiny: per scale, finest first
-    blocks: Annotated[tuple[Blocks, ...], Field(max_length=16)] = (2, 2, 2)  # tiny: residual blocks per scale
-    autoencoder: Annotated[tuple[Channels, ...], Field(max_length=16)] = (32, 48, 64)  # latent: per scale, finest first
-    latent_channels: Channels = 4  # latent: of the autoencoder's latents
-    noise_map: bool = False  # the network is told the noise level, by a constant map; false: it infers it
-    unshuffle: Annotated[int, Field(ge=1, le=64)] = 2  # tiny: side of the pixel-unshuffle in front of the network
-    v: Coupling = 0.5  # initial mixing of the couplings inside the network
-    step_v: Coupling = 0.5  # initial mixing of the sampling steps
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """[model]: a learned model. Its kind decides which other keys [model] has, see :mod:`idmcli.learned`."""
+
+    # A noise estimator, one given y, one of latents with their autoencoder, or the wired T-step sampler.
+    kind: Annotated[str, AfterValidator(_known_model)] = "prior"
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """[training]: one run of ``idm train``."""
 
-    # A noise estimator, one given y, one of latents with their autoencoder, or the whole sampler.
-    stage: Literal["prior", "conditional", "latent", "end-to-end"] = "prior"
     iterations: Count = 20_000
     autoencoder_iterations: CountOrZero = 5_000  # latent: of them, for the autoencoder; the schedule runs for each part
     kl_weight: PositiveOrZero = 1e-5  # latent: of the latents' Kullback-Leibler divergence, in nats per pixel
@@ -81,11 +71,11 @@ class TrainingConfig:
     warmup: CountOrZero = 200  # iterations of linear warm-up
     schedule: Literal["cosine", "trapezoid", "step", "constant"] = "cosine"
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
-    sigma_min: Positive = 0.01  # prior, conditional: noise levels are log-uniform in ..
+    sigma_min: Positive = 0.01  # prior, sr3: noise levels are log-uniform in ..
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
     loss: Literal["l1", "l2", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
-    memory: Memory = "unet"  # end-to-end: what is kept for the backward pass; auto: the fastest plan that fits
+    memory: Memory = "unet"  # idm: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
     precision: Literal["float32", "bf16", "auto"] = "float32"  # bf16: autocast; auto: bf16 where the device has it
     compile: bool = False  # pass the blocks through torch.compile
@@ -109,45 +99,24 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     operator: OperatorOptions = field(default_factory=tasks.find("cs").options)
     solver: SolverConfig = field(default_factory=SolverConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: Any = field(default_factory=lambda: MODELS.find(ModelSettings().kind).settings())  # a ModelSettings
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 def conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
     """Keys that are valid alone but not together: (keys, what is expected of them)."""
-    task, training = tasks.find(config.task.kind), config.training
+    task, model, training = tasks.find(config.task.kind), MODELS.find(config.model.kind), config.training
     found = [(tuple(f"operator.{key}" for key in keys), expected) for keys, expected in task.conflicts(config.operator)]
     if training.sigma_min >= training.sigma_max:
         found.append((("training.sigma_min", "training.sigma_max"), "sigma_min must be below sigma_max"))
-    if len(config.model.channels) != len(config.model.blocks) or not config.model.channels:
-        found.append((("model.channels", "model.blocks"), "one or more scales, the same number in both"))
     if config.task.channels not in (None, *task.channels):
         found.append((("task.channels", "task.kind"), f"task {task.kind} measures one channel"))
-    if training.stage == "latent":
-        found += _latent_conflicts(config)
+    found += model.conflicts(config)
     if training.batch % training.accumulate:
         found.append((("training.batch", "training.accumulate"), "accumulate must divide batch"))
-    if training.memory_budget is not None and training.stage != "end-to-end":
-        keys = ("training.memory_budget", "training.stage")
-        found.append((keys, f"a budget is for the end-to-end stage; the {training.stage} stage has no memory plans"))
+    if training.memory_budget is not None and not model.memory_steps(config):
+        keys = ("training.memory_budget", "model.kind")
+        found.append((keys, f"{model.noun} has no memory plans, which a budget is for"))
     elif training.memory_budget is not None and training.memory != "auto":
         found.append((("training.memory_budget", "training.memory"), 'a budget needs memory = "auto"'))
-    return found
-
-
-def _latent_conflicts(config: Config) -> list[tuple[tuple[str, ...], str]]:
-    model, training = config.model, config.training
-    found: list[tuple[tuple[str, ...], str]] = []
-    if any(channels % GROUPS for channels in (*model.channels, *model.autoencoder)) or not model.autoencoder:
-        keys = ("model.channels", "model.autoencoder")
-        found.append((keys, f"the latent stage has one or more scales of multiples of {GROUPS} channels"))
-    elif training.patch % 2 ** (len(model.autoencoder) - 1):
-        found.append((("training.patch", "model.autoencoder"), "each scale of the autoencoder halves the crops"))
-    if len(set(model.blocks)) != 1:
-        found.append((("model.blocks", "training.stage"), "the latent stage has the same number on every scale"))
-    if model.size != "tiny":
-        found.append((("model.size", "training.stage"), 'the latent stage has size = "tiny"'))
-    if training.autoencoder_iterations > training.iterations:
-        keys = ("training.autoencoder_iterations", "training.iterations")
-        found.append((keys, "autoencoder_iterations are among the iterations"))
     return found

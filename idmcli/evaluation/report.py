@@ -18,7 +18,7 @@ from idmcli.evaluation.scatter import Scatter, front, said, scatter
 from idmcli.evaluation.tables import Score, Summary, price_cell, summarise
 from idmcli.evaluation.views import View
 from idmcli.metrics import CONVENTIONS
-from idmcli.output import escape
+from idmcli.text import escape
 
 
 @dataclass(frozen=True)

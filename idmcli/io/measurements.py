@@ -20,8 +20,8 @@ from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
 from idmcli.operators.base import Spec
-from idmcli.output import escape
 from idmcli.ranges import Noise
+from idmcli.text import escape
 
 SUFFIX = ".safetensors"
 _MAX_PROBLEMS = 5  # named in one message

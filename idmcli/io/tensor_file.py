@@ -24,7 +24,7 @@ from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.files import PERMISSIONS, require_file
 from idmcli.io.records import from_text, to_line
-from idmcli.output import escape
+from idmcli.text import escape
 
 MAX_HEADER = 100_000_000  # bytes, by the format's own rule
 

@@ -59,10 +59,10 @@ def shipped_for(solver: Solver, operator: Operator, noise: float = 0.0) -> Path:
             "name one with --prior: latent-ct-tiny (of head CT), or a folder of diffusers with an autoencoder",
         )
     if name is None:
-        stage = " --set training.stage=conditional" if need == "conditional" else ""
+        kind = " --set model.kind=sr3" if need == "conditional" else ""
         raise ConfigError(
             f"no weights for --method {solver.name} on task {task.kind} come with idm",
-            f"train some with `idm train --preset {task.preset}{stage}` and name them with --weights, or use --method "
+            f"train some with `idm train --preset {task.preset}{kind}` and name them with --weights, or use --method "
             f"{task.default_method(operator, noise)}",
         )
     return shipped_weights(name)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idmcli.distributed import Processes
 from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import Plan, named_plan
 from idmcli.reversible.planner import choose_plan, describe
 from idmcli.sizes import format_size
-from idmcli.training.world import World
 
 if TYPE_CHECKING:
     from idmcli.config import Config
 
 
-def memory_plan(config: Config, world: World, report: Callable[[str], None] = lambda message: None) -> Plan:
+def memory_plan(config: Config, processes: Processes, report: Callable[[str], None] = lambda message: None) -> Plan:
     """What each sampling step keeps for the backward pass: ``training.memory``, or the fastest plan that fits.
 
     With ``training.memory = "auto"`` the peak of a process's step may reach ``training.memory_budget``, or 90 % of its
@@ -31,9 +31,9 @@ def memory_plan(config: Config, world: World, report: Callable[[str], None] = la
     t, steps = config.training, config.model.steps
     if t.memory != "auto":
         return named_plan(t.memory, steps)
-    sharing = world.neighbours if world.device.type == "cpu" else 1
-    budget = t.memory_budget or int(0.9 * free_memory(world.device)) // sharing
-    computed = ComputedStep(config, processes=world.size)
+    sharing = processes.neighbours if processes.device.type == "cpu" else 1
+    budget = t.memory_budget or int(0.9 * free_memory(processes.device)) // sharing
+    computed = ComputedStep(config, processes=processes.size)
     plan, peak = choose_plan(steps, budget, lambda plan: computed.memory(plan).peak)
     report(f"memory plan: {describe(plan)}; computed peak {format_size(peak)} of {format_size(budget)}")
     return plan

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idmcli import learned
 from idmcli.memory.step import any_loss, operator_of
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model
 from idmcli.reversible.plan import Plan
 from idmcli.training.step import Step
 
@@ -68,7 +68,7 @@ def measure(config: Config, plan: Plan, device: torch.device) -> Measured:
     Raises:
         OutOfMemoryError: of PyTorch.
     """
-    model = build_model(config).to(device)
+    model = learned.build(config).to(device)
     assert isinstance(model, InvertibleDiffusion)
     operator, step = operator_of(config).to(device), Step(model, config.training)
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from idmcli import tasks
+from idmcli import learned, tasks
 from idmcli.errors import ConfigError
 from idmcli.memory.ghosts import GhostMode
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model
 from idmcli.reversible.plan import Plan
 from idmcli.training.end_to_end import crop_operator, reconstruction_loss
 from idmcli.training.step import Step
@@ -68,15 +67,21 @@ def operator_of(config: Config) -> LinearOperator:
     """The operator of a training crop.
 
     Raises:
-        ConfigError: the stage of training is not the end-to-end stage.
+        ConfigError: this kind of model has no memory plans.
     """
-    if config.training.stage != "end-to-end":
-        raise ConfigError(
-            f'memory plans are for training.stage = "end-to-end", not "{config.training.stage}"',
-            "name a preset of that stage; `idm presets` lists them",
-        )
+    check_plans(config)
     side, task = config.training.patch, tasks.find(config.task.kind)
     return crop_operator(config, task.largest(config.operator), (config.task.channels or 1, side, side), "memory")
+
+
+def check_plans(config: Config) -> None:
+    """Raise ConfigError if the kind of model has no memory plans."""
+    kind = learned.find(config.model.kind)
+    if not kind.memory_steps(config):
+        raise ConfigError(
+            f'memory plans are for model.kind = "idm", not "{kind.name}"',
+            "name a preset of that kind; `idm presets` lists them",
+        )
 
 
 class ComputedStep:
@@ -88,7 +93,7 @@ class ComputedStep:
         mode: where to compute, one of another computation for example, which knows the operators already.
 
     Raises:
-        ConfigError: the stage of training is not the end-to-end stage, or the network cannot be built.
+        ConfigError: this kind of model has no memory plans, or the network cannot be built.
     """
 
     def __init__(self, config: Config, mode: GhostMode | None = None, processes: int = 1) -> None:
@@ -101,7 +106,7 @@ class ComputedStep:
         for part in {operator, padded}:
             self._mode.ghosts_of(part)
         with torch.device("meta"):
-            model = build_model(config)
+            model = learned.build(config)
         assert isinstance(model, InvertibleDiffusion)
         self._mode.ghosts_of(model)
         self._operator = operator

@@ -11,36 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, write
 from idmcli.models.architectures import updated
-from idmcli.models.conditional import ConditionalDenoiser
-from idmcli.models.denoiser import Denoiser, DenoiserConfig
-from idmcli.models.latent import LatentConfig, LatentDiffusion
+from idmcli.models.learned import Learned
 from idmcli.models.released import load_released, released_for
-from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig, renamed
+from idmcli.models.sampler import renamed
 from idmcli.models.tensors import PICKLES, check, fill
-
-Model = Denoiser | ConditionalDenoiser | LatentDiffusion | InvertibleDiffusion
+from idmcli.plugins import MODELS
 
 RULES = {"learned": "paper", "measured": "matched"}  # their names in files of the first schema
 
 
-def kind_of(model: Model) -> str:
-    """ "prior" (a noise estimator), "sr3" (one that sees the measurements), "latent" (one on latents, with an
-    autoencoder) or "idm" (a network that reconstructs)."""
-    if isinstance(model, InvertibleDiffusion):
-        return "idm"
-    if isinstance(model, LatentDiffusion):
-        return "latent"
-    return "prior" if isinstance(model, Denoiser) else "sr3"
-
-
 def kind_in(path: Path) -> str:
-    """What a weights file of idm says it holds, as :func:`kind_of`; empty for any other file."""
+    """What a weights file of idm says it holds, a name in :data:`idmcli.plugins.MODELS`; empty for
+    any other file."""
     try:
         return str(peek(path, KIND).get("kind", ""))
     except InputError:
@@ -59,7 +46,7 @@ def shipped_names() -> list[str]:
 
 def save_weights(
     path: Path,
-    model: Model,
+    model: Learned,
     *,
     training: Mapping[str, Any],
     trained_for: Mapping[str, Any] | None = None,
@@ -79,7 +66,7 @@ def save_weights(
     if half:
         tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
     record = {
-        "kind": kind_of(model),
+        "kind": model.kind,
         "config": asdict(model.config),
         "training": dict(training),
         "trained_for": None if trained_for is None else dict(trained_for),
@@ -87,7 +74,7 @@ def save_weights(
     write(path, KIND, record, tensors)
 
 
-def load_weights(path: str | Path) -> Model:
+def load_weights(path: str | Path) -> Learned:
     """Build the model of a weights file, or of a released checkpoint (``.pkl``), in float32 and evaluation mode.
 
     Its ``trained_for`` and ``training_record`` are those of the file.
@@ -102,16 +89,8 @@ def load_weights(path: str | Path) -> Model:
         return load_released(path)
     record, tensors = read(path, KIND)
     try:
-        model: Model
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # of sizes that do not fit later
-            if record["kind"] == "prior":
-                model = Denoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
-            elif record["kind"] == "sr3":
-                model = ConditionalDenoiser(TypeAdapter(DenoiserConfig).validate_python(record["config"]))
-            elif record["kind"] == "latent":
-                model = LatentDiffusion(TypeAdapter(LatentConfig).validate_python(record["config"]))
-            else:
-                model = InvertibleDiffusion(TypeAdapter(SamplerConfig).validate_python(record["config"]))
+            model: Learned = MODELS.find(record["kind"]).restore(record["config"])
         model.trained_for, model.training_record = record["trained_for"], record["training"]
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever a model refuses
         raise InputError(f"{str(path)!r} has metadata that cannot be read", "make it with `idm train`") from error

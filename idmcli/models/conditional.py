@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.learned import Learned
 
 
-class ConditionalDenoiser(nn.Module):
+class ConditionalDenoiser(Learned):
     """A :class:`~idmcli.models.denoiser.Denoiser` that sees an image of the measurements beside the noisy one, as in
     SR3 (Saharia et al., IEEE TPAMI 2023).
 
     Attributes:
         config: that of the denoiser.
-        trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
-        training_record: how it was trained, for the record.
     """
 
-    trained_for: dict[str, Any] | None = None
-    training_record: dict[str, Any] = {}
+    kind = "sr3"
+    config: DenoiserConfig
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -32,6 +29,9 @@ class ConditionalDenoiser(nn.Module):
     def mean(self) -> float:
         """The constant to subtract from images in [0, 1], noisy or measured."""
         return self.denoiser.mean
+
+    def average_over_turns(self) -> None:
+        self.denoiser.ensemble = True
 
     def forward(self, r: Tensor, sigma: Tensor, condition: Tensor, number: int = 0) -> tuple[Tensor, Tensor]:
         """Denoised image and unit noise of r, (B, C, H, W), under a turn of that number.

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from idmcli.errors import InputError
 from idmcli.models.architectures import UNetSettings, build_unet
 from idmcli.models.injector import Injection
+from idmcli.models.learned import Learned
 from idmcli.models.turns import TURNS, mean_over_turns, turn, turn_back
 from idmcli.reversible.engine import Memory
 
+PHOTOGRAPH_MEAN = 0.45
 LEAST_LEVEL = 1e-4  # of a noise map: solvers may come to none at all
 
 
@@ -25,11 +26,11 @@ class DenoiserConfig:
     map of ln(sigma) / 4 beside the image. Without it, it infers the level from the image."""
 
     unet: UNetSettings
-    mean: float = 0.45
+    mean: float = PHOTOGRAPH_MEAN
     noise_map: bool = False
 
 
-class Denoiser(nn.Module):
+class Denoiser(Learned):
     """Splits a noisy image ``r = x + sigma n`` into the image x and the unit noise n.
 
     Works on centred images (a constant, the ``mean`` of natural images, subtracted from [0, 1] values),
@@ -39,13 +40,11 @@ class Denoiser(nn.Module):
     Attributes:
         mean: the constant to subtract.
         inputs: how many images the network sees side by side; the noise is that of the first.
-        trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
-        training_record: how it was trained, for the record.
         ensemble: whether to take the mean over all flips and quarter turns of the image instead of one of them.
     """
 
-    trained_for: dict[str, Any] | None = None
-    training_record: dict[str, Any] = {}
+    kind = "prior"
+    config: DenoiserConfig
     ensemble: bool = False
 
     def __init__(self, config: DenoiserConfig, inputs: int = 1) -> None:
@@ -57,6 +56,9 @@ class Denoiser(nn.Module):
         for parameter in self.unet.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def average_over_turns(self) -> None:
+        self.ensemble = True
 
     def forward(
         self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from idmcli.config.schema import GROUPS
+from idmcli.models.learned import Learned
 from idmcli.models.variance_preserving import VariancePreserving, scaled_linear_schedule
+from idmcli.ranges import NORM_GROUPS
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
@@ -34,20 +35,19 @@ class LatentConfig:
     blocks: int = 1
 
 
-class LatentDiffusion(nn.Module):
+class LatentDiffusion(Learned):
     """Images x in [0, 1] as latents z of about zero mean and unit variance, and a denoiser of ``r = z + sigma n``.
 
     Both networks are diffusers' own classes. Noise levels are those of Stable Diffusion's schedule, 0.03 to 14.6.
 
     Attributes:
-        trained_for, training_record: as of :class:`~idmcli.models.denoiser.Denoiser`.
         autoencoder: an ``AutoencoderKL`` of images in [-1, 1].
         estimator: a ``UNet2DModel`` that predicts the noise.
         mean, std: of the autoencoder's latents as they are, (latent_channels,).
     """
 
-    trained_for: dict[str, Any] | None = None
-    training_record: dict[str, Any] = {}
+    kind = "latent"
+    config: LatentConfig
     autoencoder: Any
     mean: Tensor
     std: Tensor
@@ -65,7 +65,7 @@ class LatentDiffusion(nn.Module):
             up_block_types=("UpDecoderBlock2D",) * scales,
             block_out_channels=config.autoencoder,
             latent_channels=config.latent_channels,
-            norm_num_groups=GROUPS,
+            norm_num_groups=NORM_GROUPS,
             mid_block_add_attention=False,
         )
         unet = UNet2DModel(  # type: ignore[no-untyped-call]
@@ -75,7 +75,7 @@ class LatentDiffusion(nn.Module):
             up_block_types=("UpBlock2D",) * levels,
             block_out_channels=config.channels,
             layers_per_block=config.blocks,
-            norm_num_groups=GROUPS,
+            norm_num_groups=NORM_GROUPS,
             add_attention=False,
         )
         self.estimator = VariancePreserving(cast(nn.Module, unet), scaled_linear_schedule())

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from idmcli.models.learned import Learned
 from idmcli.operators.base import LinearOperator
 from idmcli.reversible.plan import Plan
 
 
-class Network(nn.Module, ABC):
-    """Maps measurements to images, for any operator and any memory plan.
-
-    Attributes:
-        config: the dataclass that builds it.
-        trained_for: the task and the images it was trained for; see :func:`idmcli.models.checkpoints.save_weights`.
-        training_record: how it was trained, for the record.
-    """
-
-    config: Any
-    trained_for: dict[str, Any] | None = None
-    training_record: dict[str, Any] = {}
+class Network(Learned, ABC):
+    """Maps measurements to images, for any operator and any memory plan."""
 
     @abstractmethod
     def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None, noise: float = 0.0) -> Tensor:

@@ -59,6 +59,9 @@ class InvertibleDiffusion(Network):
     ``h_T = w_T x_T`` to the result ``x_0 + w_0 h_0``.
     """
 
+    kind = "idm"
+    config: SamplerConfig
+
     def __init__(self, config: SamplerConfig) -> None:
         super().__init__()
         steps = config.denoiser.unet.steps
@@ -69,6 +72,9 @@ class InvertibleDiffusion(Network):
         self.start_scale = nn.Parameter(torch.ones(()))  # w_T
         self.end_scale = nn.Parameter(torch.zeros(()))  # w_0
         self.register_load_state_dict_pre_hook(_rename_)  # type: ignore[no-untyped-call]
+
+    def average_over_turns(self) -> None:
+        self.denoiser.ensemble = True
 
     def forward(self, y: Tensor, operator: LinearOperator, plan: Plan | None = None, noise: float = 0.0) -> Tensor:
         if operator.complex_image:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from idmcli.errors import InputError, NumericalError
-from idmcli.output import escape
+from idmcli.text import escape
 
 PICKLES = frozenset({".pkl", ".pt", ".pth", ".bin"})
 

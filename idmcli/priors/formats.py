@@ -6,8 +6,8 @@ prior, ``--prior their.file`` for example::
     [project.entry-points."idmcli.priors"]
     their-format = "their_package:FORMAT"
 
-``FORMAT`` is a :class:`Format`. The formats of idm are tried first, in the order of :data:`BUILT_IN`, and then those of
-packages, in the order of their names. The first that recognises a file loads it.
+``FORMAT`` is a :class:`Format`. The formats of idm are tried first, in the order of :data:`idmcli.plugins.PRIORS`, and
+then those of packages, in the order of their names. The first that recognises a file loads it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,11 @@ from torch import Tensor
 
 from idmcli.errors import ConfigError, IdmError, InputError
 from idmcli.models.tensors import PICKLES, read_tensors
+from idmcli.plugins import PRIORS
 from idmcli.priors.base import NetworkPrior
 from idmcli.priors.latent import NetworkLatentPrior
-from idmcli.registry import Registry
 
 Loaded = NetworkPrior | NetworkLatentPrior
-
-BUILT_IN = {
-    "idm": "idmcli.priors.network:FORMAT",
-    "diffusers-latents": "idmcli.priors.published.diffusers_latents:FORMAT",
-    "diffusers-pixels": "idmcli.priors.published.diffusers_pixels:FORMAT",
-    "DRUNet": "idmcli.priors.published.drunet:FORMAT",
-    "FFDNet": "idmcli.priors.published.ffdnet:FORMAT",
-    "DnCNN": "idmcli.priors.published.dncnn:FORMAT",
-    "IRCNN": "idmcli.priors.published.ircnn:FORMAT",
-    "guided-diffusion": "idmcli.priors.published.guided_diffusion:FORMAT",
-    "EDM": "idmcli.priors.published.edm:FORMAT",
-}
 
 
 class Source:
@@ -90,16 +78,13 @@ class Format:
     load: Callable[[Source], Loaded]
 
 
-FORMATS: Registry[Format] = Registry("idmcli.priors", BUILT_IN, lambda: Format)
-
-
 def format_names() -> Sequence[str]:
     """The names of all formats, in the order in which they are tried.
 
     >>> format_names()[:3]
     ['idm', 'diffusers-latents', 'diffusers-pixels']
     """
-    return [*BUILT_IN, *sorted(FORMATS.others())]
+    return PRIORS.in_order()
 
 
 def load_prior(path: str | Path) -> Loaded | None:
@@ -118,8 +103,9 @@ def load_prior(path: str | Path) -> Loaded | None:
     name = _format_of(source)
     if name is None:
         return None
+    format: Format = PRIORS.find(name)
     with _naming_the_package(name, source):
-        prior = FORMATS.find(name).load(source)
+        prior = format.load(source)
         if not isinstance(prior, Loaded):
             raise TypeError(f"{type(prior).__name__} is no prior over a network")
     return prior
@@ -141,7 +127,7 @@ def is_prior(path: str | Path) -> bool:
 def _format_of(source: Source) -> str | None:
     """The name of the first format that recognises a source."""
     for name in format_names():
-        format = FORMATS.find(name)
+        format: Format = PRIORS.find(name)
         with _naming_the_package(name, source):
             if format.recognises(source):
                 return name
@@ -156,7 +142,7 @@ def _naming_the_package(name: str, source: Source) -> Iterator[None]:
     except IdmError:
         raise
     except Exception as error:
-        place = FORMATS.others().get(name)
+        place = PRIORS.others().get(name)
         if place is None:
             raise
         raise ConfigError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError, NumericalError
-from idmcli.models.zoo import PHOTOGRAPH_MEAN
+from idmcli.models.denoiser import PHOTOGRAPH_MEAN
 from idmcli.priors.base import Domain, Prior
 from idmcli.priors.latent import LatentPrior
 from idmcli.priors.module import ModulePrior

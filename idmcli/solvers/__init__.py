@@ -7,14 +7,13 @@ unit variance and ``r = z + sigma n``.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from idmcli.errors import ConfigError
+from idmcli.plugins import SOLVERS
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -85,7 +84,7 @@ class Solver:
 
 def names() -> list[str]:
     """The names of all methods, without importing them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return SOLVERS.names()
 
 
 def find(name: str) -> Solver:
@@ -99,7 +98,7 @@ def find(name: str) -> Solver:
         close = get_close_matches(name, names(), n=1)
         known = f"`idm methods` describes {', '.join(names())}"
         raise ConfigError(f"--method {name!r} is unknown", f"did you mean {close[0]}?" if close else known)
-    solver: Solver = import_module(f"{__name__}.{name}").SOLVER
+    solver: Solver = SOLVERS.find(name)
     return solver
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from idmcli.errors import InputError
+from idmcli.plugins import TASKS
 from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
 
 if TYPE_CHECKING:
@@ -17,19 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Amount", "OperatorOptions", "Shape", "Task", "build_operator", "find", "kinds", "task_of"]
 
-SHARED = ("base", "kernels", "masks", "ratios")  # modules of this folder that are no task
-
 
 def kinds() -> list[str]:
     """The names of all tasks."""
-    return [module.name for module in pkgutil.iter_modules(__path__) if module.name not in SHARED]
+    return TASKS.names()
 
 
 def find(kind: str) -> Task[Any]:
     """The task of that name; LookupError if there is none."""
-    if kind not in kinds():
-        raise LookupError(kind)
-    task: Task[Any] = import_module(f"{__name__}.{kind}").TASK
+    task: Task[Any] = TASKS.find(kind)
     return task
 
 

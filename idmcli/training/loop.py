@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from idmcli.distributed import Processes
 from idmcli.errors import NumericalError
 from idmcli.training.step import Step
 from idmcli.training.validation import Validation
 from idmcli.training.workers import STOPS, in_workers
-from idmcli.training.world import World
 
 if TYPE_CHECKING:
     from idmcli.training.run_folder import RunFolder
@@ -69,7 +69,7 @@ def train(
     step: Step,
     stage: Stage,
     run: RunFolder,
-    world: World,
+    processes: Processes,
     report: Callable[[Progress], None],
     *,
     start: int = 0,
@@ -85,7 +85,7 @@ def train(
         step: the network with its optimisers, as :meth:`RunFolder.restore` left them or new.
         stage: the loss, see :class:`Stage`.
         run: where checkpoints and metrics go; rows from after ``start`` are dropped.
-        world: the processes that train; the first alone writes and validates.
+        processes: the processes that train; the first alone writes and validates.
         report: called every ``log_every`` iterations, in the first.
         start: iterations done before.
         workers: processes that draw the crops; none with 0.
@@ -99,25 +99,27 @@ def train(
     losses: list[float] = []
     scores: list[float] = []
     line, bad, since = None, 0, time.perf_counter()
-    if world.writes:
+    if processes.leads:
         run.drop_metrics_after(start)
-    shares = Shares(world, config.batch, parts, range(start, config.iterations))
-    drawn = in_workers(lambda share: (*share, stage.draw(share[1])), shares, workers, pin=world.device.type == "cuda")
+    shares = Shares(processes, config.batch, parts, range(start, config.iterations))
+    drawn = in_workers(
+        lambda share: (*share, stage.draw(share[1])), shares, workers, pin=processes.device.type == "cuda"
+    )
 
     with _stop_requests() as requested, closing(drawn):
         data = Timed(drawn)
         for iteration in range(start, config.iterations):
             rate = step.set_rates(iteration)
             own_loss, own_score = step.gradients(stage.loss, islice(data, parts), parts)
-            rows = world.rows([own_loss.item(), own_score, requested()])
-            loss, score = (sum(row[column] for row in rows) / world.size for column in (0, 1))
+            rows = processes.exchange([own_loss.item(), own_score, requested()])
+            loss, score = (sum(row[column] for row in rows) / processes.size for column in (0, 1))
             stop = int(max(row[2] for row in rows))
             if step.update(loss):
                 losses.append(loss)
                 scores.append(score)
                 bad = 0
             elif (bad := bad + 1) == MAX_BAD_STEPS:
-                raise world.common(
+                raise processes.reported_once(
                     NumericalError(
                         f"the loss was not finite for {bad} iterations in a row, up to iteration {iteration + 1}",
                         "lower training.learning_rate or set training.gradient_clip; "
@@ -128,10 +130,10 @@ def train(
             done = iteration + 1
             last = done == config.iterations
             validating = done % config.validate_every == 0 or last
-            validation = stage.validate(step.average.module) if validating and world.writes else None
+            validation = stage.validate(step.average.module) if validating and processes.leads else None
             if losses and (done % config.log_every == 0 or validating):
                 now = time.perf_counter()
-                usage = world.rows([data.seconds / (now - since), peak_memory(world.device)])
+                usage = processes.exchange([data.seconds / (now - since), peak_memory(processes.device)])
                 line = Progress(
                     iteration=done,
                     loss=sum(losses) / len(losses),
@@ -142,32 +144,32 @@ def train(
                     memory=int(max(row[1] for row in usage)),
                     validation=validation,
                 )
-                if world.writes:
+                if processes.leads:
                     run.log(line)
                     if validation:
                         run.write_sample(done, validation)
                     report(line)
                 losses, scores, since, data.seconds = [], [], now, 0.0
-            if world.writes and (done % config.checkpoint_every == 0 or last or stop):
+            if processes.leads and (done % config.checkpoint_every == 0 or last or stop):
                 run.save(step.model, step.average, step.optimisers, done)
             if stop:
-                world.wait()  # the first has saved before another one's end makes torchrun end all
-                raise world.common(_stopped(stop))
+                processes.barrier()  # the first has saved before another one's end makes torchrun end all
+                raise processes.reported_once(_stopped(stop))
     return line
 
 
 class Shares(Sequence[tuple[int, range]]):
     """What a process works through: an iteration and the numbers of the crops of one part of its share in it."""
 
-    def __init__(self, world: World, batch: int, parts: int, iterations: range) -> None:
-        self._world, self._batch, self._parts, self._iterations = world, batch, parts, iterations
+    def __init__(self, processes: Processes, batch: int, parts: int, iterations: range) -> None:
+        self._processes, self._batch, self._parts, self._iterations = processes, batch, parts, iterations
 
     def __len__(self) -> int:
         return len(self._iterations) * self._parts
 
     def __getitem__(self, index: Any) -> Any:
         iteration, part = self._iterations[index // self._parts], index % self._parts
-        return iteration, self._world.share(iteration, self._batch, part, self._parts)
+        return iteration, self._processes.crops(iteration, self._batch, part, self._parts)
 
 
 class Timed(Iterator[T]):

@@ -38,10 +38,15 @@ def build_optimisers(model: nn.Module, config: TrainingConfig) -> list[Optimizer
     ]
 
 
-def learning_rate_factor(config: TrainingConfig, iteration: int) -> float:
-    """Factor of the base learning rate at a step: linear warm-up, then the schedule over all steps of its part."""
-    first = config.autoencoder_iterations if config.stage == "latent" else 0
-    start, end = (0, first) if iteration < first else (first, config.iterations)
+def learning_rate_factor(config: TrainingConfig, iteration: int, restart: int = 0) -> float:
+    """The factor of the base learning rate at an iteration: a linear warm-up, then the schedule.
+
+    Args:
+        config: the [training] section.
+        iteration: from 0.
+        restart: the iteration at which both start anew for a second part of the training; 0: never.
+    """
+    start, end = (0, restart) if iteration < restart else (restart, config.iterations)
     done = iteration - start
     if done < config.warmup:
         return (done + 1) / config.warmup

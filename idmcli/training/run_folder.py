@@ -24,7 +24,7 @@ from idmcli.io.atomic import atomic_path, write_text
 from idmcli.io.images import write_image
 from idmcli.io.records import read_object
 from idmcli.models.tensors import unpickled
-from idmcli.output import escape
+from idmcli.text import escape
 from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:

@@ -40,6 +40,7 @@ class Step:
         model: on its device.
         config: the [training] section.
         processes: how many train together; the gradients are their mean.
+        restart: the iteration at which learning rates start anew; 0: never.
 
     Attributes:
         model: being trained.
@@ -47,8 +48,8 @@ class Step:
         optimisers: one or two.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, processes: int = 1) -> None:
-        self.model, self.config = model, config
+    def __init__(self, model: nn.Module, config: TrainingConfig, processes: int = 1, *, restart: int = 0) -> None:
+        self.model, self.config, self._restart = model, config, restart
         self.optimisers = build_optimisers(model, config)
         self.average = AveragedModel(model, multi_avg_fn=moving_average(config.ema))
         self._rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.optimisers]
@@ -63,7 +64,7 @@ class Step:
 
     def set_rates(self, iteration: int) -> float:
         """Set the learning rates of an iteration; returns ``training.learning_rate`` as it is there."""
-        factor = learning_rate_factor(self.config, iteration)
+        factor = learning_rate_factor(self.config, iteration, self._restart)
         for optimiser, rates in zip(self.optimisers, self._rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor

@@ -22,7 +22,7 @@ Capture = pytest.CaptureFixture[str]
 SETTINGS = TINY | {
     "model.channels": "[8, 8]",
     "model.autoencoder": "[8, 8]",
-    "training.stage": "latent",
+    "model.kind": "latent",
     "training.autoencoder_iterations": 2,
     "training.schedule": "constant",
     "training.iterations": 4,

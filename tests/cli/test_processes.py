@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from idmcli.cli import main
-from idmcli.training.world import World
+from idmcli.distributed import Processes
 from tests.cli.photos import draw_photos
 
 TINY = {
@@ -127,9 +127,9 @@ def test_pictures_are_shared_and_the_table_is_that_of_one_process(capsys: pytest
 def test_what_cannot_be_shared_is_refused_before_anything_is_read(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(World, "of_environment", lambda device, environment: World(device, 0, 2))
-    monkeypatch.setattr(World, "joined", lambda world: nullcontext())
-    monkeypatch.setattr(World, "gathered", lambda world, value: [value, value])
+    monkeypatch.setattr(Processes, "of_environment", lambda device, environment: Processes(device, 0, 2))
+    monkeypatch.setattr(Processes, "joined", lambda processes: nullcontext())
+    monkeypatch.setattr(Processes, "gathered", lambda processes, value: [value, value])
     assert main(["train", "--data", "nowhere", *SETTINGS, "--set", "training.batch=3", "--out", "run"]) == 2
     assert said(capsys.readouterr().err) == [
         "error: training.batch = 3 cannot be shared by 2 processes",

@@ -32,7 +32,6 @@ Capture = pytest.CaptureFixture[str]
 TINY = {
     "model.channels": "[8, 16]",
     "model.blocks": "[1, 1]",
-    "model.steps": 2,
     "training.iterations": 2,
     "training.batch": 2,
     "training.patch": 16,
@@ -44,6 +43,7 @@ TINY = {
 def settings(**changes: Any) -> list[str]:
     """The options of a tiny run; in the names of ``changes``, ``__`` is a dot."""
     values = TINY | {name.replace("__", "."): value for name, value in changes.items()}
+    values |= {"model.steps": 2} if values.get("model.kind") == "idm" else {}
     return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 
@@ -84,7 +84,7 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
     prior = load_weights(Path(result["weights"]))
     assert isinstance(prior, Denoiser) and prior.config.unet.channels == (8, 16)
 
-    end = settings(training__stage="end-to-end", model__rule="matched", training__learning_rate=1e-9)
+    end = settings(model__kind="idm", model__rule="matched", training__learning_rate=1e-9)
     result = train(capsys, *end, "--out", "end", "--init", "prior/weights.safetensors")
     model = load_weights(Path(result["weights"]))
     assert isinstance(model, InvertibleDiffusion)
@@ -109,7 +109,7 @@ def test_a_prior_then_the_whole_then_a_reconstruction(capsys: Capture) -> None:
 
 def test_a_conditional_noise_estimator_then_samples_of_a_reconstruction(capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "prior")
-    conditional = settings(training__stage="conditional", operator__block=16)
+    conditional = settings(model__kind="sr3", operator__block=16)
     result = train(capsys, *conditional, "--out", "sr3", "--init", "prior/weights.safetensors")
     assert list(result["validation"]) == ["psnr_ratio_0.10", "psnr_ratio_0.30", "psnr_ratio_0.50"]
     assert load_weights(Path(result["weights"])).trained_for["task"] == "cs"  # type: ignore[index]
@@ -126,14 +126,14 @@ def test_a_conditional_noise_estimator_then_samples_of_a_reconstruction(capsys: 
 @pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr"])
 def test_every_task_with_a_conditional_noise_estimator(kind: str, capsys: Capture) -> None:
     own = {"cs": {"operator.block": 16}, "ct": {"operator.views": 6}}.get(kind, {})
-    result = train(capsys, *settings(task__kind=kind, training__stage="conditional", training__batch=1, **own))
+    result = train(capsys, *settings(task__kind=kind, model__kind="sr3", training__batch=1, **own))
     assert all(np.isfinite(score) for score in result["validation"].values()) and result["validation"]
 
 
 @pytest.mark.parametrize("kind", ["cs", "inpainting", "mri", "ct", "deblur", "sr"])
 def test_every_task_end_to_end(kind: str, capsys: Capture) -> None:
     own = {"cs": {"operator.block": 16}, "ct": {"operator.views": 6}}.get(kind, {})
-    options = settings(task__kind=kind, training__stage="end-to-end", training__batch=1, **own)
+    options = settings(task__kind=kind, model__kind="idm", training__batch=1, **own)
     result = train(capsys, *options, "--out", kind)
     assert all(np.isfinite(score) for score in result["validation"].values())
     assert rows(kind) == [1, 2]
@@ -175,7 +175,7 @@ def test_errors_before_any_training(capsys: Capture) -> None:
         (["--data", "none", *settings()], "none"),
         (["--data", "photos", *settings(training__patch=64)], "no picture to train on: 0 unreadable, 3 smaller"),
         (["--data", "photos", *settings(model__blocks="[1]")], "model.blocks"),
-        (["--data", "photos", *settings(training__stage="end-to-end", model__channels="[8, 20]")], "multiple of 16"),
+        (["--data", "photos", *settings(model__kind="idm", model__channels="[8, 20]")], "multiple of 16"),
         (["--data", "photos", *settings(), "--init", "none.safetensors"], "no weights file 'none.safetensors'"),
         (["--data", "photos", "--preset", "nonsense"], "nonsense"),
         (["--data", "photos", "--resume", "--out", "none"], "there is no run to resume in 'none'"),
@@ -189,12 +189,12 @@ def test_errors_before_any_training(capsys: Capture) -> None:
 
 
 def test_a_network_without_a_prior_to_start_from_is_remarked_on(capsys: Capture) -> None:
-    options = settings(training__stage="end-to-end", training__iterations=1, training__batch=1, model__rule="matched")
+    options = settings(model__kind="idm", training__iterations=1, training__batch=1, model__rule="matched")
     warning = "warning: no --init: the network starts from random weights"
     for more, warned in (([], True), (["--resume"], False)):
         assert main(["train", "--data", "photos", *options, "--out", "run", *more]) == 0
         assert (warning in capsys.readouterr().err) == warned
-    missing = ["train", "--data", "none", *settings(training__stage="end-to-end"), "--memory-budget", "1GiB"]
+    missing = ["train", "--data", "none", *settings(model__kind="idm"), "--memory-budget", "1GiB"]
     assert main(missing) == 2
     assert "activations" not in capsys.readouterr().err  # no memory plan was made first
 
@@ -202,14 +202,14 @@ def test_a_network_without_a_prior_to_start_from_is_remarked_on(capsys: Capture)
 def test_wrong_weights_to_start_from(capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "prior")
     start = ["--data", "photos", "--init", "prior/weights.safetensors", "--out", "end"]
-    other = settings(training__stage="end-to-end", model__channels="[8, 32]")
+    other = settings(model__kind="idm", model__channels="[8, 32]")
     assert "has tensors of other shapes" in failed(capsys, *start, *other)
     assert not Path("end").exists()
 
 
 def test_what_a_network_started_from_is_said(capsys: Capture) -> None:
     train(capsys, *settings(), "--out", "prior")
-    end = [*settings(training__stage="end-to-end"), "--init", "prior/weights.safetensors", "--out"]
+    end = [*settings(model__kind="idm"), "--init", "prior/weights.safetensors", "--out"]
     start = train(capsys, *end, "a")["init"]
     assert start["source"] == "prior/weights.safetensors" and start["unfit"] == start["differences"] == []
     assert main(["train", "--data", "photos", *end, "b"]) == 0
@@ -275,7 +275,7 @@ def contents(folder: str) -> dict[str, bytes]:
         ("operator.noise=0.1", "operator.noise = 0.1, but the run was started with 0.0"),
         ("operator.ratio=0.1", "operator.ratio = 0.1, but the run was started with not set"),
         ("task.kind=mri", "operator.block is for task cs, and the task is mri"),
-        ("training.stage=end-to-end", 'training.stage = "end-to-end", but the run was started with "prior"'),
+        ("model.kind=idm", 'model.kind = "idm", but the run was started with "prior"'),
         ("training.learning_rate=1.0", "training.learning_rate = 1.0, but the run was started with 0.001"),
         ("training.iterations=1", "training.iterations = 1, but the run has done 2"),
     ],
@@ -345,7 +345,7 @@ def test_a_run_goes_on_in_other_parts_and_with_other_workers(capsys: Capture) ->
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute of a Tensor:UserWarning")
 def test_compiled_training_is_the_same_up_to_rounding(capsys: Capture) -> None:
-    end = settings(training__stage="end-to-end", operator__block=16, model__channels="[8]", model__blocks="[1]")
+    end = settings(model__kind="idm", operator__block=16, model__channels="[8]", model__blocks="[1]")
     for out, compiled in (("plain", "false"), ("compiled", "true")):
         train(capsys, *end, "--set", f"training.compile={compiled}", "--out", out)
     plain, compiled = (torch.load(f"{out}/checkpoint.pt", weights_only=True)["model"] for out in ("plain", "compiled"))
@@ -420,5 +420,5 @@ def test_a_signal_saves_and_the_run_resumes_to_the_same_weights(
 
 def test_the_configuration_is_printed_without_any_work(capsys: Capture) -> None:
     assert main(["train", "--preset", "cs-tiny", "--print-config"]) == 0
-    assert 'stage = "end-to-end"' in capsys.readouterr().out
+    assert 'kind = "idm"' in capsys.readouterr().out
     assert not Path("runs").exists()

@@ -15,8 +15,16 @@ from idmcli.config import SolverConfig
 from idmcli.errors import ConfigError, InputError, NumericalError
 from idmcli.library import Library, Method, read_options, role_of
 from idmcli.library import library as module
-from idmcli.models import ConditionalDenoiser, Denoiser, InvertibleDiffusion, load_weights, precision, shipped_weights
-from idmcli.models.checkpoints import Model, save_weights
+from idmcli.models import (
+    ConditionalDenoiser,
+    Denoiser,
+    InvertibleDiffusion,
+    Learned,
+    load_weights,
+    precision,
+    shipped_weights,
+)
+from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.sampler import SamplerConfig
@@ -58,7 +66,7 @@ def config(steps: int) -> DenoiserConfig:
     return DenoiserConfig(UNetConfig(channels=(8, 16), blocks=(1, 1), steps=steps))
 
 
-def saved(folders: pytest.TempPathFactory, name: str, model: Model) -> Path:
+def saved(folders: pytest.TempPathFactory, name: str, model: Learned) -> Path:
     """The file of a network that does not say what it was trained for."""
     path = folders.mktemp("weights") / f"{name}.safetensors"
     save_weights(path, model, training={})
@@ -164,7 +172,7 @@ def test_conditional_weights_are_bound_to_what_they_were_trained_for(tmp_path: P
 def test_without_conditional_weights_it_is_said_how_to_train_some() -> None:
     with pytest.raises(ConfigError, match="no weights for --method sr3 on task nonlinear_deblur come with") as caught:
         Library(CPU).method("sr3", NONLINEAR["nonlinear_deblur"], None, DEFAULTS)
-    assert "idm train --preset nonlinear-deblur --set training.stage=conditional" in caught.value.hint
+    assert "idm train --preset nonlinear-deblur --set model.kind=sr3" in caught.value.hint
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -10,23 +10,24 @@ import pytest
 import torch
 
 from idmcli.cli import main
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
+from idmcli.config import Config, TaskConfig, TrainingConfig, load_config
+from idmcli.distributed import Processes
 from idmcli.errors import ResourceError
 from idmcli.io.images import write_image
+from idmcli.learned.idm import IDMSettings
 from idmcli.memory import budget
 from idmcli.memory.budget import free_memory, memory_plan
 from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import named_plan
 from idmcli.reversible.planner import candidates
 from idmcli.tasks.cs import CompressedSensingOptions
-from idmcli.training.world import World
 
 CPU = torch.device("cpu")
 CONFIG = Config(
     task=TaskConfig(channels=1),
     operator=CompressedSensingOptions(ratio=0.25, block=16),
-    model=ModelConfig(steps=4, channels=(8, 16), blocks=(1, 1)),
-    training=TrainingConfig(stage="end-to-end", batch=2, patch=32, memory="auto"),
+    model=IDMSettings(steps=4, channels=(8, 16), blocks=(1, 1)),
+    training=TrainingConfig(batch=2, patch=32, memory="auto"),
 )
 
 
@@ -40,10 +41,10 @@ def test_the_plan_of_a_training() -> None:
     told: list[str] = []
     for plan in (plans[0], plans[3]):
         peak = computed.memory(plan).peak
-        assert memory_plan(budgeted(peak), World(CPU), told.append) == plan
+        assert memory_plan(budgeted(peak), Processes(CPU), told.append) == plan
     assert told[1].startswith("memory plan: unet in steps 1 to 3, plain in step 4; computed peak ")
     with pytest.raises(ResourceError, match="in the leanest memory plan, and 64.00 KiB may be used"):
-        memory_plan(budgeted(2**16), World(CPU))
+        memory_plan(budgeted(2**16), Processes(CPU))
 
 
 def test_processes_and_parts_divide_the_batch() -> None:
@@ -56,15 +57,15 @@ def test_processes_and_parts_divide_the_batch() -> None:
 
 def test_a_plan_by_name_needs_no_computation() -> None:
     config = replace(CONFIG, training=replace(CONFIG.training, memory="sampler"))
-    assert memory_plan(config, World(CPU), pytest.fail) == named_plan("sampler", 4)
+    assert memory_plan(config, Processes(CPU), pytest.fail) == named_plan("sampler", 4)
 
 
 def test_without_a_budget_nine_tenths_of_the_free_memory_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     peak = ComputedStep(CONFIG).memory(candidates(4)[2]).peak
     monkeypatch.setattr(budget, "free_memory", lambda device: -(-peak * 10 // 9))
-    assert memory_plan(budgeted(None), World(CPU)) == candidates(4)[2]
+    assert memory_plan(budgeted(None), Processes(CPU)) == candidates(4)[2]
     monkeypatch.setattr(budget, "free_memory", lambda device: -(-peak * 20 // 9))
-    assert memory_plan(budgeted(None), World(CPU, 0, 1, 2)) == candidates(4)[2]  # shared with a neighbour
+    assert memory_plan(budgeted(None), Processes(CPU, 0, 1, 2)) == candidates(4)[2]  # shared with a neighbour
 
 
 def test_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,16 +78,17 @@ def test_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 2**26 < free_memory(CPU) < 2**46
 
 
-NETWORK = ["model.channels=[8, 16]", "model.blocks=[1, 1]", "model.steps=2", "operator.block=16"]
+NETWORK = ["model.channels=[8, 16]", "model.blocks=[1, 1]", "operator.block=16"]
 RUN = ["training.iterations=1", "training.batch=2", "training.patch=16", "training.warmup=1"]
 SETTINGS = [part for setting in [*NETWORK, *RUN] for part in ("--set", setting)]
 
 
-def train(folder: Path, *arguments: str, stage: str = "end-to-end") -> int:
+def train(folder: Path, *arguments: str, kind: str = "idm") -> int:
     (folder / "photos").mkdir(exist_ok=True)
     for name in "ab":
         write_image(folder / "photos" / f"{name}.png", np.random.default_rng(0).random((32, 32)))
-    return main(["train", "--data", "photos", *SETTINGS, "--set", f"training.stage={stage}", *arguments])
+    own = [f"model.kind={kind}", *(["model.steps=2"] if kind == "idm" else [])]
+    return main(["train", "--data", "photos", *SETTINGS, *(p for one in own for p in ("--set", one)), *arguments])
 
 
 def test_training_within_a_budget(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,17 +113,17 @@ def test_training_with_too_small_a_budget_ends_before_it_begins(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stage", "expected"),
+    ("arguments", "kind", "expected"),
     [
-        (["--memory-budget", "15GX"], "end-to-end", "--memory-budget '15GX' is not a size such as 15GiB"),
-        (["--memory-budget", "15GiB"], "prior", "the prior stage has no memory plans"),
-        (["--set", "training.memory_budget=1GX"], "end-to-end", "expected a size such as 15GiB, 800MB or 2e9"),
-        (["--set", "training.memory_budget=1GiB"], "end-to-end", 'a budget needs memory = "auto"'),
+        (["--memory-budget", "15GX"], "idm", "--memory-budget '15GX' is not a size such as 15GiB"),
+        (["--memory-budget", "15GiB"], "prior", "a prior has no memory plans"),
+        (["--set", "training.memory_budget=1GX"], "idm", "expected a size such as 15GiB, 800MB or 2e9"),
+        (["--set", "training.memory_budget=1GiB"], "idm", 'a budget needs memory = "auto"'),
     ],
 )
 def test_budgets_that_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], stage: str, expected: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], kind: str, expected: str
 ) -> None:
-    assert train(folder, *arguments, stage=stage) == 2
+    assert train(folder, *arguments, kind=kind) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert expected in line

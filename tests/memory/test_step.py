@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli import tasks
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from idmcli import learned, tasks
+from idmcli.config import Config, TaskConfig, TrainingConfig
 from idmcli.errors import ConfigError
+from idmcli.learned.idm import IDMSettings
+from idmcli.learned.prior import PriorSettings
 from idmcli.memory.ghosts import GhostMode
 from idmcli.memory.step import ComputedStep, any_loss, operator_of
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model
 from idmcli.reversible.plan import NAMED, named_plan
 from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.tasks.ct import CTOptions
@@ -28,8 +29,8 @@ Allocated = Callable[[Callable[[], object]], tuple[int, int]]
 SMALL = Config(
     task=TaskConfig(channels=1),
     operator=CompressedSensingOptions(ratio=0.25, block=16),
-    model=ModelConfig(steps=2, channels=(8, 16), blocks=(1, 1)),
-    training=TrainingConfig(stage="end-to-end", batch=2, patch=32, optimizer="adam"),
+    model=IDMSettings(steps=2, channels=(8, 16), blocks=(1, 1)),
+    training=TrainingConfig(batch=2, patch=32, optimizer="adam"),
 )
 
 
@@ -46,7 +47,7 @@ def changed(steps: int = 2, **training: Any) -> Config:
 def test_activations_are_those_of_the_allocator(name: Any, allocated: Allocated) -> None:
     """The whole network, in every plan: what is held between the forward and the backward pass."""
     plan, computed = named_plan(name, 2), small()
-    operator, model = operator_of(SMALL), build_model(SMALL)
+    operator, model = operator_of(SMALL), learned.build(SMALL)
     assert isinstance(model, InvertibleDiffusion)
     step = Step(model, SMALL.training)
 
@@ -78,7 +79,7 @@ def test_one_training_step_in_every_plan() -> None:
     """Numbers of this network; whoever changes what it computes, or PyTorch, may move them."""
     computed = small()
     found = {name: computed.memory(named_plan(name, 2)) for name in NAMED}
-    model = build_model(SMALL)
+    model = learned.build(SMALL)
     parameters = sum(4 * parameter.numel() for parameter in model.parameters())
     for memory in found.values():
         assert memory.parameters == memory.gradients == parameters == 34744
@@ -174,7 +175,7 @@ def test_the_full_size_network() -> None:
     config = replace(
         SMALL,
         operator=CompressedSensingOptions(ratio=0.5),
-        model=ModelConfig(size="full", steps=3),
+        model=IDMSettings(size="full", steps=3),
         training=replace(SMALL.training, batch=4, patch=128),
     )
     computed = ComputedStep(config)
@@ -184,5 +185,5 @@ def test_the_full_size_network() -> None:
 
 
 def test_the_prior_has_no_plans() -> None:
-    with pytest.raises(ConfigError, match='memory plans are for training.stage = "end-to-end", not "prior"'):
-        ComputedStep(changed(stage="prior"))
+    with pytest.raises(ConfigError, match='memory plans are for model.kind = "idm", not "prior"'):
+        ComputedStep(replace(SMALL, model=PriorSettings()))

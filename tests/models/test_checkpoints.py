@@ -18,8 +18,8 @@ from idmcli.io import tensor_file
 from idmcli.io.measurements import Measurements, Provenance, save_measurements
 from idmcli.io.records import to_line
 from idmcli.io.tensor_file import digest
-from idmcli.models import checkpoints
-from idmcli.models.checkpoints import Model, kind_of, load_weights, save_weights, shipped_weights
+from idmcli.models import Learned, checkpoints
+from idmcli.models.checkpoints import load_weights, save_weights, shipped_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import OLD_NAMES, InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
@@ -69,7 +69,7 @@ def refused(path: Path, kind: type[IdmError] = InputError) -> str:
 
 @pytest.mark.parametrize("make", [prior, sampler])
 def test_a_round_trip_is_exact(make: Any, tmp_path: Path) -> None:
-    model: Model = make()
+    model: Learned = make()
     save_weights(tmp_path / "w.safetensors", model, training={})
     loaded = load_weights(tmp_path / "w.safetensors")
     assert type(loaded) is type(model) and loaded.config == model.config
@@ -108,7 +108,7 @@ def test_equal_models_give_equal_bytes(file: Path, tmp_path: Path) -> None:
 
 
 def test_kinds() -> None:
-    assert (kind_of(prior()), kind_of(sampler())) == ("prior", "idm")
+    assert (prior().kind, sampler().kind) == ("prior", "idm")
 
 
 def test_missing_or_a_folder(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_what_shipped_networks_are_for() -> None:
 FORMER = {new: old for old, new in OLD_NAMES.items()}
 
 
-def in_schema_1(path: Path, model: Model, **changes: Any) -> None:
+def in_schema_1(path: Path, model: Learned, **changes: Any) -> None:
     """A file as the first version of idm wrote it."""
     tensors = {FORMER.get(name, name): tensor.contiguous() for name, tensor in model.state_dict().items()}
     config = json.loads(json.dumps(asdict(model.config)))
@@ -272,7 +272,7 @@ def in_schema_1(path: Path, model: Model, **changes: Any) -> None:
     if "rule" in config:
         config["schedule"] = {"paper": "learned", "matched": "measured"}[config.pop("rule")]
     sha256 = checkpoints._digest(tensors)
-    record = {"schema": 1, "kind": kind_of(model), "config": config, "training": {}, "sha256": sha256} | changes
+    record = {"schema": 1, "kind": model.kind, "config": config, "training": {}, "sha256": sha256} | changes
     save_file(tensors, path, {KEY: json.dumps(record, sort_keys=True)})
 
 
@@ -283,7 +283,7 @@ def full_size() -> InvertibleDiffusion:
 
 @pytest.mark.parametrize("make", [prior, sampler, full_size])
 def test_old_files_load_to_the_same_numbers(make: Any, tmp_path: Path) -> None:
-    model: Model = make()
+    model: Learned = make()
     in_schema_1(tmp_path / "old.safetensors", model)
     loaded = load_weights(tmp_path / "old.safetensors")
     assert loaded.config == model.config and loaded.trained_for is None

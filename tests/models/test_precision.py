@@ -8,7 +8,7 @@ import torch
 from idmcli.config import Config, TrainingConfig
 from idmcli.models import precision
 from idmcli.models.precision import choose_precision, has_bf16
-from idmcli.training.precision import settle
+from idmcli.runs.precision import settle
 
 CPU = torch.device("cpu")
 

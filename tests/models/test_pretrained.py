@@ -21,8 +21,8 @@ from idmcli.models.pretrained import FILES, find_unet
 from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import Attention, Residual, StableDiffusionConfig, StableDiffusionUNet
+from idmcli.models.start import Start, initialise
 from idmcli.models.unet import UNetConfig
-from idmcli.models.zoo import Start, initialise
 from tests.hub import Hub, in_another_process, served
 
 

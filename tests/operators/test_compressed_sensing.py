@@ -15,7 +15,7 @@ from idmcli.operators.spec import digest
 
 
 def test_golden_matrix() -> None:
-    """Every machine draws these bytes; a change breaks the measurement files in the world."""
+    """Every machine draws these bytes; a change breaks the measurement files in the processes."""
     operator = CompressedSensing((1, 32, 32), 0.1)
     assert operator.measurement_shape == (1, 1, 103)
     spec = operator.to_spec()

@@ -21,6 +21,7 @@ from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import Problem
+from idmcli.plugins import PRIORS
 from idmcli.priors import FunctionPrior, Source, format_names, formats, is_prior, load_prior
 from idmcli.registry import Registry
 from tests.distributions import POWERS, install
@@ -32,14 +33,14 @@ SIGMA = torch.full((1, 1, 1, 1), 0.3)
 def recognised(path: Path) -> list[str]:
     """The names of the formats that recognise a file or a folder."""
     source = Source(path)
-    return [name for name in format_names() if formats.FORMATS.find(name).recognises(source)]
+    return [name for name in format_names() if formats.PRIORS.find(name).recognises(source)]
 
 
 def offer_format(monkeypatch: pytest.MonkeyPatch, folder: Path, module: str, code: str) -> None:
     """Install a package that offers its FORMAT, and let idm look for formats again."""
     monkeypatch.syspath_prepend(install(folder / "site", module, code, "idmcli.priors", **{module: "FORMAT"}))
     monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setattr(formats, "FORMATS", Registry("idmcli.priors", formats.BUILT_IN, lambda: formats.Format))
+    monkeypatch.setattr(formats, "PRIORS", Registry(PRIORS.group, PRIORS._own, PRIORS._kind))
 
 
 def config(steps: int = 0, mean: float = 0.45) -> DenoiserConfig:

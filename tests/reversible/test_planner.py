@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from idmcli.config import Config, TaskConfig, TrainingConfig
 from idmcli.errors import ResourceError
+from idmcli.learned.idm import IDMSettings
 from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import NAMED, Plan, named_plan
 from idmcli.reversible.planner import candidates, choose_plan, describe, extra_passes
@@ -20,8 +21,8 @@ CPU = torch.device("cpu")
 CONFIG = Config(
     task=TaskConfig(channels=1),
     operator=CompressedSensingOptions(ratio=0.25, block=16),
-    model=ModelConfig(steps=4, channels=(8, 16), blocks=(1, 1)),
-    training=TrainingConfig(stage="end-to-end", batch=2, patch=32, memory="auto"),
+    model=IDMSettings(steps=4, channels=(8, 16), blocks=(1, 1)),
+    training=TrainingConfig(batch=2, patch=32, memory="auto"),
 )
 
 

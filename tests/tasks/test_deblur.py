@@ -94,7 +94,7 @@ def test_a_measured_motion_is_all_in_the_file(folder: Path, capsys: pytest.Captu
 
 def test_networks_are_not_trained_for_what_is_not_linear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_image("a.png", camera(80)[0, 0].numpy())
-    options = ["--set", "task.kind=nonlinear_deblur", "--set", "training.stage=end-to-end"]
+    options = ["--set", "task.kind=nonlinear_deblur", "--set", "model.kind=idm"]
     assert main(["train", "--data", "a.png", *options]) == 2
     assert "is not linear" in capsys.readouterr().err
     assert main(["reconstruct", "a.png", "--preset", "hdr", "--method", "tv"]) == 2

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from idmcli.config import load_config
 from idmcli.operators import Operator, Problem
-from idmcli.training.build import build_stage
+from idmcli.runs.build import build_stage
 from idmcli.training.conditional import ConditionalStage
 from tests.small import camera
 
@@ -36,7 +36,7 @@ class Known:
 
 
 def stage(*settings: str) -> ConditionalStage:
-    chosen = ["training.patch=32", "training.stage=conditional", *settings]
+    chosen = ["training.patch=32", "model.kind=sr3", *settings]
     built = build_stage(load_config(overrides=chosen).config, IMAGES, CPU)
     assert isinstance(built, ConditionalStage)
     return built

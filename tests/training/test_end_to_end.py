@@ -12,30 +12,30 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli import tasks
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
+from idmcli import learned, tasks
+from idmcli.config import Config, TaskConfig, TrainingConfig, load_config
+from idmcli.distributed import Processes
+from idmcli.learned.idm import IDMSettings
 from idmcli.memory.budget import memory_plan
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model
 from idmcli.operators import LinearOperator
 from idmcli.reversible import engine
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.plan import Plan
+from idmcli.runs.build import build_stage
 from idmcli.tasks.cs import CompressedSensingOptions
-from idmcli.training.build import build_stage
 from idmcli.training.data import CropPool
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.loop import train
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
-from idmcli.training.world import World
 
 CPU = torch.device("cpu")
 SMALL = ["model.steps=3", "model.channels=[32, 96, 192]", "model.blocks=[2, 2, 2]"]
 CONFIG = Config(
-    model=ModelConfig(steps=1, channels=(8,), blocks=(1,)),
+    model=IDMSettings(steps=1, channels=(8,), blocks=(1,)),
     operator=CompressedSensingOptions(block=8),
-    training=TrainingConfig(stage="end-to-end", batch=2, patch=16),
+    training=TrainingConfig(batch=2, patch=16),
 )
 
 
@@ -155,7 +155,7 @@ def test_validation_scores() -> None:
 def test_one_step_of_every_task(kind: str, options: dict[str, Any]) -> None:
     defaults: dict[str, Any] = {"block": 8} if kind == "cs" else {}
     config = replace(CONFIG, task=TaskConfig(kind=kind), operator=tasks.find(kind).options(**(defaults | options)))
-    model = build_model(config)
+    model = learned.build(config)
     assert isinstance(model, InvertibleDiffusion)
     loss, score = loss_of(stage(config), model, 0, [0, 1])
     loss.backward()  # type: ignore[no-untyped-call]
@@ -165,7 +165,7 @@ def test_one_step_of_every_task(kind: str, options: dict[str, Any]) -> None:
 
 def test_colour() -> None:
     config = replace(configured(ratio=0.5), task=TaskConfig(channels=3))
-    model = build_model(config)
+    model = learned.build(config)
     loss, _ = loss_of(stage(config, channels=3), model, 0, [0, 1])  # type: ignore[arg-type]
     assert bool(loss.isfinite())
 
@@ -188,17 +188,17 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
     for memory in (preset.training.memory, "plain"):
         config = replace(preset, training=replace(preset.training, **common, memory=memory))
         images = [np.random.default_rng(0).random((1, 48, 48), dtype=np.float32) for _ in range(4)]
-        model = build_model(config)
-        stage = build_stage(config, images, CPU, memory_plan(config, World(CPU)))
+        model = learned.build(config)
+        stage = build_stage(config, images, CPU, memory_plan(config, Processes(CPU)))
         (tmp_path / memory).mkdir()
         step, run = Step(model, config.training), RunFolder(tmp_path / memory)
-        last = train(step, stage, run, World(CPU), lambda line: None)
+        last = train(step, stage, run, Processes(CPU), lambda line: None)
         weights[memory], losses[memory] = dict(model.state_dict()), last.loss if last else 0.0
         inversions[memory] = len(inverted)
         inverted.clear()
     assert preset.training.memory == "unet"
     assert inversions["unet"] > 0 and inversions["plain"] == 0
-    start = build_model(preset).state_dict()
+    start = learned.build(preset).state_dict()
     moved = torch.cat([(weights["plain"][name] - value).flatten() for name, value in start.items()]).norm()
     apart = torch.cat([(weights["unet"][name] - value).flatten() for name, value in weights["plain"].items()]).norm()
     assert apart < 1e-3 * moved
@@ -214,7 +214,7 @@ def test_views_are_drawn_for_every_batch_of_ct_tiny() -> None:
         "model.blocks=[1, 1]",
     ]
     config = load_config("ct-tiny", overrides=[*small, "training.patch=16", "training.loss=l2"]).config
-    chosen, model = stage(config), build_model(config)
+    chosen, model = stage(config), learned.build(config)
     for parameter in model.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=0.1)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from idmcli.config import Config, ModelConfig, TrainingConfig
-from idmcli.models import build_model
+from idmcli import learned
+from idmcli.config import Config, TrainingConfig
+from idmcli.learned.latent import LatentSettings
 from idmcli.models.latent import LatentDiffusion
 from idmcli.training.data import CropPool
 from idmcli.training.latent import LatentStage
@@ -18,9 +19,9 @@ from idmcli.training.optimisers import learning_rate_factor
 from idmcli.training.step import Step
 
 CONFIG = Config(
-    model=ModelConfig(channels=(8, 16), blocks=(1, 1), autoencoder=(8, 8), latent_channels=2),
+    model=LatentSettings(channels=(8, 16), blocks=(1, 1), autoencoder=(8, 8), latent_channels=2),
     training=TrainingConfig(
-        stage="latent", patch=16, iterations=20, autoencoder_iterations=5, warmup=2, optimizer="muon", kl_weight=0.01
+        patch=16, iterations=20, autoencoder_iterations=5, warmup=2, optimizer="muon", kl_weight=0.01
     ),
 )
 IMAGES = [np.random.default_rng(number).random((1, 24, 20), dtype=np.float32) for number in range(3)]
@@ -32,7 +33,7 @@ def stage(config: Config = CONFIG) -> LatentStage:
 
 
 def model(config: Config = CONFIG) -> LatentDiffusion:
-    built = build_model(config)
+    built = learned.build(config)
     assert isinstance(built, LatentDiffusion)
     return built
 
@@ -84,16 +85,15 @@ def moved(step: Step, iterations: Sequence[int]) -> set[str]:
 
 
 def test_each_part_trains_its_own_network() -> None:
-    step = Step(model(), CONFIG.training)
+    step = Step(model(), CONFIG.training, restart=5)
     assert moved(step, range(5)) == {"autoencoder", "mean", "std"}
     assert moved(step, range(5, 8)) == {"estimator"}
 
 
 def test_the_schedule_runs_for_each_part() -> None:
     training = replace(CONFIG.training, schedule="trapezoid")
-    factors = [learning_rate_factor(training, iteration) for iteration in range(20)]
-    first = replace(training, stage="prior", iterations=5)
-    second = replace(training, stage="prior", iterations=15)
+    factors = [learning_rate_factor(training, iteration, restart=5) for iteration in range(20)]
+    first, second = replace(training, iterations=5), replace(training, iterations=15)
     assert factors[:5] == [learning_rate_factor(first, iteration) for iteration in range(5)]
     assert factors[5:] == [learning_rate_factor(second, iteration) for iteration in range(15)]
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.config import TrainingConfig
+from idmcli.distributed import Processes
 from idmcli.errors import InputError, NumericalError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
@@ -31,7 +32,6 @@ from idmcli.training.prior import PriorStage
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from idmcli.training.validation import Validation
-from idmcli.training.world import World
 
 CPU = torch.device("cpu")
 CONFIG = TrainingConfig(
@@ -100,7 +100,7 @@ def train(
     """Train to the end; the average and the last line."""
     step = Step(model, config)
     start = run.restore(step.model, step.average, step.optimisers) if resume else 0
-    last = loop.train(step, stage, run, World(CPU), report, start=start)
+    last = loop.train(step, stage, run, Processes(CPU), report, start=start)
     return step.average.module, last
 
 
@@ -351,7 +351,7 @@ def test_a_batch_in_parts_is_the_batch(workers: int, tmp_path: Path) -> None:
         start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         config = replace(CONFIG, iterations=4, batch=4, accumulate=parts, log_every=2)
         run = run_in(tmp_path / str(parts))
-        loop.train(Step(network, config), prior_stage(), run, World(CPU), logged.append, workers=workers)
+        loop.train(Step(network, config), prior_stage(), run, Processes(CPU), logged.append, workers=workers)
         moved[parts] = torch.cat([(network.state_dict()[name] - start[name]).flatten() for name in start])
         lines[parts] = logged
     for parts in (2, 4):

@@ -16,114 +16,119 @@ import pytest
 import torch
 from torch import Tensor
 
-from idmcli.config import Config, ModelConfig, TrainingConfig
-from idmcli.errors import InputError, NumericalError, ToldElsewhere
-from idmcli.models.zoo import build_model
+from idmcli import learned
+from idmcli.config import Config, TrainingConfig
+from idmcli.distributed import Processes
+from idmcli.errors import InputError, NumericalError, ReportedElsewhere
+from idmcli.learned.idm import IDMSettings
+from idmcli.learned.prior import PriorSettings
 from idmcli.reversible.plan import named_plan
+from idmcli.runs.build import build_stage
 from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training import loop
-from idmcli.training.build import build_stage
 from idmcli.training.loop import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
-from idmcli.training.world import World
 
 CPU = torch.device("cpu")
 PRIOR = Config(
-    model=ModelConfig(channels=(8, 16), blocks=(1, 1)),
+    model=PriorSettings(channels=(8, 16), blocks=(1, 1)),
     training=TrainingConfig(
         iterations=4, batch=4, patch=16, warmup=0, log_every=2, validate_every=4, checkpoint_every=2, gradient_clip=0
     ),
 )
 NOISY = CompressedSensingOptions(block=8, noise=0.01)
-END = replace(PRIOR, operator=NOISY, training=replace(PRIOR.training, stage="end-to-end"))
+END = replace(PRIOR, operator=NOISY, model=IDMSettings(channels=(8, 16), blocks=(1, 1), steps=2))
 CONFIGS = {
     "prior": PRIOR,
     "muon": replace(PRIOR, training=replace(PRIOR.training, optimizer="muon")),
     "in parts": replace(PRIOR, training=replace(PRIOR.training, accumulate=2)),
-    "end to end": replace(END, model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2)),
-    "matched": replace(END, model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2, rule="matched")),
+    "end to end": END,
+    "matched": replace(END, model=replace(END.model, rule="matched")),
 }
 
 
-def parts_of(config: Config, plan: str, world: World) -> tuple[Step, Any]:
+def parts_of(config: Config, plan: str, processes: Processes) -> tuple[Step, Any]:
     images = [np.random.default_rng(k).random((1, 24, 24), dtype=np.float32) for k in range(3)]
-    step = Step(build_model(config), config.training, world.size)
+    step = Step(learned.build(config), config.training, processes.size)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(1)
         for parameter in step.model.parameters():  # away from the zeros and ones of the start
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return step, build_stage(config, images, world.device, named_plan(plan, config.model.steps))
+    return step, build_stage(config, images, processes.device, named_plan(plan, getattr(config.model, "steps", 1)))
 
 
-def gradients(config: Config, plan: str, world: World) -> dict[str, Tensor]:
+def gradients(config: Config, plan: str, processes: Processes) -> dict[str, Tensor]:
     """Of the first batch."""
-    step, stage = parts_of(config, plan, world)
+    step, stage = parts_of(config, plan, processes)
     count = config.training.accumulate
-    shares = [world.share(0, config.training.batch, part, count) for part in range(count)]
+    shares = [processes.crops(0, config.training.batch, part, count) for part in range(count)]
     step.gradients(stage.loss, ((0, share, stage.draw(share)) for share in shares), count)
     return {name: p.grad.clone() for name, p in step.model.named_parameters() if p.grad is not None}
 
 
-def trained(config: Config, plan: str, world: World, folder: Path) -> dict[str, Tensor]:
+def trained(config: Config, plan: str, processes: Processes, folder: Path) -> dict[str, Tensor]:
     """How far the weights have moved after some iterations, in a new run folder."""
-    step, stage = parts_of(config, plan, world)
+    step, stage = parts_of(config, plan, processes)
     start = {name: tensor.clone() for name, tensor in step.model.state_dict().items()}
-    if world.writes:
+    if processes.leads:
         folder.mkdir(parents=True)
     lines: list[Progress] = []
-    loop.train(step, stage, RunFolder(folder), world, lines.append)
-    assert bool(lines) == world.writes
+    loop.train(step, stage, RunFolder(folder), processes, lines.append)
+    assert bool(lines) == processes.leads
     return {name: tensor - start[name] for name, tensor in step.model.state_dict().items()}
 
 
-def cases(world: World, folder: Path) -> dict[str, dict[str, Tensor]]:
+def cases(processes: Processes, folder: Path) -> dict[str, dict[str, Tensor]]:
     """Everything that both sides compute."""
     plans = {"prior": "unet", "muon": "plain", "in parts": "plain", "end to end": "unet", "matched": "both"}
-    found = {f"{name}, gradients": gradients(CONFIGS[name], plan, world) for name, plan in plans.items()}
+    found = {f"{name}, gradients": gradients(CONFIGS[name], plan, processes) for name, plan in plans.items()}
     for name in ("prior", "muon", "end to end"):
-        found[f"{name}, weights"] = trained(CONFIGS[name], plans[name], world, folder / name)
+        found[f"{name}, weights"] = trained(CONFIGS[name], plans[name], processes, folder / name)
     return found
 
 
 class Failing:
     """A stage whose loss is not finite in one process alone."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
 
     def draw(self, numbers: Any) -> None:
         return None
 
     def loss(self, model: Any, iteration: int, numbers: Any, drawn: Any) -> tuple[Tensor, float]:
         loss = model(torch.ones(1, 4)).square().mean()
-        return (loss * float("nan") if self.world.rank == 1 else loss), 0.0
+        return (loss * float("nan") if self.processes.rank == 1 else loss), 0.0
 
 
 def one_of_two(folder: Path) -> None:
     """What each of the two processes does."""
-    world = World.of_environment(CPU, os.environ)
-    with world.joined():
-        assert world.gathered(world.rank) == [0, 1] and world.rows([world.rank, 7.0]) == [[0, 7], [1, 7]]
-        found = cases(world, folder)
-        theirs = world.gathered(found)[1]
+    processes = Processes.of_environment(CPU, os.environ)
+    with processes.connected():
+        assert processes.gather(processes.rank) == [0, 1] and processes.exchange([processes.rank, 7.0]) == [
+            [0, 7],
+            [1, 7],
+        ]
+        found = cases(processes, folder)
+        theirs = processes.gather(found)[1]
         for name, tensors in found.items():  # both processes hold the same, to the last bit
             assert all(torch.equal(tensor, theirs[name][key]) for key, tensor in tensors.items()), name
-        if world.writes:
+        if processes.leads:
             torch.save(found, folder / "found.pt")
 
-        with pytest.raises(InputError if world.writes else ToldElsewhere) as told, world.agreed():
-            if world.rank == 1:
+        with pytest.raises(InputError if processes.leads else ReportedElsewhere) as told, processes.failing_together():
+            if processes.rank == 1:
                 raise InputError("no such picture", "look for it")
-        if world.writes:
+        if processes.leads:
             assert (told.value.message, told.value.hint) == ("process 1: no such picture", "look for it")
         assert told.value.exit_code == 2
 
         torch.manual_seed(0)
-        step = Step(torch.nn.Linear(4, 4), replace(PRIOR.training, iterations=50, validate_every=50), world.size)
+        step = Step(torch.nn.Linear(4, 4), replace(PRIOR.training, iterations=50, validate_every=50), processes.size)
         before = step.model.weight.detach().clone()  # type: ignore[union-attr]
-        with pytest.raises(NumericalError if world.writes else ToldElsewhere):
-            loop.train(step, Failing(world), RunFolder(folder), world, print)  # type: ignore[arg-type]
+        with pytest.raises(NumericalError if processes.leads else ReportedElsewhere):
+            loop.train(step, Failing(processes), RunFolder(folder), processes, print)  # type: ignore[arg-type]
         assert torch.equal(step.model.weight, before)  # type: ignore[arg-type]
 
 
@@ -148,7 +153,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code], env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in (0, 1)
     ]
-    expected = cases(World(CPU), tmp_path / "one")
+    expected = cases(Processes(CPU), tmp_path / "one")
     assert [process.wait(100) for process in processes] == [0, 0]
     found = torch.load(tmp_path / "two/found.pt", weights_only=True)
     assert expected.keys() == found.keys()

@@ -18,7 +18,7 @@ from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.files import PERMISSIONS, require_file
 from idmcli.io.items import Item
-from idmcli.output import escape
+from idmcli.text import escape
 
 MAX_PIXELS = 64_000_000
 _HEAD = 16  # bytes that tell the formats apart

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.models.denoiser import PHOTOGRAPH_MEAN
 from idmcli.models.tensors import check, fill
 from idmcli.models.variance_preserving import VariancePreserving
-from idmcli.models.zoo import PHOTOGRAPH_MEAN
 from idmcli.priors.base import Domain
 from idmcli.priors.module import ModulePrior
 

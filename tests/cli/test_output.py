@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from idmcli.cli.output import Output, jsonable
 from idmcli.errors import InputError
-from idmcli.output import Output, escape, jsonable
+from idmcli.text import escape
 
 Capture = pytest.CaptureFixture[str]
 
@@ -85,7 +86,7 @@ def test_table_is_aligned_and_never_cut(capsys: Capture) -> None:
     title, head, rule, *rows = capsys.readouterr().out.splitlines()
     assert title == "Set"
     assert head == "image" + " " * 195 + "   psnr"
-    assert rule == "-" * 200 + "  " + "-" * 5
+    assert rule == "-" * 207
     assert rows == ["x" * 200 + "   9.50", "y\\n".ljust(200) + "      -", "z".ljust(200) + "  10.00"]
 
 

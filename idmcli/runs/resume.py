@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from idmcli.config import sections_of
 from idmcli.errors import InputError
-from idmcli.output import escape
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from idmcli.config import Config

@@ -13,7 +13,7 @@ import torch
 from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
-from idmcli.errors import ConfigError, IdmError, ResourceError, ToldElsewhere
+from idmcli.errors import ConfigError, IdmError, ReportedElsewhere, ResourceError
 
 T = TypeVar("T")
 MEETING = timedelta(minutes=5)
@@ -22,7 +22,7 @@ LOST = ("gloo", "NCCL", "Connection reset by peer", "Connection closed by peer",
 
 
 @dataclass(frozen=True)
-class World:
+class Processes:
     """The processes of one command, seen from one of them. Without ``torchrun`` there is one.
 
     Attributes:
@@ -38,7 +38,7 @@ class World:
     neighbours: int = 1
 
     @classmethod
-    def of_environment(cls, device: torch.device, environment: Mapping[str, str]) -> World:
+    def of_environment(cls, device: torch.device, environment: Mapping[str, str]) -> Processes:
         """As ``torchrun`` describes it, one GPU for each process; without ``torchrun`` a single process.
 
         Raises:
@@ -61,11 +61,11 @@ class World:
         return cls(device, rank, size, neighbours)
 
     @property
-    def writes(self) -> bool:
+    def leads(self) -> bool:
         """Whether this process writes files and messages."""
         return self.rank == 0
 
-    def share(self, iteration: int, batch: int, part: int = 0, parts: int = 1) -> range:
+    def crops(self, iteration: int, batch: int, part: int = 0, parts: int = 1) -> range:
         """The numbers of this process's crops in one of the equal parts that it computes an iteration in.
 
         Those of all processes and parts together are the batch. ``batch`` is as :meth:`check` accepts it.
@@ -74,7 +74,7 @@ class World:
         first = iteration * batch + (self.rank * parts + part) * count
         return range(first, first + count)
 
-    def check(self, batch: int, parts: int) -> None:
+    def check_batch(self, batch: int, parts: int) -> None:
         """Refuse a batch that cannot be shared.
 
         Raises:
@@ -88,7 +88,7 @@ class World:
             )
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
+    def connected(self) -> Iterator[None]:
         """Connect the processes for a block.
 
         Raises:
@@ -129,7 +129,7 @@ class World:
         finally:
             distributed.destroy_process_group()
 
-    def gathered(self, value: T) -> list[T]:
+    def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank, in each of them."""
         if self.size == 1:
             return [value]
@@ -137,7 +137,7 @@ class World:
         distributed.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
-    def rows(self, numbers: Sequence[float]) -> list[list[float]]:
+    def exchange(self, numbers: Sequence[float]) -> list[list[float]]:
         """:meth:`gathered` for equally many numbers of each process, at the cost of one small message."""
         if self.size == 1:
             return [list(numbers)]
@@ -146,12 +146,12 @@ class World:
         distributed.all_gather(rows, own)
         return [row.tolist() for row in rows]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all processes have come here."""
-        self.rows([0.0])
+        self.exchange([0.0])
 
     @contextmanager
-    def agreed(self) -> Iterator[None]:
+    def failing_together(self) -> Iterator[None]:
         """What one process raises in the block ends all of them, and the first tells it.
 
         Raises:
@@ -164,14 +164,16 @@ class World:
             if self.size == 1:
                 raise
             failure = error
-        first = next(((rank, found) for rank, found in enumerate(self.gathered(failure)) if found), None)
+        first = next(((rank, found) for rank, found in enumerate(self.gather(failure)) if found), None)
         if first is not None:
             rank, found = first
-            raise self.common(type(found)(f"process {rank}: {found.message}" if rank else found.message, found.hint))
+            raise self.reported_once(
+                type(found)(f"process {rank}: {found.message}" if rank else found.message, found.hint)
+            )
 
-    def common(self, failure: BaseException) -> BaseException:
+    def reported_once(self, failure: BaseException) -> BaseException:
         """What to raise for a failure of all processes, so that the first alone tells it."""
-        if self.writes:
+        if self.leads:
             return failure
         code = failure.exit_code if isinstance(failure, IdmError) else getattr(failure, "code", 130)
-        return ToldElsewhere(code)
+        return ReportedElsewhere(code)

@@ -8,24 +8,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from idmcli import learned
 from idmcli.config import to_toml
+from idmcli.distributed import Processes
 from idmcli.errors import InputError
 from idmcli.io.atomic import ensure_writable, write_text
-from idmcli.models.checkpoints import Model, purpose_of, save_weights
-from idmcli.models.zoo import Start, build_model, find_start, initialise
-from idmcli.output import Output
-from idmcli.output import Progress as Count
+from idmcli.models import Learned
+from idmcli.models.checkpoints import purpose_of, save_weights
+from idmcli.models.start import Start, find_start, initialise
+from idmcli.reporting import Count, Listener
 from idmcli.reversible.plan import Plan
+from idmcli.runs.build import build_stage
+from idmcli.runs.resume import check_data, check_iterations
 from idmcli.sizes import format_size
-from idmcli.training.build import build_stage
 from idmcli.training.loop import Progress, train
 from idmcli.training.pictures import Pictures, find_pictures
-from idmcli.training.resume import check_data, check_iterations
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.scalars import scalar_log
 from idmcli.training.step import Step
 from idmcli.training.workers import default_workers
-from idmcli.training.world import World
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -48,8 +49,8 @@ def run_training(
     config: Config,
     data: Sequence[str],
     run: RunFolder,
-    world: World,
-    output: Output,
+    processes: Processes,
+    listener: Listener,
     *,
     cache: int,
     plan: Plan | None = None,
@@ -59,25 +60,25 @@ def run_training(
     """Train, and write the run folder with the averaged weights.
 
     Args:
-        config: settled, see :func:`idmcli.training.precision.settle`.
+        config: settled, see :func:`idmcli.runs.precision.settle`.
         data: folders, files, pages or patterns of pictures.
         run: where to; all processes read it.
-        world: the processes that train, joined.
-        output: told what goes on.
+        processes: the processes that train, joined.
+        listener: told what goes on.
         cache: bytes of pictures to keep in memory, the others are decoded as they are needed.
-        plan: end-to-end: the memory plan.
-        init: the weights to start from, see :func:`idmcli.models.zoo.find_start`.
+        plan: the memory plan.
+        init: the weights to start from, see :func:`idmcli.models.start.find_start`.
         resume: continue from the run's checkpoint; its configuration may differ in what
-            :mod:`idmcli.training.resume` lists.
+            :mod:`idmcli.runs.resume` lists.
 
     Raises:
         InputError: pictures, weights or folder cannot be used, or belong to another run; nothing was written.
         NumericalError: training diverged.
-        ResourceError: a process that prepares data was killed, or another one of the world ended.
+        ResourceError: a process that prepares data was killed, or another one of the processes ended.
         KeyboardInterrupt, SystemExit: stopped, and saved if there was something to save.
     """
     with ExitStack() as held:
-        with world.agreed():
+        with processes.failing_together():
             if run.checkpoint.exists() and not resume:
                 raise InputError(
                     f"{str(run.path)!r} holds a run already", "continue it with --resume, or choose another --out"
@@ -85,58 +86,66 @@ def run_training(
             if init is not None:
                 find_start(init, full=config.model.size == "full")
             workers = config.training.workers
-            spare = default_workers(world.neighbours) if workers is None else workers
-            pictures = find_pictures(data, config, cache, spare, output.warning)
-            model = build_model(config)
-            start = _initialise(model, init, output) if init is not None else None
-            stage = build_stage(config, pictures, world.device, plan)
+            spare = default_workers(processes.neighbours) if workers is None else workers
+            pictures = find_pictures(data, config, cache, spare, listener.warning)
+            model = learned.build(config)
+            start = _initialise(model, init, listener) if init is not None else None
+            stage = build_stage(config, pictures, processes.device, plan)
             record = {"init": init and Path(init).name, "pictures": len(pictures), "data": pictures.fingerprint}
-            if world.writes:
+            if processes.leads:
                 ensure_writable(run.path)
                 held.enter_context(run.locked())
-        step, done = Step(model.to(world.device), config.training, world.size), 0
-        with world.agreed():
+        step, done = (
+            Step(
+                model.to(processes.device),
+                config.training,
+                processes.size,
+                restart=learned.find(config.model.kind).second_part(config),
+            ),
+            0,
+        )
+        with processes.failing_together():
             if resume:
                 started = run.read_record()
                 check_data(started, record)
                 record["init"] = started.get("init")
                 done = run.restore(step.model, step.average, step.optimisers)
                 check_iterations(done, config.training.iterations)
-        if world.writes:
+        if processes.leads:
             write_text(run.config, to_toml(config))
             run.write_record(record)
-        output.status(_about(pictures, model, run, world))
-        with output.progress(config.training.iterations, "iterations") as progress:
+        listener.status(_about(pictures, model, run, processes))
+        with listener.progress(config.training.iterations, "iterations") as progress:
             progress.advance(done)
-            scalars = held.enter_context(scalar_log(run.path / "tensorboard", done)) if world.writes else None
-            reports = _reporter(output, progress, scalars)
+            scalars = held.enter_context(scalar_log(run.path / "tensorboard", done)) if processes.leads else None
+            reports = _reporter(listener, progress, scalars)
             drawing = spare if pictures.streamed or workers is not None else 0
-            last = train(step, stage, run, world, reports, start=done, workers=drawing)
-        if world.writes:
+            last = train(step, stage, run, processes, reports, start=done, workers=drawing)
+        if processes.leads:
             settled = asdict(config)
             training = {"config": settled, "init": record["init"], "pictures": len(pictures)}
-            model = cast(Model, step.average.module)
+            model = cast(Learned, step.average.module)
             save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
     return Outcome(start, dict(last.validation.scores) if last and last.validation else {})
 
 
-def _about(pictures: Pictures, model: Model, run: RunFolder, world: World) -> str:
+def _about(pictures: Pictures, model: Learned, run: RunFolder, processes: Processes) -> str:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     streamed = f" ({pictures.streamed} of them decoded as they are needed)" if pictures.streamed else ""
-    together = f", {world.size} processes" if world.size > 1 else ""
+    together = f", {processes.size} processes" if processes.size > 1 else ""
     return f"{len(pictures)} pictures{streamed}, {parameters / 1e6:.2f} M parameters, run folder {run.path}{together}"
 
 
-def _initialise(model: Model, init: str, output: Output) -> Start:
+def _initialise(model: Learned, init: str, listener: Listener) -> Start:
     start = initialise(model, init)
-    output.status(f"from {init}: {start}")
+    listener.status(f"from {init}: {start}")
     for difference in start.differences:
-        output.warning(f"{init} is another network ({difference}): the loaded blocks need training to work here")
+        listener.warning(f"{init} is another network ({difference}): the loaded blocks need training to work here")
     return start
 
 
 def _reporter(
-    output: Output, progress: Count, scalars: Callable[[Progress], None] | None
+    listener: Listener, progress: Count, scalars: Callable[[Progress], None] | None
 ) -> Callable[[Progress], None]:
     """What tells the user, and ``scalars``, of each log line."""
 
@@ -146,7 +155,7 @@ def _reporter(
         progress.advance(line.iteration - progress.done, note=note)
         if line.validation:
             scores = "  ".join(f"{name} {value:.2f}" for name, value in line.validation.scores.items())
-            output.status(f"iteration {line.iteration}: {note}  validation: {scores}")
+            listener.status(f"iteration {line.iteration}: {note}  validation: {scores}")
         if scalars:
             scalars(line)
 

@@ -15,18 +15,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from idmcli.errors import IdmError
+from idmcli.reporting import Count, Listener
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 SCHEMA_VERSION = 1
-# Controls, line separators, direction overrides and undecodable bytes could disguise a message.
-UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def escape(text: str, *, keep: str = "") -> str:
-    """``text`` with every character that could act on a terminal written out, except those in ``keep``."""
-    return UNSAFE.sub(lambda match: match[0] if match[0] in keep else ascii(match[0])[1:-1], text)
 
 
 def jsonable(value: Any) -> Any:
@@ -42,7 +37,7 @@ def jsonable(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class Output:
+class Output(Listener):
     """The one channel of a command to its user.
 
     In human mode results are text. In JSON mode stdout carries exactly one object, written by
@@ -97,8 +92,8 @@ class Output:
         """Report several results with the same keys as a table."""
         self._results += [dict(record) for record in records]
         if records and not self.json:
-            lines = _table([list(records[0]), *([_cell(value) for value in record.values()] for record in records)])
-            self._print("\n".join([escape(title), *lines] if title else lines))
+            table = _table([list(records[0]), *([_cell(value) for value in record.values()] for record in records)])
+            self._print("\n".join([escape(title), table] if title else [table]))
 
     def warning(self, message: str) -> None:
         """Report something that did not stop the command but may make its results wrong."""
@@ -122,16 +117,16 @@ class Output:
             _tell(escape(message, keep="\n"))
 
     @contextmanager
-    def progress(self, total: int | None, what: str) -> Iterator[Progress]:
+    def progress(self, total: int | None, what: str) -> Iterator[Count]:
         """Show how far ``what`` is: a bar on a terminal, a line every few seconds elsewhere."""
         what = escape(what)
         if self.quiet or self.json or self.muted:
-            yield Progress(total)
+            yield Count(total)
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             with _bar(self.color) as bar:
-                yield BarProgress(total, bar, what)
+                yield CountBar(total, bar, what)
         else:
-            yield LineProgress(total, what, self.interval)
+            yield CountLines(total, what, self.interval)
 
     def finish(self, error: IdmError | None = None) -> None:
         """End the command: in JSON mode, write the object.
@@ -176,22 +171,7 @@ class Output:
         _tell("\n".join([f"{head} {first}", *(f"  {line}" for line in rest)]))
 
 
-class Progress:
-    """A count of finished items; this one is silent."""
-
-    def __init__(self, total: int | None) -> None:
-        self.total = total
-        self.done = 0
-
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Finish ``count`` more items; ``note`` is shown behind the count."""
-        self.done += count
-
-    def note(self, note: str) -> None:
-        """Show how far the item at hand is."""
-
-
-class BarProgress(Progress):
+class CountBar(Count):
     """A bar with the time left."""
 
     def __init__(self, total: int | None, bar: RichProgress, what: str) -> None:
@@ -207,7 +187,7 @@ class BarProgress(Progress):
         self._bar.update(self._task, completed=self.done, note=escape(note))
 
 
-class LineProgress(Progress):
+class CountLines(Count):
     """One plain line every ``interval`` seconds, for logs."""
 
     def __init__(self, total: int | None, what: str, interval: float) -> None:
@@ -289,16 +269,19 @@ def _cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else escape(str(value))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(rows: Sequence[Sequence[str]]) -> str:
     """Aligned columns under a rule; those that hold numbers are aligned to the right."""
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    right = [all(re.fullmatch(r"-?[\d.]*|-?inf|nan", cell) for cell in column[1:]) for column in columns]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    from rich.box import Box
+    from rich.console import Console
+    from rich.table import Table
+
+    rule = Box("    \n    \n -- \n    \n    \n    \n    \n    \n")  # nothing but a line under the head
+    table = Table(box=rule, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for head, column in zip(rows[0], zip(*rows[1:], strict=True), strict=True):
+        number = all(re.fullmatch(r"-?[\d.]*|-?inf|nan", cell) for cell in column)
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*row)
+    with (console := Console(width=10_000, color_system=None, markup=False)).capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

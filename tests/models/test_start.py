@@ -12,55 +12,59 @@ import pytest
 import torch
 from torch import nn
 
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig, load_config
+from idmcli import learned
+from idmcli.config import Config, TaskConfig, TrainingConfig, load_config
 from idmcli.errors import ConfigError, InputError
-from idmcli.models.checkpoints import Model, save_weights, shipped_weights
+from idmcli.learned.idm import IDMSettings
+from idmcli.learned.prior import PriorSettings
+from idmcli.learned.sr3 import SR3Settings
+from idmcli.models import Learned, initialise
+from idmcli.models.checkpoints import save_weights, shipped_weights
 from idmcli.models.conditional import ConditionalDenoiser
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
-from idmcli.models.zoo import build_model, initialise
 
-PRIOR = Config(model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2), training=TrainingConfig(patch=16))
-END = replace(PRIOR, training=TrainingConfig(stage="end-to-end", patch=16))
-GIVEN = replace(PRIOR, training=TrainingConfig(stage="conditional", patch=16))
+PRIOR = Config(model=PriorSettings(channels=(8, 16), blocks=(1, 1)), training=TrainingConfig(patch=16))
+END = replace(PRIOR, model=IDMSettings(channels=(8, 16), blocks=(1, 1), steps=2))
+GIVEN = replace(PRIOR, model=SR3Settings(channels=(8, 16), blocks=(1, 1)))
 
 
 def changed(config: Config = END, **model: Any) -> Config:
     return replace(config, model=replace(config.model, **model))
 
 
-def randomised(config: Config) -> Model:
-    model = build_model(config)
+def randomised(config: Config) -> Learned:
+    model = learned.build(config)
     for parameter in model.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=0.1)
     return model
 
 
-def saved(model: Model, path: Path) -> Path:
+def saved(model: Learned, path: Path) -> Path:
     save_weights(path / "init.safetensors", model, training={})
     return path / "init.safetensors"
 
 
 def test_models() -> None:
-    prior, sampler = build_model(PRIOR), build_model(changed(rule="matched", injector_kernel=3, v=0.4, step_v=0.6))
+    prior, sampler = learned.build(PRIOR), learned.build(changed(rule="matched", injector_kernel=3, v=0.4, step_v=0.6))
     assert isinstance(prior, Denoiser) and prior.config.unet.steps == 0
     assert isinstance(sampler, InvertibleDiffusion)
     unet = sampler.config.denoiser.unet
     assert (unet.steps, unet.injector_kernel, unet.v, unet.channels) == (2, 3, 0.4, (8, 16))
     assert (sampler.config.rule, sampler.config.v, unet.image_channels) == ("matched", 0.6, 1)
-    bare = build_model(changed(injectors=False))
+    bare = learned.build(changed(injectors=False))
     assert isinstance(bare, InvertibleDiffusion) and not bare.config.denoiser.unet.injectors
-    assert len(list(bare.parameters())) < len(list(build_model(END).parameters()))
-    assert isinstance(build_model(GIVEN), ConditionalDenoiser)
-    colour = build_model(replace(PRIOR, task=TaskConfig(channels=3)))
+    assert len(list(bare.parameters())) < len(list(learned.build(END).parameters()))
+    assert isinstance(learned.build(GIVEN), ConditionalDenoiser)
+    colour = learned.build(replace(PRIOR, task=TaskConfig(channels=3)))
     assert isinstance(colour, Denoiser) and colour.config.unet.image_channels == 3
 
 
 def test_weights_come_from_the_seed() -> None:
     torch.rand(3)
-    first, again = build_model(PRIOR), build_model(PRIOR)
-    other = build_model(replace(PRIOR, training=TrainingConfig(seed=1)))
+    first, again = learned.build(PRIOR), learned.build(PRIOR)
+    other = learned.build(replace(PRIOR, training=TrainingConfig(seed=1)))
     assert isinstance(first, Denoiser) and isinstance(again, Denoiser) and isinstance(other, Denoiser)
     assert torch.equal(first.unet.conv_in.weight, again.unet.conv_in.weight)
     assert not torch.equal(first.unet.conv_in.weight, other.unet.conv_in.weight)
@@ -68,12 +72,12 @@ def test_weights_come_from_the_seed() -> None:
 
 def test_channels_that_injectors_cannot_take() -> None:
     with pytest.raises(ConfigError, match="has 20 at scale 2: injectors need a multiple of 16 there"):
-        build_model(changed(channels=(8, 20)))
-    build_model(changed(PRIOR, channels=(7, 20)))  # a prior has no injectors
+        learned.build(changed(channels=(8, 20)))
+    learned.build(changed(PRIOR, channels=(7, 20)))  # a prior has no injectors
 
 
 def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
-    prior, sampler = randomised(PRIOR), build_model(END)
+    prior, sampler = randomised(PRIOR), learned.build(END)
     assert isinstance(prior, Denoiser) and isinstance(sampler, InvertibleDiffusion)
     start = initialise(sampler, saved(prior, tmp_path))
     own = [p for name, p in sampler.named_parameters() if not name.startswith("denoiser") or ".to_" in name]
@@ -85,7 +89,7 @@ def test_a_prior_becomes_the_samplers_denoiser(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("config", [PRIOR, END, GIVEN])
 def test_a_network_that_infers_the_noise_level_starts_one_that_is_told(config: Config, tmp_path: Path) -> None:
-    blind, told = randomised(config), build_model(changed(config, noise_map=True))
+    blind, told = randomised(config), learned.build(changed(config, noise_map=True))
     initialise(told, saved(blind, tmp_path))
     r, sigma, more = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2), []
     if isinstance(blind, ConditionalDenoiser):
@@ -99,13 +103,13 @@ def test_a_prior_that_is_told_the_noise_level_starts_any_network(tmp_path: Path)
     assert isinstance(prior, Denoiser) and prior.inputs == 2
     file = saved(prior, tmp_path)
     r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
-    sampler, conditional = (build_model(changed(kind, noise_map=True)) for kind in (END, GIVEN))
+    sampler, conditional = (learned.build(changed(kind, noise_map=True)) for kind in (END, GIVEN))
     assert isinstance(sampler, InvertibleDiffusion) and isinstance(conditional, ConditionalDenoiser)
     initialise(sampler, file)
     torch.testing.assert_close(sampler.denoiser(r, sigma), prior(r, sigma))
     initialise(conditional, file)
     torch.testing.assert_close(conditional(r, sigma, torch.rand_like(r)), prior(r, sigma))
-    colour = build_model(changed(replace(PRIOR, task=TaskConfig(channels=3)), noise_map=True))
+    colour = learned.build(changed(replace(PRIOR, task=TaskConfig(channels=3)), noise_map=True))
     assert isinstance(colour, Denoiser)
     initialise(colour, file)
     alike = r.expand(-1, 3, -1, -1)
@@ -113,15 +117,15 @@ def test_a_prior_that_is_told_the_noise_level_starts_any_network(tmp_path: Path)
 
 
 def test_a_start_by_its_name() -> None:
-    start = initialise(build_model(load_config("prior-mri").config), "prior-grey")
+    start = initialise(learned.build(load_config("prior-mri").config), "prior-grey")
     assert start.own == 0 and start.unfit == ()
     with pytest.raises(InputError, match="no weights file"):
-        initialise(build_model(PRIOR), "prior-gray")
+        initialise(learned.build(PRIOR), "prior-gray")
 
 
 @pytest.mark.parametrize("config", [PRIOR, END, GIVEN])
 def test_the_same_kind(config: Config, tmp_path: Path) -> None:
-    source, target = randomised(config), build_model(config)
+    source, target = randomised(config), learned.build(config)
     initialise(target, saved(source, tmp_path))
     for name, tensor in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], tensor)
@@ -146,14 +150,14 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
 )
 def test_weights_of_another_network(source: Config, target: Config, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        initialise(build_model(target), saved(build_model(source), tmp_path))
+        initialise(learned.build(target), saved(learned.build(source), tmp_path))
     assert "\n" not in caught.value.message and "init.safetensors" in caught.value.message
 
 
 def test_ordinary_weights_load_without_diffusers() -> None:
     code = (
         "import sys; from pathlib import Path; from idmcli.config import load_config; from idmcli.models import *;"
-        "initialise(build_model(load_config('prior-grey').config), Path(sys.argv[1]));"
+        "initialise(learned.build(load_config('prior-grey').config), Path(sys.argv[1]));"
         "sys.exit(bool({'diffusers', 'huggingface_hub', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code, str(shipped_weights("prior-grey"))]).returncode == 0

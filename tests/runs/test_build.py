@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from idmcli.config import Config, ModelConfig, TaskConfig, TrainingConfig
+from idmcli.config import Config, TaskConfig, TrainingConfig
+from idmcli.learned.idm import IDMSettings
+from idmcli.learned.prior import PriorSettings
+from idmcli.runs.build import build_stage
 from idmcli.tasks.inpainting import InpaintingOptions
-from idmcli.training.build import build_stage
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.prior import PriorStage
 
-PRIOR = Config(model=ModelConfig(channels=(8, 16), blocks=(1, 1), steps=2), training=TrainingConfig(patch=16))
-END = replace(PRIOR, training=TrainingConfig(stage="end-to-end", patch=16))
+PRIOR = Config(model=PriorSettings(channels=(8, 16), blocks=(1, 1)), training=TrainingConfig(patch=16))
+END = replace(PRIOR, model=IDMSettings(channels=(8, 16), blocks=(1, 1), steps=2))
 
 
 def images(count: int, height: int, width: int) -> list[np.ndarray]:

@@ -1,75 +1,23 @@
-"""Networks by configuration, and their start from trained weights."""
+"""The start of a network from trained weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from idmcli.errors import ConfigError, InputError
+from idmcli.errors import InputError
 from idmcli.models.architectures import UNetSettings
-from idmcli.models.checkpoints import Model, kind_of, load_weights, shipped_names, shipped_weights
-from idmcli.models.conditional import ConditionalDenoiser
-from idmcli.models.denoiser import Denoiser, DenoiserConfig
-from idmcli.models.latent import LatentConfig, LatentDiffusion
+from idmcli.models.checkpoints import load_weights, shipped_names, shipped_weights
+from idmcli.models.denoiser import Denoiser
+from idmcli.models.learned import Learned
 from idmcli.models.pretrained import differences, find_unet, load_unet
-from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
-from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
+from idmcli.models.stable_diffusion import StableDiffusionUNet
 from idmcli.models.tensors import PICKLES
 from idmcli.models.unet import UNetConfig
-
-if TYPE_CHECKING:
-    from idmcli.config import Config, ModelConfig
-
-PHOTOGRAPH_MEAN = 0.45
-STARTS = {  # kinds that each kind starts from
-    "prior": ("prior",),
-    "sr3": ("prior", "sr3"),
-    "latent": ("latent",),
-    "idm": ("prior", "idm"),
-}
-_A = {
-    "prior": "a prior",
-    "sr3": "a conditional noise estimator",
-    "latent": "a latent model",
-    "idm": "a network trained end to end",
-}
-
-
-def build_model(config: Config) -> Model:
-    """The untrained network of [model], for the stage of [training]; weights from ``training.seed``.
-
-    Raises:
-        ConfigError: injectors do not fit ``model.channels``.
-    """
-    torch.manual_seed(config.training.seed)
-    m, end_to_end = config.model, config.training.stage == "end-to-end"
-    channels, steps = config.task.channels or 1, m.steps if end_to_end else 0
-    if config.training.stage == "latent":
-        return LatentDiffusion(LatentConfig(channels, m.latent_channels, m.autoencoder, m.channels, m.blocks[0]))
-    if m.size == "full":
-        full = StableDiffusionConfig(channels, steps, m.injector_kernel, m.v, injectors=m.injectors)
-        denoiser = DenoiserConfig(full, mean=0.0, noise_map=m.noise_map)
-    else:
-        if end_to_end and m.injectors:
-            _check_injectors(m)
-        unet = UNetConfig(channels, m.unshuffle, m.channels, m.blocks, steps, m.injector_kernel, m.v, m.injectors)
-        denoiser = DenoiserConfig(unet, PHOTOGRAPH_MEAN, m.noise_map)
-    if end_to_end:
-        return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v))
-    return ConditionalDenoiser(denoiser) if config.training.stage == "conditional" else Denoiser(denoiser)
-
-
-def _check_injectors(model: ModelConfig) -> None:
-    for level, channels in enumerate(model.channels):
-        if channels % (pixels := (model.unshuffle * 2**level) ** 2):
-            raise ConfigError(
-                f"model.channels has {channels} at scale {level + 1}: injectors need a multiple of {pixels} there",
-                "change model.channels or lower model.unshuffle",
-            )
+from idmcli.plugins import MODELS
 
 
 @dataclass(frozen=True)
@@ -122,7 +70,7 @@ def find_start(source: str, *, full: bool) -> Path:
     return find_unet(source)
 
 
-def initialise(model: Model, source: str | Path) -> Start:
+def initialise(model: Learned, source: str | Path) -> Start:
     """Copy trained weights into ``model``: those of its own kind, a prior into the denoiser of another kind, or Stable
     Diffusion's into a full-size U-Net. What they lack keeps its start, for injectors the identity, but for what sees
     the measurements: that starts at zero.
@@ -151,17 +99,16 @@ def initialise(model: Model, source: str | Path) -> Start:
     )
 
 
-def _copy(model: Model, start: Path) -> list[nn.Parameter]:
+def _copy(model: Learned, start: Path) -> list[nn.Parameter]:
     """Copy the weights in a file into ``model``; returns them."""
-    source = load_weights(start)
-    kind = kind_of(model)
-    if kind_of(source) not in STARTS[kind]:
-        hint = f"{_A[kind]} starts from {' or '.join(_A[other] for other in STARTS[kind])}"
-        raise InputError(f"--init {str(start)!r} is of kind {kind_of(source)}", hint)
+    source, kind = load_weights(start), MODELS.find(model.kind)
+    if source.kind not in kind.starts_from:
+        hint = f"{kind.noun} starts from {' or '.join(MODELS.find(other).noun for other in kind.starts_from)}"
+        raise InputError(f"--init {str(start)!r} is of kind {source.kind}", hint)
     target: nn.Module = model
     tensors = source.state_dict()
-    if not isinstance(source, LatentDiffusion) and not isinstance(model, LatentDiffusion):
-        inner, outer = _denoiser(source), _denoiser(model)
+    inner, outer = _denoiser(source), _denoiser(model)
+    if inner is not None and outer is not None:
         if inner.config.noise_map and not outer.config.noise_map:
             raise InputError(
                 f"--init {str(start)!r} is told the noise level, and the network to be trained is not",
@@ -189,8 +136,9 @@ def _copy(model: Model, start: Path) -> list[nn.Parameter]:
     return list(source.parameters())
 
 
-def _denoiser(model: Denoiser | ConditionalDenoiser | InvertibleDiffusion) -> Denoiser:
-    return model if isinstance(model, Denoiser) else model.denoiser
+def _denoiser(model: nn.Module) -> Denoiser | None:
+    """The noise estimator in a model, or the model itself if it is one; None for a model without."""
+    return next((module for module in model.modules() if isinstance(module, Denoiser)), None)
 
 
 def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettings) -> dict[str, Tensor]:

@@ -1,0 +1,34 @@
+"""What all learned models have in common."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import nn
+
+from idmcli.errors import ConfigError
+
+
+class Learned(nn.Module):
+    """A model with weights that were, or will be, trained.
+
+    Attributes:
+        kind: its name in :data:`idmcli.plugins.MODELS` and in weights files.
+        config: the dataclass that builds it.
+        trained_for: {"task": its kind, "operator": its options, "channels": of the images, "domain": what they show};
+            None if it is not known.
+        training_record: how it was trained, for the record.
+    """
+
+    kind: ClassVar[str]
+    config: Any
+    trained_for: dict[str, Any] | None = None
+    training_record: dict[str, Any] = {}
+
+    def average_over_turns(self) -> None:
+        """Take the mean over all flips and quarter turns wherever the network is called, from now on.
+
+        Raises:
+            ConfigError: this kind of model cannot.
+        """
+        raise ConfigError(f"--ensemble does nothing for a model of kind {self.kind}", "leave out --ensemble")

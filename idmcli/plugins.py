@@ -1,0 +1,50 @@
+"""Everything that can be added to idm, by sort: idm's own parts, and the groups of entry points for those of others.
+
+A new part of idm's own is one file: in ``solvers/``, in ``tasks/``, or in one of the places named here. A part in
+another package is one entry point of the group that a registry names; see :class:`~idmcli.registry.Registry`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from idmcli.registry import Registry, parts_in
+
+TASKS: Registry[Any] = Registry(
+    "idmcli.tasks",
+    parts_in("idmcli.tasks", "TASK", without=("base", "kernels", "masks", "ratios")),
+    "idmcli.tasks:Task",
+)
+"""What [task] names: a kind of measurement with its options."""
+
+MODELS: Registry[Any] = Registry(
+    "idmcli.models",
+    {
+        "prior": "idmcli.learned.prior:KIND",
+        "sr3": "idmcli.learned.sr3:KIND",
+        "latent": "idmcli.learned.latent:KIND",
+        "idm": "idmcli.learned.idm:KIND",
+    },
+    "idmcli.learned.base:ModelKind",
+)
+"""What [model] names, what weights files hold, and what methods run on: a kind of learned model."""
+
+PRIORS: Registry[Any] = Registry(
+    "idmcli.priors",
+    {
+        "idm": "idmcli.priors.network:FORMAT",
+        "diffusers-latents": "idmcli.priors.published.diffusers_latents:FORMAT",
+        "diffusers-pixels": "idmcli.priors.published.diffusers_pixels:FORMAT",
+        "DRUNet": "idmcli.priors.published.drunet:FORMAT",
+        "FFDNet": "idmcli.priors.published.ffdnet:FORMAT",
+        "DnCNN": "idmcli.priors.published.dncnn:FORMAT",
+        "IRCNN": "idmcli.priors.published.ircnn:FORMAT",
+        "guided-diffusion": "idmcli.priors.published.guided_diffusion:FORMAT",
+        "EDM": "idmcli.priors.published.edm:FORMAT",
+    },
+    "idmcli.priors.formats:Format",
+)
+"""What a file or a folder that ``--prior`` names can be: a format that loads as a prior. They are tried in this order."""
+
+SOLVERS: Registry[Any] = Registry("idmcli.solvers", parts_in("idmcli.solvers", "SOLVER"), "idmcli.solvers:Solver")
+"""What ``--method`` names: a way to reconstruct."""

@@ -1,0 +1,47 @@
+"""The listener of long work: it hears what goes on, what may be wrong, and how far the work is."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class IdmWarning(UserWarning):
+    """Something that did not stop the work but may make its results wrong."""
+
+
+class Count:
+    """A count of finished items; this one is silent.
+
+    Attributes:
+        total: how many items there are; None if that is not known.
+        done: how many are finished.
+    """
+
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total
+        self.done = 0
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Finish ``count`` more items; ``note`` is shown behind the count."""
+        self.done += count
+
+    def note(self, note: str) -> None:
+        """Show how far the present item is."""
+
+
+class Listener:
+    """Hears warnings alone, and passes them on as Python warnings of the category :class:`IdmWarning`."""
+
+    def status(self, message: str) -> None:
+        """Hear what goes on."""
+
+    def warning(self, message: str) -> None:
+        """Hear what may make the results wrong."""
+        warnings.warn(message, IdmWarning, stacklevel=2)
+
+    @contextmanager
+    def progress(self, total: int | None, what: str) -> Iterator[Count]:
+        """Follow a count of ``total`` items of ``what``."""
+        yield Count(total)

@@ -1,0 +1,1 @@
+"""A training run: from pictures and a configuration to weights in a folder."""
