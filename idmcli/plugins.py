@@ -44,7 +44,7 @@ PRIORS: Registry[Any] = Registry(
     },
     "idmcli.priors.formats:Format",
 )
-"""What a file or a folder that ``--prior`` names can be: a format that loads as a prior. They are tried in this order."""
+"""What a file or a folder that ``--prior`` names can be: a format that loads as a prior. This is the order of trial."""
 
 SOLVERS: Registry[Any] = Registry("idmcli.solvers", parts_in("idmcli.solvers", "SOLVER"), "idmcli.solvers:Solver")
 """What ``--method`` names: a way to reconstruct."""

@@ -27,7 +27,6 @@ from idmcli.library.weights import (
 )
 from idmcli.models import ConditionalDenoiser
 from idmcli.models.compiled import check_compiler, compile_blocks
-from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.evaluations import Evaluations
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.sampler import InvertibleDiffusion
@@ -112,11 +111,9 @@ class Library:
         attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
         if self._tile is not None and not attending:
             raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
-        for unet in attending:
-            if self._tile is not None:
+        if self._tile is not None:
+            for unet in attending:
                 unet.attend_in_tiles(self._tile)
-            if self.device.type == "cpu" and self.precision != "bf16" and onednn_pays():
-                use_onednn(unet)
         if self._compile:
             compile_blocks(network)
         network.to(self.device)
