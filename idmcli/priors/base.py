@@ -1,4 +1,4 @@
-"""What a prior is."""
+"""The interface of priors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Prior(Protocol):
     Whatever values a network was trained on, a prior takes images in [0, 1] and noise levels in the same units.
 
     Attributes:
-        name: of the weights, for messages.
+        name: the name of the weights, for messages.
         domain: the images it was trained for.
         noise_levels: the least and the largest sigma it was trained for.
 

@@ -36,7 +36,7 @@ class FunctionPrior(ModulePrior):
             3 for a denoiser of colour images. Then sigma is the root mean square of the levels of the three channels.
         name: for messages; the function's own name if empty.
         noise_levels: the least and the largest sigma it is good for; all levels if not given.
-        mean: of the images it is good for; solvers start from it.
+        mean: the mean value of the images it is good for; solvers start from it.
 
     Raises:
         InputError: ``channels`` is neither 1 nor 3, or ``noise_levels`` is no range. When the prior is called: the

@@ -1,4 +1,4 @@
-"""Priors on latents: an autoencoder, and a denoiser of what it makes of images."""
+"""Priors on latents: an autoencoder, and a denoiser of its latents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LatentPrior(Protocol):
     methods are written, ``z_t = sqrt(ab_t) r`` and ``sigma = sqrt((1 - ab_t) / ab_t)``.
 
     Attributes:
-        name: of the weights, for messages.
+        name: the name of the weights, for messages.
         domain: the images it was trained for.
     """
 
@@ -71,7 +71,7 @@ class NetworkLatentPrior:
 
     Attributes:
         network: a :class:`LatentNetwork`.
-        name: of the weights, for messages.
+        name: the name of the weights, for messages.
         domain: the images it was trained for.
 
     >>> from idmcli.models import shipped_weights

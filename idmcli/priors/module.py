@@ -21,7 +21,7 @@ class ModulePrior:
 
     Attributes:
         network: the module.
-        name: of the weights, for messages.
+        name: the name of the weights, for messages.
         domain: the images it was trained for.
         noise_levels: the least and the largest sigma it was trained for.
 

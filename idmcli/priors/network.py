@@ -19,8 +19,8 @@ from idmcli.priors.base import Domain
 from idmcli.priors.formats import Format, Loaded, Source
 from idmcli.priors.latent import NetworkLatentPrior
 
-LARGEST = 5.0  # unit noise that is believed: of 1.7 million true values one is larger
-UNSAID = (0.004, 1.5)  # noise levels of files that do not name theirs
+LARGEST = 5.0  # standard deviations that are believed: one true value in 1.7 million is larger
+UNNAMED = (0.004, 1.5)  # noise levels of files that do not name theirs
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class DenoiserPrior:
     """A :class:`~idmcli.models.denoiser.Denoiser`, which works on centred images, as a
     :class:`~idmcli.priors.base.Prior`.
 
-    Far from what it was trained on, as in the first steps of ``hqs``, a network may see ever more noise until all is
-    lost; no more than ``LARGEST`` standard deviations of it are taken away.
+    A network may see ever more noise in images unlike those of its training, as in the first steps of ``hqs``, until
+    all is lost. No more than ``LARGEST`` standard deviations of noise are taken away.
 
     >>> from idmcli.models import load_weights, shipped_weights
     >>> network = load_weights(shipped_weights("prior-grey"))
@@ -48,7 +48,7 @@ class DenoiserPrior:
 
         Args:
             network: the noise estimator.
-            name: of the weights, for messages.
+            name: the name of the weights, for messages.
             noise_levels: the least and the largest sigma it was trained for.
 
         Returns:
@@ -78,14 +78,14 @@ def _load(source: Source) -> Loaded:
 
 
 def _trained_levels(path: Path, record: Mapping[str, Any]) -> tuple[float, float]:
-    """The noise levels of a training, by the record of it.
+    """The noise levels of a training, by its record.
 
     Raises:
-        InputError: they are none.
+        InputError: the record gives no range of levels.
     """
     try:
         training = record.get("config", {}).get("training", {})
-        low, high = float(training.get("sigma_min", UNSAID[0])), float(training.get("sigma_max", UNSAID[1]))
+        low, high = float(training.get("sigma_min", UNNAMED[0])), float(training.get("sigma_max", UNNAMED[1]))
     except (AttributeError, TypeError, ValueError, OverflowError):
         low = high = 0.0
     if not 0 < low < high < math.inf:

@@ -1,4 +1,4 @@
-"""What ``--prior`` names."""
+"""From what ``--prior`` names to a file or a folder."""
 
 from __future__ import annotations
 

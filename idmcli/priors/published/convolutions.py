@@ -19,7 +19,7 @@ def chain(widths: Sequence[int], dilations: Sequence[int] = ()) -> nn.Sequential
 
     Args:
         widths: channels before the first convolution and after each.
-        dilations: of each convolution; 1 if there are none.
+        dilations: the dilation of each convolution; empty for 1 everywhere.
 
     Returns:
         Layers 0, 2, 4 .. are the convolutions. Images keep their size.

@@ -1,4 +1,4 @@
-"""What the folders of diffusers' models have in common: configurations, schedules, names."""
+"""Configurations, schedules and names in the folders of diffusers' models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def has_autoencoder(path: Path) -> bool:
 
 
 def model_name(path: Path) -> str:
-    """What people call a model: "owner/name" in the hub's cache, the folder's name elsewhere.
+    """The name of a model: "owner/name" in the hub's cache, the folder's name elsewhere.
 
     >>> model_name(Path("hub/models--google--ddpm/snapshots/0123"))
     'google/ddpm'
@@ -63,10 +63,10 @@ def scheduler_config(path: Path) -> Mapping[str, Any]:
 
 
 def prediction_of(path: Path, scheduler: Mapping[str, Any]) -> Prediction:
-    """What a model predicts, by the configuration of its scheduler.
+    """The quantity that a model predicts, by the configuration of its scheduler.
 
     Raises:
-        InputError: something that idm does not know.
+        InputError: idm does not know it.
     """
     prediction: Any = scheduler.get("prediction_type", "epsilon")
     if prediction not in get_args(Prediction):
@@ -75,10 +75,10 @@ def prediction_of(path: Path, scheduler: Mapping[str, Any]) -> Prediction:
 
 
 def check_layers(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse more layers than any model has: building them takes for ever.
+    """Refuse more layers in a block than any model has: building them takes for ever.
 
     Raises:
-        InputError: there are too many, or their number is none.
+        InputError: there are too many, or the configuration gives no number.
     """
     layers = config.get("layers_per_block", 2)
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
@@ -91,8 +91,8 @@ def check_times(path: Path, config: Mapping[str, Any], examples: str) -> None:
     """Refuse a U-Net that embeds something else than the times of a schedule.
 
     Args:
-        path: of the model, for the message.
-        config: of its U-Net.
+        path: the model's folder, for the message.
+        config: the configuration of its U-Net.
         examples: models to take instead.
 
     Raises:
@@ -157,5 +157,8 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 
 def from_config(kind: Callable[..., Any], config: Mapping[str, Any]) -> Any:
-    """An object of diffusers with what it takes of a configuration; the rest is for others, or of other versions."""
+    """An object of diffusers with those keys of a configuration that it takes.
+
+    Other keys are for other objects, or from other versions of diffusers.
+    """
     return kind(**{name: config[name] for name in inspect.signature(kind).parameters if name in config})

@@ -44,7 +44,7 @@ class Conditioned(nn.Module):
 
     Args:
         unet: the U-Net.
-        embedding: of the text, (1, length, channels).
+        embedding: the embedding of the text, (1, length, channels).
     """
 
     embedding: Tensor

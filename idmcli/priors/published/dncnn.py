@@ -20,8 +20,8 @@ class DnCNN(nn.Module):
     """``x - model(x)``: the network infers the noise level from the image.
 
     Args:
-        channels: of images.
-        features: between the layers.
+        channels: number of channels of images.
+        features: number of channels between the layers.
         layers: 17 for one noise level, 20 for many.
     """
 

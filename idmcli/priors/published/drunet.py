@@ -33,9 +33,9 @@ class DRUNet(nn.Module):
     """An image and a map of its noise level to the denoised image; four scales, no biases.
 
     Args:
-        channels: of images.
-        features: of the four scales, 64, 128, 256 and 512 as published.
-        blocks: per scale and way, 4 as published.
+        channels: number of channels of images.
+        features: numbers of channels on the four scales; 64, 128, 256 and 512 as published.
+        blocks: residual blocks on each scale, on the way down and on the way up; 4 as published.
     """
 
     def __init__(self, channels: int, features: Sequence[int], blocks: int) -> None:

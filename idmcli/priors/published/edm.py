@@ -25,7 +25,14 @@ ADM_HEAD_CHANNELS = 64
 
 
 class Resample(nn.Module):
-    """A convolution, or none for a kernel of 0, with a change of resolution by a filter of so many taps, or none."""
+    """A convolution with a change of resolution, or one of the two alone.
+
+    Args:
+        inner, outer: channels.
+        kernel: size of the convolution; 0 for none.
+        change: "up", "down" or neither.
+        taps: of the filter that changes the resolution.
+    """
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None

@@ -30,8 +30,8 @@ class FFDNet(nn.Module):
     """The four half-size images in an image, and a map of the noise level, to the denoised image; KAIR's layout.
 
     Args:
-        channels: of images.
-        features: between the layers.
+        channels: number of channels of images.
+        features: number of channels between the layers.
         layers: 15 for grey images, 12 for colour.
     """
 
@@ -51,8 +51,8 @@ class NormalisedFFDNet(nn.Module):
     """FFDNet as in its IPOL paper: a map of the noise level for each channel, in front, and the noise as the output.
 
     Args:
-        channels: of images.
-        features: between the layers.
+        channels: number of channels of images.
+        features: number of channels between the layers.
         layers: 15 for grey images, 12 for colour.
     """
 

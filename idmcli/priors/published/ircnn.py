@@ -23,8 +23,8 @@ class IRCNN(nn.Module):
     A level between two of them takes the network of the higher one, as its authors do.
 
     Args:
-        channels: of images.
-        features: between the layers.
+        channels: number of channels of images.
+        features: number of channels between the layers.
         networks: how many.
     """
 

@@ -25,7 +25,7 @@ def build_network(path: Path, build: Callable[[], Module]) -> Module:
     """A network on the meta device, of the size that the tensors or the configuration of a file say.
 
     Args:
-        path: of the file, for messages.
+        path: the file, for messages.
         build: makes the network; whatever it raises means that the file describes none.
 
     Returns:
@@ -49,7 +49,7 @@ def load_tensors(path: Path, network: Module, tensors: Tensors, name_in_file: Ca
     """Give a network the values of a file.
 
     Args:
-        path: of the file, for messages.
+        path: the file, for messages.
         network: on the meta device.
         tensors: the state dict of the file.
         name_in_file: the name in the file of each tensor of the network, by its name there.
@@ -88,8 +88,8 @@ def diffusion_prior(path: Path, name: str, network: VariancePreserving) -> Modul
     """A diffusion model for photographs, which have a right way up, as a prior.
 
     Args:
-        path: of its file or folder, for messages.
-        name: of the prior.
+        path: its file or folder, for messages.
+        name: the name of the prior.
         network: the model.
 
     Returns:
