@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 
 from idmcli.models.compiled import compile_blocks
-from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
-from idmcli.models.stable_diffusion import StableDiffusionConfig, StableDiffusionUNet
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.operators import CompressedSensing
 from idmcli.reversible.coupling import Coupling
 
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--T", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--ways", default="channels-last,onednn")
+    parser.add_argument("--ways", default="channels-last")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     torch.manual_seed(0)
@@ -66,13 +65,9 @@ def main() -> None:
     ways = {RELEASED: as_released(model)}
     for name in arguments.ways.split(","):
         ways[name] = copy.deepcopy(model)
-        if "onednn" in name:
-            unet = ways[name].denoiser.unet
-            assert isinstance(unet, StableDiffusionUNet)
-            use_onednn(unet)
         if "compile" in name:
             compile_blocks(ways[name])
-    print(f"T = {arguments.T}, {device}, {torch.get_num_threads()} CPU threads; oneDNN pays here: {onednn_pays()}")
+    print(f"T = {arguments.T}, {device}, {torch.get_num_threads()} CPU threads")
     print(f"{'way':20s} {'side':>5s} {'ms':>9s} {'faster':>7s} {'CPU ms':>9s} {'faster':>7s} {'error':>9s}")
     for side in map(int, arguments.sides.split(",")):
         compare(ways, side, arguments.rounds, device)

@@ -29,6 +29,23 @@ MODELS: Registry[Any] = Registry(
 )
 """What [model] names, what weights files hold, and what methods run on: a kind of learned model."""
 
+PRIORS: Registry[Any] = Registry(
+    "idmcli.priors",
+    {
+        "idm": "idmcli.priors.network:FORMAT",
+        "diffusers-latents": "idmcli.priors.published.diffusers_latents:FORMAT",
+        "diffusers-pixels": "idmcli.priors.published.diffusers_pixels:FORMAT",
+        "DRUNet": "idmcli.priors.published.drunet:FORMAT",
+        "FFDNet": "idmcli.priors.published.ffdnet:FORMAT",
+        "DnCNN": "idmcli.priors.published.dncnn:FORMAT",
+        "IRCNN": "idmcli.priors.published.ircnn:FORMAT",
+        "guided-diffusion": "idmcli.priors.published.guided_diffusion:FORMAT",
+        "EDM": "idmcli.priors.published.edm:FORMAT",
+    },
+    "idmcli.priors.formats:PriorFormat",
+)
+"""What a file or a folder that ``--prior`` names can be: a format that loads as a prior. This is the order of trial."""
+
 SOLVERS: Registry[Any] = Registry("idmcli.solvers", parts_in("idmcli.solvers", "SOLVER"), "idmcli.solvers:Solver")
 """What ``--method`` names: a way to reconstruct."""
 

@@ -13,7 +13,7 @@ from idmcli.registry import Registry
 
 # A format of priors: files with one number, the power of white images, for which the prior is the best denoiser.
 POWERS = """
-from idmcli.priors import Format, FunctionPrior
+from idmcli.priors import PriorFormat, FunctionPrior
 
 
 def load(source):
@@ -25,7 +25,7 @@ def load(source):
     return FunctionPrior(best, name=source.path.stem, noise_levels=(0.0, 10.0))
 
 
-FORMAT = Format(recognises=lambda source: source.path.suffix == ".power", load=load)
+FORMAT = PriorFormat(recognises=lambda source: source.path.suffix == ".power", load=load)
 """
 
 

@@ -68,7 +68,7 @@ from idmcli.operators import (
 )
 from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import load_prior
-from idmcli.priors.pipelines import SCHEDULER
+from idmcli.priors.published.diffusers_folders import SCHEDULER
 from idmcli.runs.resume import check_data
 from idmcli.tasks.kernels import read_kernel
 from idmcli.tasks.masks import read_mask

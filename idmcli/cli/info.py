@@ -62,14 +62,14 @@ def described(path: Path) -> dict[str, Any]:
     from idmcli.io.files import require_file
     from idmcli.io.formats import format_of
     from idmcli.measuring.format import MEASUREMENT
-    from idmcli.priors.pipelines import is_pipeline
+    from idmcli.priors import is_prior
     from idmcli.training.run_folder import RunFolder
 
     if os.path.isdir(path):
         run = RunFolder(path)
         if run.config.is_file():
             return _run(run)
-        if is_pipeline(path):
+        if is_prior(path):
             return _weights(path)
         raise InputError(f"{str(path)!r} is a folder of neither a run nor a model", "name the files in it")
     require_file(path)

@@ -17,13 +17,12 @@ from idmcli.methods.options import read_options
 from idmcli.methods.weights import Weights, check_purpose, no_prior, read_prior, read_weights, wrong_weights
 from idmcli.models import shipped_weights
 from idmcli.models.compiled import check_compiler, compile_blocks
-from idmcli.models.cpu import onednn_pays, use_onednn
 from idmcli.models.evaluations import Evaluations
 from idmcli.models.precision import Precision, choose_precision
 from idmcli.models.stable_diffusion import StableDiffusionUNet
 from idmcli.models.unet import InjectorUNet
 from idmcli.operators import Operator
-from idmcli.priors import Grey, GreyLatent, LatentPrior, Prior, averaged, find_prior, handing_over
+from idmcli.priors import Grey, GreyLatent, LatentPrior, Prior, averaged, find_prior, with_fallback
 from idmcli.solvers import Solver
 
 
@@ -89,11 +88,9 @@ class Methods:
         attending = [module for module in network.modules() if isinstance(module, StableDiffusionUNet)]
         if self._tile is not None and not attending:
             raise ConfigError(f"--tile is for attention, and {str(path)!r} has none", "leave out --tile")
-        for unet in attending:
-            if self._tile is not None:
+        if self._tile is not None:
+            for unet in attending:
                 unet.attend_in_tiles(self._tile)
-            if self.device.type == "cpu" and self.precision != "bf16" and onednn_pays():
-                use_onednn(unet)
         if self._compile:
             compile_blocks(network)
         network.to(self.device)
@@ -196,7 +193,7 @@ class Methods:
         shipped: Prior = self.load(shipped_for(solver, operator)).model
         if shipped is prior:
             return prior
-        return handing_over(Grey(prior) if self._grey(prior, operator) else prior, shipped, self._say)
+        return with_fallback(Grey(prior) if self._grey(prior, operator) else prior, shipped, self._say)
 
     def _latent(self, prior: LatentPrior, operator: Operator) -> LatentPrior:
         """A latent prior for the channels of what was measured."""

@@ -14,7 +14,7 @@ from idmcli.errors import ConfigError
 from idmcli.methods.defaults import defaults_of
 from idmcli.models import Learned, load_weights
 from idmcli.operators import Operator
-from idmcli.priors import FORMATS, NetworkLatentPrior, load_prior
+from idmcli.priors import NetworkLatentPrior, format_names, load_prior
 from idmcli.solvers import Solver
 
 
@@ -63,9 +63,9 @@ def read_weights(path: Path) -> Weights:
 
 def no_prior(path: Path) -> ConfigError:
     """The error for a file that holds no prior."""
-    known = ", ".join(format.name for format in FORMATS)
     return ConfigError(
-        f"{str(path)!r} is no prior that idm knows", f"it knows those of {known}; --weights takes networks"
+        f"{str(path)!r} is no prior that idm knows",
+        f"it knows those of {', '.join(format_names())}; --weights takes networks",
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from idmcli.models.foreign.diffusion import VariancePreserving, scaled_linear_schedule
 from idmcli.models.learned import Learned
+from idmcli.models.variance_preserving import VariancePreserving, scaled_linear_schedule
 from idmcli.ranges import NORM_GROUPS
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.io.hub import fetch, is_hub_name
 from idmcli.io.records import read_object
-from idmcli.models.hub import fetch, is_hub_name
 from idmcli.models.released import unet_names
 from idmcli.models.stable_diffusion import HEADS, NORM_GROUPS, StableDiffusionUNet
 from idmcli.models.tensors import PICKLES, check_finite, read_pickle
@@ -44,7 +44,7 @@ def find_unet(source: str) -> Path:
         )
     hint = "download the model's folder unet where there is a network, and give its path to --init"
     wanted = [[f"unet/{CONFIG}"], [f"unet/{file}" for file in FILES]]
-    return fetch("--init", source, wanted, hint)[0].parent
+    return fetch("--init", source, wanted, hint) / "unet"
 
 
 def load_unet(unet: StableDiffusionUNet, folder: Path) -> tuple[list[nn.Parameter], list[str]]:

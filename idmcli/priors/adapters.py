@@ -16,10 +16,16 @@ TOLERANCE = 0.01  # a level that is this near to the range is within it
 
 @dataclass(frozen=True)
 class Grey(Adapted):
-    """A colour prior for grey images: the mean over three channels, each of which is the image.
+    """A colour prior for grey images: it sees three channels, each of which is the image, and their mean is taken.
 
-    Their noise is the same, so that along (1, 1, 1), where all of the image lies, it is sqrt(3) times what a prior told
-    sigma expects there: it is told ``sqrt(3) sigma``.
+    The three channels have the same noise, so that along (1, 1, 1), where all of the image lies, the noise is sqrt(3)
+    times what a prior that is told sigma expects there: the prior is told ``sqrt(3) sigma``.
+
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> colour = load_prior(shipped_weights("prior-colour"))
+    >>> Grey(colour)(torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.1)).shape
+    torch.Size([1, 1, 16, 16])
     """
 
     @property
@@ -42,12 +48,12 @@ class Grey(Adapted):
 
 
 @dataclass(frozen=True)
-class Handover(Adapted):
+class WithFallback(Adapted):
     """A prior at the noise levels it was trained for, and another one at those that only the other was trained for.
 
     Attributes:
-        other: for the same images.
-        say: told when the other takes over.
+        other: a prior for the same images.
+        say: is told when the other takes over.
     """
 
     other: Prior
@@ -60,7 +66,7 @@ class Handover(Adapted):
 
     def __call__(self, r: Tensor, sigma: Tensor) -> Tensor:
         beyond = _within(self.other, sigma) & ~_within(self.prior, sigma)
-        if self.domain.channels > 1:  # which belong together
+        if self.domain.channels > 1:  # they belong together
             beyond = beyond.any(1, keepdim=True)
         if not bool(beyond.any()):
             return self.prior(r, sigma)
@@ -74,10 +80,26 @@ class Handover(Adapted):
         return torch.where(beyond, self.other(r, sigma), self.prior(r, sigma))
 
 
-def handing_over(prior: Prior, other: Prior, say: Callable[[str], None]) -> Prior:
-    """A prior with another one beyond its noise levels; the prior itself if it has all that the other has."""
+def with_fallback(prior: Prior, other: Prior, say: Callable[[str], None]) -> Prior:
+    """A prior with another one at the noise levels that it was not trained for.
+
+    Args:
+        prior: is used at the levels it was trained for, and at those that neither was trained for.
+        other: a prior for the same images, which is used at the levels that it alone was trained for.
+        say: is told, in one sentence, whenever ``other`` takes over.
+
+    Returns:
+        A prior for the levels of both; ``prior`` itself if it was trained for all that the other was.
+
+    >>> from idmcli.priors import FunctionPrior
+    >>> low = FunctionPrior(lambda noisy, sigma: noisy, name="low", noise_levels=(0.0, 0.2))
+    >>> every = FunctionPrior(lambda noisy, sigma: noisy, name="every", noise_levels=(0.0, 2.0))
+    >>> prior = with_fallback(low, every, print)
+    >>> _ = prior(torch.rand(1, 1, 4, 4), torch.full((1, 1, 1, 1), 0.5))
+    the prior low was trained for noise levels from 0 to 0.2; beyond them every takes over
+    """
     (low, high), (other_low, other_high) = prior.noise_levels, other.noise_levels
-    return prior if low <= other_low and high >= other_high else Handover(prior, other, say)
+    return prior if low <= other_low and high >= other_high else WithFallback(prior, other, say)
 
 
 def _within(prior: Prior, sigma: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""What a prior is."""
+"""The interface of priors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -19,6 +19,9 @@ class Domain:
         mean: their mean value; solvers start from it.
         symmetric: whether flips and quarter turns of such images are as likely as they are.
         complex: whether the images are complex.
+
+    >>> Domain(channels=3, mean=0.45, symmetric=True)
+    Domain(channels=3, mean=0.45, symmetric=True, complex=False)
     """
 
     channels: int = 1
@@ -27,15 +30,26 @@ class Domain:
     complex: bool = False
 
 
+@runtime_checkable
 class Prior(Protocol):
     """An estimate of x from ``r = x + sigma n`` with white Gaussian n of unit variance.
 
     Whatever values a network was trained on, a prior takes images in [0, 1] and noise levels in the same units.
 
     Attributes:
-        name: of the weights, for messages.
+        name: the name of the weights, for messages.
         domain: the images it was trained for.
         noise_levels: the least and the largest sigma it was trained for.
+
+    >>> import torch
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> prior = load_prior(shipped_weights("prior-grey"))
+    >>> prior.name, prior.domain.channels, prior.noise_levels[1]
+    ('prior-grey', 1, 1.5)
+    >>> noisy = 0.5 + 0.1 * torch.randn(2, 1, 16, 16)
+    >>> prior(noisy, torch.full((2, 1, 1, 1), 0.1)).shape
+    torch.Size([2, 1, 16, 16])
     """
 
     @property
@@ -56,6 +70,7 @@ class Prior(Protocol):
         ...
 
 
+@runtime_checkable
 class NetworkPrior(Prior, Protocol):
     """A prior over a network."""
 
@@ -65,7 +80,7 @@ class NetworkPrior(Prior, Protocol):
 
 @dataclass(frozen=True)
 class Adapted:
-    """What a prior made of another one says of itself: the same, but for what a subclass changes."""
+    """A prior made of another one. It says of itself what the other says, unless a subclass changes it."""
 
     prior: Prior
 
@@ -83,7 +98,14 @@ class Adapted:
 
 
 def check_domain(prior: Prior, channels: int) -> None:
-    """Raise InputError unless a prior serves for images of so many channels."""
+    """Check that a prior serves for images of so many channels.
+
+    Raises:
+        InputError: it denoises colours together, and the channels are not those of whole colour images.
+
+    >>> from idmcli.priors import FunctionPrior
+    >>> check_domain(FunctionPrior(lambda noisy, sigma: noisy), 3)  # one by one
+    """
     if channels % prior.domain.channels:
         raise InputError(
             f"the prior {prior.name} is for colour images, and the image has {channels} channel(s)",

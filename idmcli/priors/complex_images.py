@@ -33,7 +33,10 @@ class Demodulated(Adapted):
 
 
 def smooth_phase(r: Tensor) -> Tensor:
-    """``m / |m|`` with the local mean m of r, twice over a square window."""
+    """The phase of complex images r, (B, C, H, W), without detail: ``m / |m|`` with their local mean m.
+
+    The mean is taken twice over a square window of ``WINDOW`` pixels.
+    """
 
     def mean(part: Tensor) -> Tensor:
         for _ in range(2):
@@ -45,5 +48,13 @@ def smooth_phase(r: Tensor) -> Tensor:
 
 
 def for_images(prior: Prior, *, complex_image: bool) -> Prior:
-    """The prior for images that are complex or not."""
+    """A prior for images that are complex or not, as asked.
+
+    A prior for real images takes complex ones as :class:`Demodulated`; any other prior stays as it is.
+
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> for_images(load_prior(shipped_weights("prior-mri")), complex_image=True).domain.complex
+    True
+    """
     return Demodulated(prior) if complex_image and not prior.domain.complex else prior

@@ -1,33 +1,41 @@
-"""The formats of weights that load as a prior."""
+"""The formats of files and folders that load as a prior: those of idm, and those of installed packages.
+
+A package adds a format by an entry point in its ``pyproject.toml``, and idm then takes such files wherever it takes a
+prior, ``--prior their.file`` for example::
+
+    [project.entry-points."idmcli.priors"]
+    their-format = "their_package:FORMAT"
+
+``FORMAT`` is a :class:`PriorFormat`. The formats of idm are tried first, in the order of
+:data:`idmcli.plugins.PRIORS`, and then those of packages, in the order of their names. The first that recognises a
+file loads it.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from idmcli.errors import InputError
-from idmcli.models import Denoiser, load_weights
-from idmcli.models.checkpoints import kind_in
-from idmcli.models.latent import LatentDiffusion
+from idmcli.errors import ConfigError, IdmError, InputError
 from idmcli.models.tensors import PICKLES, read_tensors
-from idmcli.priors.base import Domain, NetworkPrior
+from idmcli.plugins import PRIORS
+from idmcli.priors.base import NetworkPrior
 from idmcli.priors.latent import NetworkLatentPrior
-from idmcli.priors.latent_pipelines import is_latent, load_latent
-from idmcli.priors.layouts import LAYOUTS
-from idmcli.priors.network import DenoiserPrior
-from idmcli.priors.pipelines import is_pipeline, load_pipeline
 
 Loaded = NetworkPrior | NetworkLatentPrior
-UNSAID = (0.004, 1.5)  # noise levels of files of idm that do not name theirs
 
 
 class Source:
-    """A file or a folder, read once for all formats."""
+    """A file or a folder, read once for all formats.
+
+    Attributes:
+        path: where it is.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,69 +56,97 @@ class Source:
         return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
-class Format(NamedTuple):
-    """A kind of weights.
+@dataclass(frozen=True)
+class PriorFormat:
+    """A kind of file or folder that holds a prior.
 
     Attributes:
-        name: for people.
-        load: the prior in a file or folder of this kind; None for any other.
+        recognises: whether a source is of this kind, by its content. It is asked about files of every sort, also about
+            damaged ones and such as do not exist.
+        load: the prior in a source of this kind, whose ``network`` is moved to the device that computes. It raises an
+            :class:`~idmcli.errors.InputError` for a source that is damaged, and for one that idm cannot use.
+
+    A format for text files with one number, the weight that the noisy image has in what is returned:
+
+    >>> from idmcli.priors import FunctionPrior
+    >>> def load(source):
+    ...     weight = float(source.path.read_text())
+    ...     return FunctionPrior(lambda noisy, sigma: weight * noisy, name=source.path.stem)
+    >>> FORMAT = PriorFormat(recognises=lambda source: source.path.suffix == ".weight", load=load)
     """
 
-    name: str
-    load: Callable[[Source], Loaded | None]
+    recognises: Callable[[Source], bool]
+    load: Callable[[Source], Loaded]
 
 
-def load_prior(path: Path) -> Loaded | None:
+def format_names() -> Sequence[str]:
+    """The names of all formats, in the order in which they are tried.
+
+    >>> format_names()[:3]
+    ['idm', 'diffusers-latents', 'diffusers-pixels']
+    """
+    return PRIORS.in_order()
+
+
+def load_prior(path: str | Path) -> Loaded | None:
     """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
         InputError: it is damaged, does not fit its own description, or is of a kind that idm does not take.
+        ConfigError: the format of another package cannot be loaded or fails.
         NumericalError: a weight is not finite.
+
+    >>> from idmcli.models import shipped_weights
+    >>> load_prior(shipped_weights("prior-mri")).name
+    'prior-mri'
     """
-    source = Source(path)
-    return next((prior for format in FORMATS if (prior := format.load(source)) is not None), None)
-
-
-def _load_idm(source: Source) -> Loaded | None:
-    path = source.path
-    if kind_in(path) not in ("prior", "latent"):
+    source = Source(Path(path))
+    name = _format_of(source)
+    if name is None:
         return None
-    network = load_weights(path)
-    if isinstance(network, LatentDiffusion):
-        return NetworkLatentPrior(network, path.stem, Domain(network.config.image_channels))
-    if not isinstance(network, Denoiser):
-        raise InputError(f"{str(path)!r} is not a prior", "train one with `idm train --preset prior-grey`")
-    return DenoiserPrior.of(network, path.stem, _levels(path, network.training_record))
+    format: PriorFormat = PRIORS.find(name)
+    with _naming_the_package(name, source):
+        prior = format.load(source)
+        if not isinstance(prior, Loaded):
+            raise TypeError(f"{type(prior).__name__} is no prior over a network")
+    return prior
 
 
-def _levels(path: Path, record: Mapping[str, Any]) -> tuple[float, float]:
-    """The noise levels of a training, by the record of it.
+def is_prior(path: str | Path) -> bool:
+    """Whether a file or a folder is of a format that loads as a prior; it may be damaged.
 
     Raises:
-        InputError: they are none.
+        InputError: what would identify it is damaged.
+        ConfigError: the format of another package cannot be loaded or fails.
+
+    >>> is_prior("of-no-format.txt")
+    False
     """
+    return _format_of(Source(Path(path))) is not None
+
+
+def _format_of(source: Source) -> str | None:
+    """The name of the first format that recognises a source."""
+    for name in format_names():
+        format: PriorFormat = PRIORS.find(name)
+        with _naming_the_package(name, source):
+            if format.recognises(source):
+                return name
+    return None
+
+
+@contextmanager
+def _naming_the_package(name: str, source: Source) -> Iterator[None]:
+    """Give what another package's format raises, beyond the errors of idm, its name."""
     try:
-        training = record.get("config", {}).get("training", {})
-        low, high = float(training.get("sigma_min", UNSAID[0])), float(training.get("sigma_max", UNSAID[1]))
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        low = high = 0.0
-    if not 0 < low < high < math.inf:
-        raise InputError(f"{str(path)!r} has a record of its training that cannot be read", "make it with `idm train`")
-    return low, high
-
-
-def _load_pipeline(source: Source) -> Loaded | None:
-    if not is_pipeline(source.path):
-        return None
-    return load_latent(source.path) if is_latent(source.path) else load_pipeline(source.path)
-
-
-def _load_state_dict(name: str, source: Source) -> NetworkPrior | None:
-    return LAYOUTS[name](source.path, source.tensors)
-
-
-FORMATS: Sequence[Format] = (
-    Format("idm", _load_idm),
-    Format("diffusers", _load_pipeline),
-    *(Format(name, partial(_load_state_dict, name)) for name in LAYOUTS),
-)
+        yield
+    except IdmError:
+        raise
+    except Exception as error:
+        place = PRIORS.others().get(name)
+        if place is None:
+            raise
+        raise ConfigError(
+            f"the format {name!r} of {place} failed for {str(source.path)!r}: {type(error).__name__}: {error}",
+            "mend or remove the package that offers it",
+        ) from error

@@ -1,18 +1,19 @@
-"""Priors on latents: an autoencoder, and a denoiser of what it makes of images."""
+"""Priors on latents: an autoencoder, and a denoiser of its latents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from idmcli.models.foreign.diffusion import VariancePreserving
-from idmcli.models.foreign.padding import pad_to
+from idmcli.models.padding import pad_to
+from idmcli.models.variance_preserving import VariancePreserving
 from idmcli.priors.base import Domain
 
 
+@runtime_checkable
 class LatentPrior(Protocol):
     """Images x in [0, 1] as latents z of about unit variance, and an estimate of z from ``r = z + sigma n``.
 
@@ -20,7 +21,7 @@ class LatentPrior(Protocol):
     methods are written, ``z_t = sqrt(ab_t) r`` and ``sigma = sqrt((1 - ab_t) / ab_t)``.
 
     Attributes:
-        name: of the weights, for messages.
+        name: the name of the weights, for messages.
         domain: the images it was trained for.
     """
 
@@ -47,7 +48,7 @@ class LatentPrior(Protocol):
 
 
 class LatentNetwork(Protocol):
-    """What :class:`NetworkLatentPrior` asks of a latent diffusion model.
+    """A latent diffusion model as :class:`NetworkLatentPrior` needs it.
 
     Attributes:
         factor: by how much latents are smaller than images.
@@ -64,9 +65,21 @@ class LatentNetwork(Protocol):
 
 @dataclass(frozen=True)
 class NetworkLatentPrior:
-    """A latent diffusion model as a :class:`LatentPrior`: of idm's own or another one.
+    """A latent diffusion model, idm's own or another one, as a :class:`LatentPrior`.
 
-    One for grey images takes colours one by one: their latents are channels behind one another.
+    A model for grey images takes colours one by one: their latents are channels behind one another.
+
+    Attributes:
+        network: a :class:`LatentNetwork`.
+        name: the name of the weights, for messages.
+        domain: the images it was trained for.
+
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> prior = load_prior(shipped_weights("latent-ct-tiny"))
+    >>> z = prior.encode(torch.rand(1, 1, 16, 18))
+    >>> z.shape, prior.decode(z, (16, 18)).shape
+    (torch.Size([1, 4, 4, 5]), torch.Size([1, 1, 16, 18]))
     """
 
     network: nn.Module
@@ -99,7 +112,7 @@ class NetworkLatentPrior:
 
     @property
     def parts(self) -> list[nn.Module]:
-        """The networks in it: what a method calls."""
+        """The networks in it that a method calls."""
         model: Any = self.network
         return [model.estimator.unet, model.autoencoder.encoder, model.autoencoder.decoder]
 
@@ -110,7 +123,13 @@ class NetworkLatentPrior:
 
 @dataclass(frozen=True)
 class GreyLatent:
-    """A latent prior of colours for grey images, which it sees as equal channels; what it decodes is averaged."""
+    """A latent prior for colour images on grey ones: it sees equal channels, and the mean of those it decodes is taken.
+
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> GreyLatent(load_prior(shipped_weights("latent-ct-tiny"))).domain.channels
+    1
+    """
 
     prior: LatentPrior
 

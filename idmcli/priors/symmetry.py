@@ -23,11 +23,27 @@ class Turned(Adapted):
 
 
 def turned(prior: Prior, step: int) -> Prior:
-    """The prior under another turn in each step, so that its preferences do not add up; the prior itself if its images
-    have a right way up."""
+    """A prior under another turn of the image in each step of a method, so that its preferences do not add up.
+
+    The prior stays as it is if its images have a right way up.
+
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> prior = load_prior(shipped_weights("prior-grey"))
+    >>> [turned(prior, step).turns for step in (0, 1, 9)]
+    [(0,), (1,), (1,)]
+    """
     return Turned(prior, (step % TURNS,)) if prior.domain.symmetric else prior
 
 
 def averaged(prior: Prior) -> Prior:
-    """The mean over all eight turns, at eight times the cost."""
+    """The mean of a prior over all eight turns of the image, at eight times the cost.
+
+    >>> import torch
+    >>> from idmcli.models import shipped_weights
+    >>> from idmcli.priors import load_prior
+    >>> prior = averaged(load_prior(shipped_weights("prior-grey")))
+    >>> prior(torch.rand(1, 1, 16, 24), torch.full((1, 1, 1, 1), 0.1)).shape
+    torch.Size([1, 1, 16, 24])
+    """
     return Turned(prior, tuple(range(TURNS)))

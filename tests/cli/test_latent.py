@@ -70,7 +70,7 @@ def test_settings_that_do_not_fit_the_latent_stage(capsys: Capture) -> None:
         ("model.blocks=[1, 2]", "the same number on every scale"),
         ("training.patch=9", "each scale of the autoencoder halves the crops"),
         ("training.autoencoder_iterations=5", "are among the iterations"),
-        ('model.size="full"', "the latent stage has"),
+        ('model.size="full"', "model.size is for kind idm, prior or sr3"),
     ):
         assert main(["train", "--data", "photos", *told, "--set", setting]) == 2
         assert message in capsys.readouterr().err

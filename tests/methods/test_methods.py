@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from idmcli import solvers
 from idmcli.config import SolverConfig
@@ -32,9 +31,11 @@ from idmcli.models.sampler import SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import CompressedSensing, LinearOperator, Problem
-from idmcli.priors import formats, load_prior
+from idmcli.priors import load_prior
 from tests import foreign
-from tests.small import NONLINEAR, OPERATORS, REAL, Gaussian, each, picture
+from tests.distributions import POWERS
+from tests.priors.test_formats import offer_format
+from tests.small import NONLINEAR, OPERATORS, REAL, each, picture
 
 CPU = torch.device("cpu")
 CS, BLOCKS = (
@@ -253,25 +254,12 @@ def test_a_methods_makes_each_network_ready_once(monkeypatch: pytest.MonkeyPatch
     assert kinds == ["prior", "idm"] and len(read) == 2
 
 
-@dataclass(frozen=True)
-class Elsewhere(Gaussian):
-    """A prior of another format, over a network that idm knows nothing of."""
-
-    network: nn.Module = field(default_factory=lambda: nn.Linear(1, 1))
-
-
 def test_a_prior_of_any_format_serves_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer_format(monkeypatch, tmp_path, "powers", POWERS)
     path = tmp_path / "white.power"
     path.write_text("0.09")
-
-    def load(source: formats.Source) -> Elsewhere | None:
-        file = source.path
-        return Elsewhere(float(file.read_text()), file.stem) if file.suffix == ".power" else None
-
-    monkeypatch.setattr(formats, "FORMATS", [*formats.FORMATS, formats.Format("power", load)])
     methods = Methods(CPU)
     prior = methods.load(path).model
-    assert isinstance(prior, Elsewhere) and prior.power == 0.09
     for name in ("vamp", "ddnm", "diffpir"):
         method = methods.method(name, CS, path, SolverConfig(options=SHORT[name]))
         assert method.weights is prior and method.weights_name == "white"

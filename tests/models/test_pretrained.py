@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,7 @@ from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import Attention, Residual, StableDiffusionConfig, StableDiffusionUNet
 from idmcli.models.start import Start, initialise
 from idmcli.models.unet import UNetConfig
-from tests.hub import Hub, served
+from tests.hub import Hub, in_another_process, served
 
 
 def pretrained(**changes: Any) -> UNet2DConditionModel:
@@ -280,14 +277,9 @@ def hub(tmp_path: Path) -> Iterator[str]:
 
 
 def find(name: str, tmp_path: Path, **env: str) -> Path:
-    """:func:`find_unet` in a process of its own, for the hub's client reads its environment once."""
-    code = "import sys; from idmcli.models.pretrained import find_unet; print(find_unet(sys.argv[1]))"
-    env = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "NO_PROXY": "127.0.0.1", **env}
-    done = subprocess.run(
-        [sys.executable, "-c", code, name], env=env, capture_output=True, text=True, timeout=60, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
+    """:func:`find_unet` in a process of its own."""
+    code = f"from idmcli.models.pretrained import find_unet; print(find_unet({name!r}))"
+    return Path(in_another_process(code, tmp_path, HF_HOME=str(tmp_path / "hub"), **env))
 
 
 def test_a_model_of_the_hub_is_downloaded_once(model_folder: Path, hub: str, tmp_path: Path) -> None:
@@ -297,7 +289,7 @@ def test_a_model_of_the_hub_is_downloaded_once(model_folder: Path, hub: str, tmp
     found = find("owner/name", tmp_path, HF_ENDPOINT=hub)
     assert {path.name for path in found.iterdir()} == {"config.json", FILES[1]}
     assert (found / FILES[1]).read_bytes() == (unet / FILES[1]).read_bytes()
-    assert [line for line in Hub.asked if line.startswith("GET")] == ["GET unet/config.json", f"GET unet/{FILES[1]}"]
+    assert {line for line in Hub.asked if line.startswith("GET")} == {"GET unet/config.json", f"GET unet/{FILES[1]}"}
     Hub.asked.clear()
     assert find("owner/name", tmp_path, HF_ENDPOINT=hub) == found and Hub.asked == []
     assert find("owner/name", tmp_path, HF_HUB_OFFLINE="1") == found

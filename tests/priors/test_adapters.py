@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from idmcli.priors import Domain, Grey, handing_over
+from idmcli.priors import Domain, Grey, with_fallback
 from tests.small import Gaussian, random
 
 LOW = Gaussian(0.09, "low", noise_levels=(0.05, 0.3))
@@ -19,7 +19,7 @@ def levels(*sigma: float) -> torch.Tensor:
 
 def test_another_prior_takes_over_beyond_the_levels_and_says_so() -> None:
     said: list[str] = []
-    prior = handing_over(LOW, ALL, said.append)
+    prior = with_fallback(LOW, ALL, said.append)
     r = random(4, 1, 3, 3, dtype=torch.float32)
     inside = levels(0.05, 0.1, 0.2, 0.3)
     assert torch.equal(prior(r, inside), LOW(r, inside)) and not said
@@ -35,15 +35,15 @@ def test_another_prior_takes_over_beyond_the_levels_and_says_so() -> None:
 def test_levels_that_neither_was_trained_for_are_no_reason() -> None:
     wide = Gaussian(0.09, "wide", noise_levels=(0.005, 78))
     r, sigma = random(2, 1, 3, 3, dtype=torch.float32), levels(0.001, 100)
-    assert torch.equal(handing_over(wide, ALL, lambda text: None)(r, sigma), wide(r, sigma))
-    assert handing_over(Gaussian(0.1), ALL, lambda text: None) == Gaussian(0.1)  # it has all levels itself
+    assert torch.equal(with_fallback(wide, ALL, lambda text: None)(r, sigma), wide(r, sigma))
+    assert with_fallback(Gaussian(0.1), ALL, lambda text: None) == Gaussian(0.1)  # it has all levels itself
 
 
 def test_the_channels_of_a_colour_image_stay_together() -> None:
     colour = Gaussian(0.09, "colour", Domain(channels=3), (0.05, 0.3))
     r, sigma = random(1, 3, 4, 4, dtype=torch.float32), torch.tensor([0.2, 0.29, 0.4]).view(1, 3, 1, 1)
-    torch.testing.assert_close(handing_over(colour, ALL, lambda text: None)(r, sigma), ALL(r, sigma))
-    grey = handing_over(LOW, ALL, lambda text: None)(r, sigma)
+    torch.testing.assert_close(with_fallback(colour, ALL, lambda text: None)(r, sigma), ALL(r, sigma))
+    grey = with_fallback(LOW, ALL, lambda text: None)(r, sigma)
     torch.testing.assert_close(grey, torch.cat([LOW(r, sigma)[:, :2], ALL(r, sigma)[:, 2:]], 1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from skimage.transform import resize
 
 from idmcli.metrics import psnr
 from idmcli.models import save_weights, shipped_weights
-from idmcli.models.foreign.diffusion import scaled_linear_schedule
 from idmcli.models.latent import LatentConfig, LatentDiffusion
+from idmcli.models.variance_preserving import scaled_linear_schedule
 from idmcli.priors import Domain, GreyLatent, NetworkLatentPrior, load_prior
 from tests.small import random
 
@@ -56,7 +57,7 @@ def test_levels_are_those_of_equal_times() -> None:
     assert levels == pytest.approx([*reversed(known), 0.0], rel=1e-4)
     assert small().levels(1) == pytest.approx([known[-1], 0.0], rel=1e-4)
     finer = small().levels(2500)
-    assert all(after < before for before, after in zip(finer, finer[1:], strict=False))
+    assert all(after < before for before, after in pairwise(finer))
 
 
 @pytest.mark.parametrize("size", [(16, 24), (13, 19), (3, 5)])

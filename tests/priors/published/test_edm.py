@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idmcli.models.foreign.edm import EDM
 from idmcli.models.tensors import fill
+from idmcli.priors.published.edm import EDM
 from tests import foreign
 from tests.small import random
 

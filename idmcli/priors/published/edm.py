@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from idmcli.models.foreign.padding import pad_to
+from idmcli.errors import InputError
+from idmcli.models.padding import pad_to
+from idmcli.priors.formats import PriorFormat, Source
+from idmcli.priors.module import ModulePrior
+from idmcli.priors.published.networks import Tensors, build_network, check_image_channels, load_tensors, photographs
 
 SIGMA_DATA = 0.5
 NOISE_LEVELS = (0.002, 80.0)  # of sampling, for images in [-1, 1]
 ADM_HEAD_CHANNELS = 64
 
-Shapes = Mapping[str, Tensor]
-
 
 class Resample(nn.Module):
-    """A convolution, or none for a kernel of 0, with a change of resolution by a filter of so many taps, or none."""
+    """A convolution with a change of resolution, or one of the two alone.
+
+    Args:
+        inner, outer: channels.
+        kernel: size of the convolution; 0 for none.
+        change: "up", "down" or neither.
+        taps: of the filter that changes the resolution.
+    """
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None
@@ -158,7 +167,7 @@ class EDM(nn.Module):
         ValueError: no network has tensors of these shapes.
     """
 
-    def __init__(self, tensors: Shapes) -> None:
+    def __init__(self, tensors: Tensors) -> None:
         super().__init__()
         self.adm, self.sides = "out_conv.weight" in tensors, _sides(tensors)
         fine, coarse = self.sides[0], self.sides[-1]
@@ -242,16 +251,48 @@ class EDM(nn.Module):
         return result
 
 
-def _sides(tensors: Shapes) -> list[str]:
+def _sides(tensors: Tensors) -> list[str]:
     """The resolutions, "64x64" for example, from the finest."""
     found = {match[1] for name in tensors if (match := re.match(r"enc\.((\d{1,5})x\2)_", name))}
     return sorted(found, key=lambda side: -int(side.partition("x")[0]))
 
 
-def _blocks(place: str, tensors: Shapes) -> Iterator[str]:
+def _blocks(place: str, tensors: Tensors) -> Iterator[str]:
     """The names of the blocks without a change of resolution, from the first that is there to the last."""
     for n in range(len(tensors)):
         name = f"{place}_block{n}"
         if not any(other.startswith(f"{name}.") for other in tensors):
             return
         yield name
+
+
+def recognises(source: Source) -> bool:
+    """Whether a state dict is EDM's, with or without "model." in front of the names."""
+    return f"{_prefix(source.tensors)}map_layer0.weight" in source.tensors
+
+
+def load(source: Source) -> ModulePrior:
+    """The prior in the state dict of an unconditional network.
+
+    Raises:
+        InputError: the network needs the class of an image or has another preconditioning, or the file is damaged.
+        NumericalError: a value is not finite.
+    """
+    path, prefix = source.path, _prefix(source.tensors)
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in source.tensors.items()}
+    if "map_label.weight" in tensors:
+        raise InputError(f"{str(path)!r} needs the class of the image", "name an unconditional network")
+    if "baseline" in path.stem:
+        raise InputError(f"{str(path)!r} has another preconditioning than EDM's", "name one that EDM trained")
+    network = build_network(path, lambda: EDM(tensors))
+    load_tensors(path, network, source.tensors, lambda name: f"{prefix}{name}")
+    channels = check_image_channels(path, network.channels)
+    low, high = NOISE_LEVELS
+    return ModulePrior(network, path.stem, photographs(channels, symmetric=False), (low / 2, high / 2))
+
+
+def _prefix(tensors: Tensors) -> str:
+    return "model." if "model.map_layer0.weight" in tensors else ""
+
+
+FORMAT = PriorFormat(recognises, load)

@@ -1,4 +1,4 @@
-"""What the folders of diffusers' models have in common: configurations, schedules, names."""
+"""Configurations, schedules and names in the folders of diffusers' models."""
 
 from __future__ import annotations
 
@@ -12,16 +12,38 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.io.records import read_object
-from idmcli.models.foreign.diffusion import Prediction
+from idmcli.models.pretrained import CONFIG
+from idmcli.models.variance_preserving import Prediction
 
 INDEX, SCHEDULER = "model_index.json", "scheduler_config.json"
+AUTOENCODERS = {"vae": "AutoencoderKL", "vqvae": "VQModel"}  # by their folder
 EXAMPLE = "google/ddpm-ema-celebahq-256"
+HINT = "download the model where there is a network, and give the path of its folder to --prior"
 MAX_STEPS, MAX_LAYERS = 100_000, 100
-RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # from old names of attention
+ATTENTION_TODAY = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # by its old names
 
 
-def title(path: Path) -> str:
-    """What people call a model: "owner/name" in the hub's cache, the folder's name elsewhere."""
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder looks like diffusers': a model's, or that of the U-Net in it."""
+    return any((path / part / CONFIG).is_file() for part in ("", "unet"))
+
+
+def has_autoencoder(path: Path) -> bool:
+    """Whether a model's folder says that it has an autoencoder, so that it is a latent diffusion model.
+
+    Raises:
+        InputError: its index is damaged.
+    """
+    index = read_json(path / INDEX) if (path / INDEX).is_file() else {}
+    return any(part in index or (path / part / CONFIG).is_file() for part in (*AUTOENCODERS, "movq"))
+
+
+def model_name(path: Path) -> str:
+    """The name of a model: "owner/name" in the hub's cache, the folder's name elsewhere.
+
+    >>> model_name(Path("hub/models--google--ddpm/snapshots/0123"))
+    'google/ddpm'
+    """
     parts = path.absolute().parts
     hub = [part for part in parts if part.startswith("models--")]
     return "/".join(hub[-1].split("--")[1:]) if hub and "snapshots" in parts else path.absolute().name
@@ -41,10 +63,10 @@ def scheduler_config(path: Path) -> Mapping[str, Any]:
 
 
 def prediction_of(path: Path, scheduler: Mapping[str, Any]) -> Prediction:
-    """What a model predicts, by its scheduler.
+    """The quantity that a model predicts, by the configuration of its scheduler.
 
     Raises:
-        InputError: something that idm does not know.
+        InputError: idm does not know it.
     """
     prediction: Any = scheduler.get("prediction_type", "epsilon")
     if prediction not in get_args(Prediction):
@@ -53,10 +75,10 @@ def prediction_of(path: Path, scheduler: Mapping[str, Any]) -> Prediction:
 
 
 def check_layers(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse more layers than any model has: building them takes for ever.
+    """Refuse more layers in a block than any model has: building them takes for ever.
 
     Raises:
-        InputError: there are too many, or their number is none.
+        InputError: there are too many, or the configuration gives no number.
     """
     layers = config.get("layers_per_block", 2)
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
@@ -66,17 +88,22 @@ def check_layers(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def check_times(path: Path, config: Mapping[str, Any], examples: str) -> None:
-    """Refuse a U-Net that embeds something else than the times of a schedule; ``examples`` are models to take instead.
+    """Refuse a U-Net that embeds something else than the times of a schedule.
+
+    Args:
+        path: the model's folder, for the message.
+        config: the configuration of its U-Net.
+        examples: models to take instead.
 
     Raises:
-        InputError: it does.
+        InputError: it embeds something else.
     """
     if config.get("time_embedding_type", "positional") != "positional":
         raise InputError(f"{str(path)!r} embeds another time than a schedule's", f"take {examples}")
 
 
-def weights_in(folder: Path, names: Sequence[str]) -> Path:
-    """The first file of these names.
+def find_weights(folder: Path, names: Sequence[str]) -> Path:
+    """The first file of these names in a folder.
 
     Raises:
         InputError: there is none.
@@ -87,8 +114,8 @@ def weights_in(folder: Path, names: Sequence[str]) -> Path:
     return file
 
 
-def alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
-    """The cumulative alphas of a scheduler's betas; where they reach zero, those before.
+def cumulative_alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
+    """The cumulative alphas of a scheduler's betas, (steps,), falling; where they reach zero, those before.
 
     Raises:
         InputError: the schedule has none, or is damaged.
@@ -101,7 +128,7 @@ def alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
     if not isinstance(steps, int) or not 1 < steps <= MAX_STEPS:
         raise InputError(f"{str(path)!r} has a schedule of {steps!r} steps", f"at most {MAX_STEPS}")
     try:
-        found: Tensor = made(DDPMScheduler, config).alphas_cumprod.double()
+        found: Tensor = from_config(DDPMScheduler, config).alphas_cumprod.double()
     except Exception as error:  # whatever a scheduler refuses
         raise InputError(f"{str(path)!r} has a schedule that cannot be read", "copy it again") from error
     found = found[found > 1e-9]
@@ -110,9 +137,14 @@ def alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
     return found
 
 
-def renamed(name: str) -> str:
-    """The name today of a tensor of an attention."""
-    return re.sub(r"(attentions\.\d+\.)(query|key|value|proj_attn)\.", lambda m: f"{m[1]}{RENAMED[m[2]]}.", name)
+def name_today(name: str) -> str:
+    """The name that diffusers gives a tensor today; those of attention had other names once.
+
+    >>> name_today("mid_block.attentions.0.query.weight")
+    'mid_block.attentions.0.to_q.weight'
+    """
+    old = r"(attentions\.\d+\.)(query|key|value|proj_attn)\."
+    return re.sub(old, lambda match: f"{match[1]}{ATTENTION_TODAY[match[2]]}.", name)
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -124,6 +156,9 @@ def read_json(path: Path) -> Mapping[str, Any]:
     return read_object(path, "copy it again")
 
 
-def made(kind: Callable[..., Any], config: Mapping[str, Any]) -> Any:
-    """An object of diffusers with what it takes of a configuration; the rest is for others, or of other versions."""
+def from_config(kind: Callable[..., Any], config: Mapping[str, Any]) -> Any:
+    """An object of diffusers with those keys of a configuration that it takes.
+
+    Other keys are for other objects, or from other versions of diffusers.
+    """
     return kind(**{name: config[name] for name in inspect.signature(kind).parameters if name in config})

@@ -1,4 +1,4 @@
-"""Noise estimators of diffusion models as denoisers: levels and times, predictions, and guided diffusion's U-Nets."""
+"""Noise estimators of diffusion models as denoisers: levels, times and predictions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from idmcli.models.foreign.diffusion import (
-    VariancePreserving,
-    guided_config,
-    guided_names,
-    guided_tensor,
-    linear_schedule,
-)
-from tests import foreign
+from idmcli.models.variance_preserving import VariancePreserving, linear_schedule
 from tests.small import random
 
 ALPHAS = linear_schedule()
@@ -74,28 +67,3 @@ def test_sides_that_the_network_cannot_halve_are_continued() -> None:
     x = random(1, 1, 7, 9, dtype=torch.float32).sigmoid()
     ideal = Ideal(torch.zeros(1, 1, 8, 10), "sample")
     assert VariancePreserving(ideal, ALPHAS, "sample")(x, torch.full((1, 1, 1, 1), 0.3)).shape == x.shape
-
-
-IMAGENET = foreign.adm_shapes(256, (1, 1, 2, 2, 4, 4), 2, (3, 4, 5))
-FFHQ = foreign.adm_shapes(128, (1, 1, 2, 2, 4, 4), 1, (4,))
-
-
-@pytest.mark.parametrize(("shapes", "count"), [(IMAGENET, 552_814_086), (FFHQ, 93_563_910)], ids=["imagenet", "ffhq"])
-def test_names_and_numbers_of_the_published_networks(shapes: foreign.Shapes, count: int) -> None:
-    with torch.device("meta"):
-        tensors = {name: torch.empty(shape) for name, shape in shapes.items()}
-        unet = UNet2DModel(**guided_config(tensors))
-    names = guided_names(unet)
-    assert set(names.values()) == shapes.keys() and names.keys() == unet.state_dict().keys()
-    for name, own in unet.state_dict().items():
-        assert guided_tensor(name, tensors[names[name]]).shape == own.shape, name
-    assert sum(p.numel() for p in unet.parameters()) == foreign.count(shapes) == count
-
-
-def test_the_unets_of_guided_diffusion_are_those_of_diffusers() -> None:
-    tensors = foreign.drawn(foreign.adm_shapes(64, (1, 2), 1, (1,)))  # two heads
-    unet = UNet2DModel(**guided_config(tensors)).eval()
-    unet.load_state_dict({ours: guided_tensor(ours, tensors[theirs]) for ours, theirs in guided_names(unet).items()})
-    x, t = random(2, 3, 8, 12, dtype=torch.float32), torch.tensor([3, 500.5])
-    with torch.no_grad():
-        torch.testing.assert_close(unet(x, t).sample, foreign.adm(tensors, x, t), rtol=1e-4, atol=1e-4)

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from idmcli.errors import InputError, NumericalError
-from idmcli.priors import load_prior
-from idmcli.priors.foreign import ForeignPrior
+from idmcli.priors import ModulePrior, load_prior
 from tests import foreign
+from tests.priors.test_formats import recognised
 from tests.small import random
 
 EXPECTED = {  # channels, symmetric, levels of 255
@@ -29,6 +29,15 @@ EXPECTED = {  # channels, symmetric, levels of 255
     "256x256_diffusion_uncond.pt": (3, False, 1.275, 20069),
     "edm-ffhq-64x64-uncond-vp.pt": (3, False, 0.255, 10200),
     "ircnn_gray.pth": (1, True, 2, 50),
+}
+FAMILIES = {
+    "drunet": "DRUNet",
+    "dncnn": "DnCNN",
+    "ffdnet": "FFDNet",
+    "net": "FFDNet",
+    "256x256": "guided-diffusion",
+    "edm-ffhq-64x64-uncond-vp.pt": "EDM",
+    "ircnn": "IRCNN",
 }
 Save = Callable[..., Path]
 
@@ -50,9 +59,15 @@ def save(tmp_path: Path) -> Save:
     return saved
 
 
-def load(path: Path) -> ForeignPrior:
+@pytest.mark.parametrize("name", foreign.FILES)
+def test_a_file_is_of_one_format_alone(name: str, save: Save) -> None:
+    """So the order of the formats does not matter."""
+    assert recognised(save(name)) == [FAMILIES.get(name.partition("_")[0], name)]
+
+
+def load(path: Path) -> ModulePrior:
     prior = load_prior(path)
-    assert isinstance(prior, ForeignPrior)
+    assert isinstance(prior, ModulePrior)
     return prior
 
 

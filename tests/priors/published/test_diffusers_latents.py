@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.models.foreign.clip import TextEncoder, published_names
 from idmcli.priors import NetworkLatentPrior, load_prior
-from tests.hub import served
-from tests.priors.test_pipelines import edited, found_by_another_process
+from idmcli.priors.published.clip import TextEncoder, published_names
+from tests.hub import prior_found, served
+from tests.priors.published.test_diffusers_pixels import edited
+from tests.priors.test_formats import recognised
 from tests.small import random
 
 CLIP: dict[str, Any] = {
@@ -152,6 +153,7 @@ def agrees_with_diffusers(prior: NetworkLatentPrior, coder: Any, unet: Any, text
 
 def test_an_ldm_computes_what_diffusers_does(ldm: Path) -> None:
     coder, unet = (kind.from_pretrained(ldm / part) for part, kind in (("vqvae", VQModel), ("unet", UNet2DModel)))
+    assert recognised(ldm) == ["diffusers-latents"]
     agrees_with_diffusers(load(ldm), coder, unet, None)
 
 
@@ -236,8 +238,7 @@ def test_what_is_missing_is_said(stable_diffusion: Path) -> None:
 def test_a_latent_model_of_the_hub(stable_diffusion: Path, tmp_path: Path) -> None:
     (stable_diffusion / "safety_checker.bin").write_bytes(b"x")
     with served(stable_diffusion) as address:
-        env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub")}
-        found = found_by_another_process("owner/name", tmp_path, env)
+        found = prior_found("owner/name", tmp_path, HF_ENDPOINT=address, HF_HOME=str(tmp_path / "hub"))
     assert not (found / "safety_checker.bin").exists()
     x = torch.rand(1, 3, 8, 8)
     assert load(found).name == "owner/name"

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from idmcli.errors import InputError
+from idmcli.models.pretrained import CONFIG
+from idmcli.models.tensors import read_tensors
+from idmcli.priors.published.diffusers_folders import check_layers, find_weights, read_json
+from idmcli.priors.published.networks import build_network, load_tensors
+
+TEXT_FILES = ("model.safetensors", "model.fp16.safetensors")
+SPECIAL_TOKENS = "special_tokens_map.json"
 PARTS = ("q_proj", "k_proj", "v_proj")
 NAMES = {
     "self_attn.out_proj": "self_attn.out_proj",
@@ -56,8 +65,11 @@ class TextEncoder(nn.Module):
         return normalised
 
     def empty_prompt(self, padding: int | None = None) -> Tensor:
-        """Its embedding, (1, length, channels): the first token, the last one, and padding, which is the last one too
-        if None."""
+        """The embedding of a prompt without words, (1, length, channels).
+
+        Args:
+            padding: the token after the last one; None for the last one again.
+        """
         first, last = self.vocabulary - 2, self.vocabulary - 1
         rest = [last if padding is None else padding] * (self.length - 2)
         found: Tensor = self(torch.tensor([[first, last, *rest]]))
@@ -70,7 +82,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 def published_names(encoder: TextEncoder) -> dict[str, tuple[str, ...]]:
-    """For every tensor of an encoder, its names in a ``CLIPTextModel``: of one, or of three that are stacked."""
+    """For every tensor of an encoder, its names in a ``CLIPTextModel``: one, or three tensors that are stacked."""
     found: dict[str, tuple[str, ...]] = {}
     for name in encoder.state_dict():
         if not name.startswith("layers."):
@@ -86,3 +98,41 @@ def published_names(encoder: TextEncoder) -> dict[str, tuple[str, ...]]:
             module, _, kind = part.rpartition(".")
             found[name] = (f"{layer}.{NAMES[module]}.{kind}",)
     return found
+
+
+@torch.no_grad()
+def embed_empty_prompt(path: Path, examples: str) -> Tensor:
+    """The embedding of the empty prompt, (1, length, channels), by the text encoder in a model's folder.
+
+    Args:
+        path: the folder.
+        examples: models to take instead of one with another encoder.
+
+    Raises:
+        InputError: the encoder is not CLIP's; something is missing, damaged or does not fit.
+        NumericalError: a weight is not finite.
+    """
+    folder = path / "text_encoder"
+    config = read_json(folder / CONFIG)
+    named = config.get("architectures")
+    kind = named[0] if isinstance(named, list) and named else config.get("model_type")
+    if kind not in ("CLIPTextModel", "clip_text_model"):
+        raise InputError(f"{str(path)!r} has a text encoder of another kind than CLIP's: {kind!r}", f"take {examples}")
+    check_layers(folder, {"layers_per_block": config.get("num_hidden_layers")})
+    encoder, file = build_network(folder / CONFIG, lambda: TextEncoder(config)), find_weights(folder, TEXT_FILES)
+    tensors = read_tensors(file)
+    tensors.pop("text_model.embeddings.position_ids", None)  # 0, 1, 2, ...
+    names, own = published_names(encoder), encoder.state_dict()
+    missing = [name for parts in names.values() for name in parts if name not in tensors]
+    unknown = sorted(set(tensors).difference(*names.values()))
+    if missing or unknown:
+        which = f"{missing[0]} is missing" if missing else f"{unknown[0]} is unknown"
+        raise InputError(f"{str(file)!r} does not fit its own configuration: {which}", "copy it again")
+    load_tensors(file, encoder, {name: torch.cat([tensors[part] for part in names[name]]) for name in own})
+    return encoder.empty_prompt(_padding(path / "tokenizer" / SPECIAL_TOKENS))
+
+
+def _padding(special: Path) -> int | None:
+    """The token after the last one of a prompt; None for the last one again, as in Stable Diffusion 1."""
+    pad = read_json(special).get("pad_token") if special.is_file() else None
+    return 0 if pad == "!" else None

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from idmcli.models.foreign.padding import pad_to
+from idmcli.models.padding import pad_to
+from idmcli.priors.formats import PriorFormat, Source
+from idmcli.priors.module import ModulePrior
+from idmcli.priors.published.networks import build_network, check_image_channels, load_tensors, photographs
+
+NOISE_LEVELS = (0.0, 50 / 255)
+DEEPINV_LEVELS = (0.0, 20 / 255)  # of the weights that deepinv trained
 
 
 class Residual(nn.Module):
@@ -23,12 +30,12 @@ class Residual(nn.Module):
 
 
 class DRUNet(nn.Module):
-    """Denoised image of an image and a map of its noise level; four scales, no biases.
+    """An image and a map of its noise level to the denoised image; four scales, no biases.
 
     Args:
-        channels: of images.
-        features: of the four scales, 64, 128, 256 and 512 as published.
-        blocks: per scale and way, 4 as published.
+        channels: number of channels of images.
+        features: numbers of channels on the four scales; 64, 128, 256 and 512 as published.
+        blocks: residual blocks on each scale, on the way down and on the way up; 4 as published.
     """
 
     def __init__(self, channels: int, features: Sequence[int], blocks: int) -> None:
@@ -65,3 +72,31 @@ class DRUNet(nn.Module):
 
 def _conv(inner: int, outer: int) -> nn.Conv2d:
     return nn.Conv2d(inner, outer, 3, padding=1, bias=False)
+
+
+def recognises(source: Source) -> bool:
+    """Whether a state dict is DRUNet's, by the names of its first and last convolution."""
+    return bool({"m_head.weight", "m_tail.weight"} & source.tensors.keys())
+
+
+def load(source: Source) -> ModulePrior:
+    """The prior in a state dict.
+
+    Raises:
+        InputError: it is damaged.
+        NumericalError: a value is not finite.
+    """
+    path, tensors = source.path, source.tensors
+
+    def build() -> DRUNet:
+        widths = [tensors[f"m_up{scale}.0.weight"].shape[1] for scale in (1, 2, 3)]
+        blocks = len([name for name in tensors if re.fullmatch(r"m_body\.\d+\.res\.0\.weight", name)])
+        channels = check_image_channels(path, tensors["m_tail.weight"].shape[0])
+        return DRUNet(channels, [*widths, tensors["m_up3.0.weight"].shape[0]], blocks)
+
+    network = load_tensors(path, build_network(path, build), tensors)
+    levels = DEEPINV_LEVELS if "deepinv" in path.stem else NOISE_LEVELS
+    return ModulePrior(network, path.stem, photographs(network.channels, symmetric=True), levels)
+
+
+FORMAT = PriorFormat(recognises, load)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,10 @@ from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, ScoreSdeVeSche
 from safetensors.torch import load_file
 
 from idmcli.errors import InputError
-from idmcli.priors import load_prior
-from idmcli.priors.folders import title
-from idmcli.priors.foreign import ForeignPrior
-from tests.hub import served
+from idmcli.priors import ModulePrior, load_prior
+from idmcli.priors.published.diffusers_folders import model_name
+from tests.hub import prior_found, served
+from tests.priors.test_formats import recognised
 from tests.small import random
 
 Change = Callable[[dict[str, Any]], object]
@@ -54,9 +51,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def load(path: Path) -> ForeignPrior:
+def load(path: Path) -> ModulePrior:
     prior = load_prior(path)
-    assert isinstance(prior, ForeignPrior)
+    assert isinstance(prior, ModulePrior)
     return prior
 
 
@@ -88,9 +85,10 @@ def test_it_denoises_as_diffusers_does(prediction: str, learned: bool, tmp_path:
 
 def test_what_it_says_of_itself(folder: Path) -> None:
     prior = load(folder)
+    assert recognised(folder) == recognised(folder / "unet") == ["diffusers-pixels"]
     assert (prior.name, prior.domain.channels, prior.domain.symmetric) == ("model", 3, False)
     assert prior.noise_levels == pytest.approx((0.005, 78.7), rel=1e-3)
-    assert title(Path("/x/hub/models--google--ddpm/snapshots/0123")) == "google/ddpm"
+    assert model_name(Path("/x/hub/models--google--ddpm/snapshots/0123")) == "google/ddpm"
     assert load(folder / "unet").noise_levels == prior.noise_levels
 
 
@@ -114,26 +112,15 @@ def test_flat_folders_pickles_and_old_names_of_attention(folder: Path, tmp_path:
 def test_a_model_of_the_hub_is_downloaded_once(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model" / "unused.bin").write_bytes(b"x")
     with served(folder) as address:
-        env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub")}
-        found = found_by_another_process("owner/name", tmp_path, env)
-        assert (title(found), load(found).name) == ("owner/name", "owner/name")
+        here = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub")}
+        found = prior_found("owner/name", tmp_path, **here)
+        assert (model_name(found), load(found).name) == ("owner/name", "owner/name")
         assert not (found / "unused.bin").exists()
         edited(folder / "model_index.json", vae=["diffusers", "AutoencoderKL"])
-        env["HF_HOME"] = str(tmp_path / "other")
         with pytest.raises(AssertionError, match="has no vae/config.json on the Hugging Face hub"):
-            found_by_another_process("owner/name", tmp_path, env)
+            prior_found("owner/name", tmp_path, HF_ENDPOINT=address, HF_HOME=str(tmp_path / "other"))
     assert not any(path.suffix == ".safetensors" for path in (tmp_path / "other").rglob("*"))
-    env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
-    assert found_by_another_process("owner/name", tmp_path, env) == found
-
-
-def found_by_another_process(name: str, folder: Path, env: dict[str, str]) -> Path:
-    """:func:`find_prior` in a process of its own, for the hub's client reads its environment once."""
-    code = "import sys; from idmcli.priors import find_prior; print(find_prior(sys.argv[1]))"
-    env = {**os.environ, "NO_PROXY": "127.0.0.1", **env}
-    done = subprocess.run([sys.executable, "-c", code, name], env=env, capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
+    assert prior_found("owner/name", tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub")) == found
 
 
 def edited(path: Path, **changes: Any) -> None:

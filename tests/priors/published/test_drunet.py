@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from idmcli.models.foreign.drunet import DRUNet
 from idmcli.models.tensors import fill
+from idmcli.priors.published.drunet import DRUNet
 from tests import foreign
 from tests.small import random
 
