@@ -16,9 +16,21 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "idmcli"
 # From the ground up: a module imports from its own folder and from what stands before it, also inside functions.
 ORDER = (
-    *("errors", "text", "reporting", "registry", "plugins", "sizes", "ranges", "seeds", "environment", "distributed"),
+    *(
+        "errors",
+        "text",
+        "reporting",
+        "registry",
+        "plugins",
+        "sizes",
+        "ranges",
+        "seeds",
+        "environment",
+        "devices",
+        "distributed",
+    ),
     *("metrics", "numerics", "reversible", "operators", "io", "batch", "tasks", "config", "measuring", "models"),
-    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "cli"),
+    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "api", "cli"),
 )
 AMBIGUOUS = {"idm", "sr3", "gradient"}  # methods that share their name with a kind of model, or with a word
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

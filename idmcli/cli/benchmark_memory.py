@@ -19,13 +19,13 @@ from idmcli.cli.options import (
     PresetOption,
     PrintConfigOption,
     SetOption,
-    choose_device,
     output_flags,
     output_of,
     show_config,
     size_of,
 )
 from idmcli.cli.output import Output
+from idmcli.devices import choose_device
 from idmcli.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from idmcli.cli.options import choose_device
 from idmcli.cli.output import Output
+from idmcli.devices import choose_device
 from idmcli.errors import ReportedElsewhere
 
 if TYPE_CHECKING:

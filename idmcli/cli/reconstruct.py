@@ -36,7 +36,6 @@ from idmcli.cli.options import (
     ThreadsOption,
     TileOption,
     WeightsOption,
-    choose_device,
     measuring_flags,
     output_flags,
     output_of,
@@ -44,6 +43,7 @@ from idmcli.cli.options import (
     show_config,
 )
 from idmcli.cli.results import Results, plan
+from idmcli.devices import choose_device
 from idmcli.errors import ConfigError, InputError
 from idmcli.reporting import Count
 

@@ -94,54 +94,30 @@ def train(
         "--memory-budget": ("training.memory_budget", budget),
         "implied by --memory-budget": ("training.memory", None if budget is None else "auto"),
     }
-    saved = folder / "config.toml"
     if resume:
         if config is not None or init is not None:
             raise InputError(
                 "--resume takes its configuration and weights from the run", "leave out --config and --init"
             )
-        if not saved.is_file():
+        preset, config = None, folder / "config.toml"
+        if not config.is_file():
             raise InputError(f"there is no run to resume in {str(folder)!r}", "name its folder with --out")
-        preset, config = None, saved
     loaded = load_config(preset, config, settings or (), os.environ, flags)
     if print_config:
         return show_config(output, loaded)
     if not data:
         raise InputError("no pictures to train on", "name a folder with --data")
 
-    import torch
-
-    from idmcli import learned
-    from idmcli.io.images import find_items
-    from idmcli.memory.budget import free_memory, memory_plan
     from idmcli.methods import check_options
-    from idmcli.models.compiled import check_compiler
-    from idmcli.runs.precision import settle
-    from idmcli.runs.resume import check_config
     from idmcli.runs.workflow import run_training
     from idmcli.training.run_folder import RunFolder
 
     check_options(loaded.config.solver)
-    run, training = RunFolder(folder), loaded.config.training
-    with connected_processes(output, device, training.threads) as processes:
-        with processes.failing_together():
-            processes.check_batch(training.batch, training.accumulate)
-            kind = learned.find(loaded.config.model.kind)
-            if kind.second_part(loaded.config) and processes.size > 1:  # each part leaves weights without gradients
-                raise InputError(f"{kind.noun} trains in one process", "start it without torchrun")
-            find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
-            if kind.for_measurements and init is None and not resume:
-                output.warning("no --init: the network starts from random weights; a trained prior is a better start")
-            if training.compile:
-                check_compiler(processes.device, "training.compile")
-            settled = settle(loaded.config, processes.device)
-            if resume:
-                check_config(settle(load_config(None, saved).config, processes.device), settled)
-            plan = memory_plan(settled, processes, output.status) if kind.memory_steps(settled) else None
-        cache = training.cache or free_memory(torch.device("cpu")) // (2 * processes.neighbours)
+    run = RunFolder(folder)
+    with connected_processes(output, device, loaded.config.training.threads) as processes:
         try:
             found = run_training(
-                settled, data, run, processes, output, cache=cache, plan=plan, init=init, resume=resume
+                loaded.config, data, run, processes=processes, listener=output, init=init, resume=resume
             )
         except (KeyboardInterrupt, SystemExit):
             if run.checkpoint.exists():

@@ -6,20 +6,26 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import torch
 
 from idmcli import learned
-from idmcli.config import to_toml
+from idmcli.config import Config, load_config, to_toml
 from idmcli.distributed import Processes
 from idmcli.errors import InputError
 from idmcli.io.atomic import ensure_writable, write_text
+from idmcli.io.images import find_items
+from idmcli.memory.budget import free_memory, memory_plan
 from idmcli.models import Learned
 from idmcli.models.checkpoints import purpose_of, save_weights
+from idmcli.models.compiled import check_compiler
 from idmcli.models.start import Start, find_start, initialise
 from idmcli.reporting import Count, Listener
 from idmcli.reversible.plan import Plan
 from idmcli.runs.build import build_stage
-from idmcli.runs.resume import check_data, check_iterations
+from idmcli.runs.precision import settle
+from idmcli.runs.resume import check_config, check_data, check_iterations
 from idmcli.sizes import format_size
 from idmcli.training.loop import Progress, train
 from idmcli.training.pictures import Pictures, find_pictures
@@ -28,55 +34,91 @@ from idmcli.training.scalars import scalar_log
 from idmcli.training.step import Step
 from idmcli.training.workers import default_workers
 
-if TYPE_CHECKING:
-    from idmcli.config import Config
-
 
 @dataclass(frozen=True)
-class Outcome:
-    """A finished run.
+class FinishedRun:
+    """A finished training run.
 
     Attributes:
+        folder: the run folder.
         start: what the network took from other weights.
         validation: scores in dB of the averaged weights; none where nothing was left to do.
     """
 
+    folder: RunFolder
     start: Start | None
     validation: dict[str, float]
+
+    @property
+    def weights(self) -> Path:
+        """The weights file."""
+        return self.folder.weights
 
 
 def run_training(
     config: Config,
     data: Sequence[str],
     run: RunFolder,
+    *,
     processes: Processes,
     listener: Listener,
-    *,
-    cache: int,
-    plan: Plan | None = None,
     init: str | None = None,
     resume: bool = False,
-) -> Outcome:
+) -> FinishedRun:
     """Train, and write the run folder with the averaged weights.
 
     Args:
-        config: settled, see :func:`idmcli.runs.precision.settle`.
+        config: the whole configuration; for a run that is resumed, see :mod:`idmcli.runs.resume`.
         data: folders, files, pages or patterns of pictures.
         run: where to; all processes read it.
-        processes: the processes that train, joined.
+        processes: the processes that train, connected.
         listener: told what goes on.
-        cache: bytes of pictures to keep in memory, the others are decoded as they are needed.
-        plan: the memory plan.
         init: the weights to start from, see :func:`idmcli.models.start.find_start`.
-        resume: continue from the run's checkpoint; its configuration may differ in what
-            :mod:`idmcli.runs.resume` lists.
+        resume: continue from the run's checkpoint.
 
     Raises:
+        ConfigError: the batch cannot be shared, there is no compiler, or the kind of model trains in one process.
         InputError: pictures, weights or folder cannot be used, or belong to another run; nothing was written.
         NumericalError: training diverged.
-        ResourceError: a process that prepares data was killed, or another one of the processes ended.
+        ResourceError: no memory plan fits; a process that prepares data was killed, or another process ended.
         KeyboardInterrupt, SystemExit: stopped, and saved if there was something to save.
     """
+    with processes.failing_together():
+        _check(config, processes)
+        find_items(data)  # a memory plan takes long, and a missing folder is noticed at once
+        kind = learned.find(config.model.kind)
+        if kind.for_measurements and init is None and not resume:
+            listener.warning("no --init: the network starts from random weights; a trained prior is a better start")
+        settled = settle(config, processes.device)
+        if resume:
+            started = load_config(None, run.config).config
+            check_config(settle(started, processes.device), settled)
+        plan = memory_plan(settled, processes, listener.status) if kind.memory_steps(settled) else None
+    return _train(settled, data, run, processes, listener, plan, init, resume)
+
+
+def _check(config: Config, processes: Processes) -> None:
+    """Raise an error for what can be told before any work."""
+    kind, training = learned.find(config.model.kind), config.training
+    processes.check_batch(training.batch, training.accumulate)
+    if kind.second_part(config) and processes.size > 1:  # each part leaves weights without gradients
+        raise InputError(f"{kind.noun} trains in one process", "start it without torchrun")
+    if training.compile:
+        check_compiler(processes.device, "training.compile")
+
+
+def _train(
+    config: Config,
+    data: Sequence[str],
+    run: RunFolder,
+    processes: Processes,
+    listener: Listener,
+    plan: Plan | None,
+    init: str | None,
+    resume: bool,
+) -> FinishedRun:
+    """:func:`run_training` with a settled configuration and its memory plan."""
+    cache = config.training.cache or free_memory(torch.device("cpu")) // (2 * processes.neighbours)
     with ExitStack() as held:
         with processes.failing_together():
             if run.checkpoint.exists() and not resume:
@@ -84,7 +126,7 @@ def run_training(
                     f"{str(run.path)!r} holds a run already", "continue it with --resume, or choose another --out"
                 )
             if init is not None:
-                find_start(init, full=config.model.size == "full")
+                find_start(init, full=getattr(config.model, "size", "") == "full")
             workers = config.training.workers
             spare = default_workers(processes.neighbours) if workers is None else workers
             pictures = find_pictures(data, config, cache, spare, listener.warning)
@@ -95,15 +137,8 @@ def run_training(
             if processes.leads:
                 ensure_writable(run.path)
                 held.enter_context(run.locked())
-        step, done = (
-            Step(
-                model.to(processes.device),
-                config.training,
-                processes.size,
-                restart=learned.find(config.model.kind).second_part(config),
-            ),
-            0,
-        )
+        restart, done = learned.find(config.model.kind).second_part(config), 0
+        step = Step(model.to(processes.device), config.training, processes.size, restart=restart)
         with processes.failing_together():
             if resume:
                 started = run.read_record()
@@ -126,7 +161,7 @@ def run_training(
             training = {"config": settled, "init": record["init"], "pictures": len(pictures)}
             model = cast(Learned, step.average.module)
             save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
-    return Outcome(start, dict(last.validation.scores) if last and last.validation else {})
+    return FinishedRun(run, start, dict(last.validation.scores) if last and last.validation else {})
 
 
 def _about(pictures: Pictures, model: Learned, run: RunFolder, processes: Processes) -> str:

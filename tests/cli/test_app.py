@@ -16,7 +16,8 @@ import typer
 from idmcli import __version__, cli, tasks
 from idmcli.cli import app as tree
 from idmcli.cli.env import advice
-from idmcli.cli.options import choose_device, output_flags, output_of
+from idmcli.cli.options import output_flags, output_of
+from idmcli.devices import choose_device
 from idmcli.errors import CheckFailed, IdmError, InputError, NumericalError, ResourceError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
