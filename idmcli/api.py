@@ -24,8 +24,7 @@ from idmcli.io.items import Item
 from idmcli.io.scale import Scale
 from idmcli.measuring import Measurement, Provenance, simulate, to_batch
 from idmcli.measuring.format import MEASUREMENT
-from idmcli.methods import Methods, solve
-from idmcli.methods.reconstruction import Fit, fit_of
+from idmcli.methods import Fit, Methods, fit_of, solve
 from idmcli.operators import Operator, add_noise
 from idmcli.priors import Prior, as_prior
 from idmcli.reporting import Listener
@@ -173,7 +172,7 @@ def reconstruct(
         )
         ready.check(m.operator)
         result = solve(m, ready, seed=seed, progress=progress)
-        for doubt in result.fit.doubts():
+        for doubt in result.doubts(ready):
             listener.warning(doubt)
         return result.raw[0]
 
@@ -197,8 +196,8 @@ def fit(x: Array, m: Measurement) -> Fit:
         m: the measurement.
 
     Returns:
-        ``misfit`` = |A x - y| / |y|, the part of it that the stated noise ``explained``, and the share of values
-        ``outside`` 0..gain.
+        ``misfit`` = |A x - y| / |y|, the part of it that the stated noise ``explained``, the share of values
+        ``outside`` 0..gain, and how bright the ``brightest`` are.
     """
     image = torch.as_tensor(x)
     gain = 1.0 if m.gain is None else m.gain

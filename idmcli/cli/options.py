@@ -200,6 +200,16 @@ NoiseOption = Annotated[
         rich_help_panel="Measurement",
     ),
 ]
+GainOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gain",
+        metavar="WHITE",
+        help="The value of white in the image of a measurement file, in the unit of its measurements; estimated where "
+        "the file does not say.",
+        rich_help_panel="Measurement",
+    ),
+]
 ColourOption = Annotated[
     Literal["grey", "rgb"] | None,
     typer.Option(

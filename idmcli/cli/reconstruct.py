@@ -18,6 +18,7 @@ from idmcli.cli.options import (
     DeviceOption,
     DryRunOption,
     EnsembleOption,
+    GainOption,
     MaxPixelsOption,
     MethodOption,
     NoiseOption,
@@ -70,6 +71,7 @@ def reconstruct(
     print_config: PrintConfigOption = False,
     ratio: RatioOption = None,
     noise: NoiseOption = None,
+    gain: GainOption = None,
     colour: ColourOption = None,
     scale: ScaleOption = None,
     seed: SeedOption = None,
@@ -167,13 +169,13 @@ def reconstruct(
             raise InputError(
                 f"{str(item)!r} holds measurements of {m.operator.kind!r}, not of {asked}", f"leave out {source}"
             )
-        if noise is None:
-            return m
-        if m.noise > 0:
+        if noise is not None and m.noise > 0:
             raise InputError(f"{str(item)!r} has noise {m.noise:g}, by its own word", "leave out --noise")
-        return replace(m, noise=noise)
+        return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
     def simulated(item: Item) -> Measurement:
+        if gain is not None:
+            raise InputError("--gain is for measurements, and this is a picture", "leave out --gain")
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         image = select_channels(image, loaded.config)
         m = simulate(image, loaded.config, Provenance.of_file("", item.path))
@@ -196,7 +198,7 @@ def reconstruct(
         from_file = item.path.suffix == SUFFIX or format_of(item.path) is MEASUREMENT
         m = loaded_measurement(item) if from_file else simulated(item)
         try:
-            method = method_for(m.operator, m.noise)
+            method = method_for(m.operator, m.noise / (m.gain or 1.0))
         except ConfigError as error:
             if from_file:  # the next file may be of a kind that was asked for
                 raise InputError(error.message, error.hint) from error
@@ -213,7 +215,7 @@ def reconstruct(
             seed=given,
             progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}"),
         )
-        for doubt in result.fit.doubts():
+        for doubt in result.doubts(method):
             output.warning(f"{str(item)!r}: {doubt}")
         rough = None
         if compare:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from idmcli.cli.output import Output
     from idmcli.io.items import Item
+    from idmcli.io.scale import Scale
     from idmcli.measuring import Measurement
     from idmcli.methods import Reconstruction
     from idmcli.operators import Operator
@@ -60,12 +61,14 @@ class Results:
             provenance: of the result.
         """
         from idmcli.evaluation.tables import with_reasons
+        from idmcli.methods.fit import percent
         from idmcli.methods.reconstruction import as_pictures
         from idmcli.metrics import quality
 
         named = dict(zip(self.endings, files, strict=True))
         x, path, method = found.x[:1], named[f".{self.format}"], provenance["method"]
-        self._save(path, x if self.format == "png" else found.raw[:1], m, provenance)
+        scale = m.scale.for_gain(found.gain)
+        self._save(path, x if self.format == "png" else found.images[:1], scale, m.bits, provenance)
         record: dict[str, Any] = {
             "output": path,
             "method": method,
@@ -80,7 +83,14 @@ class Results:
         if m.noise:
             record["noise"] = m.noise
             text += f", noise {m.noise:g}"
+        if m.gain != 1:
+            record["gain"] = found.gain
+            text += f", gain {found.gain:.4g}" + (" (estimated)" if m.gain is None else "")
         text += f", method {method}"
+        record["fit"] = with_reasons(asdict(found.fit))
+        text += f", misfit {percent(found.fit.misfit)}"
+        if m.noise:
+            text += f" (noise explains {percent(found.fit.explained)})"
         if found.unknown is not None:
             record["unknown"] = {m.operator.unknown_name: found.unknown}
             text += f", {m.operator.unknown_name} found {found.unknown:.3g}"
@@ -90,37 +100,38 @@ class Results:
             text += f", PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.4f}"
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
-            mean = found.raw.mean(0, keepdim=True)
+            mean = found.images.mean(0, keepdim=True)
             of_all = {**provenance, "samples": self.samples}
-            self._save(record["mean"], mean, m, {**of_all, "of": "mean"})
+            self._save(record["mean"], mean, scale, m.bits, {**of_all, "of": "mean"})
             text += f"; mean of {self.samples} samples in {record['mean']}"
             if m.truth is not None:
-                near = quality(as_pictures(mean, found.gain), m.truth[None])
+                near = quality(as_pictures(mean), m.truth[None])
                 record |= {"mean_psnr": near.psnr, "mean_ssim": near.ssim}
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += f", standard deviation in {record['std']} (white: {self._spread(record['std'], m, found, of_all)})"
+            text += (
+                f", standard deviation in {record['std']} (white: {self._spread(record['std'], scale, found, of_all)})"
+            )
         if rough is not None:
             record["panel"] = named["_compare.png"]
             self._panel(record["panel"], m, x, rough, method)
             text += f", panel {record['panel']}"
         return record, text
 
-    def _save(self, path: Path, x: Tensor, m: Measurement, provenance: Mapping[str, Any]) -> None:
+    def _save(self, path: Path, x: Tensor, scale: Scale, bits: Literal[8, 16], provenance: Mapping[str, Any]) -> None:
         from idmcli.io.arrays import write_array
         from idmcli.io.images import write_image
 
         if self.format == "npz":
-            write_array(path, pixels(x), scale=m.scale, provenance=provenance)
+            write_array(path, pixels(x), scale=scale, provenance=provenance)
         else:
-            bits = 32 if self.format == "tif" else m.bits
-            write_image(path, pixels(x), bits, scale=m.scale, provenance=provenance)
+            write_image(path, pixels(x), 32 if self.format == "tif" else bits, scale=scale, provenance=provenance)
 
-    def _spread(self, path: Path, m: Measurement, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
+    def _spread(self, path: Path, scale: Scale, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
         """Write the standard deviation; what white stands for in it."""
         from idmcli.io.images import write_image
         from idmcli.io.scale import Scale
 
-        white = Scale(0, (m.scale.high - m.scale.low) / STD_GAIN, m.scale.unit)
+        white = Scale(0, (scale.high - scale.low) / STD_GAIN, scale.unit)
         spread = found.x.std(0, keepdim=True)
         of_spread = {**provenance, "of": "standard deviation"}
         write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white, provenance=of_spread)

@@ -49,7 +49,7 @@ def views_of(result: Result, *, first: bool) -> list[View]:
     truth = m.truth[None].clamp(0, 1)
     views = [View(ORIGINAL, encode(truth))] if first else []
     if first and isinstance(m.operator, LinearOperator):
-        rough = as_pictures(m.operator.pinv(m.y[None]), 1.0)
+        rough = as_pictures(m.operator.pinv(m.y[None]))
         views.append(View(ROUGH, encode(rough), encode_error(rough, truth)))
     return [*views, View(score.method, encode(x), encode_error(x, truth), score)]
 

@@ -43,6 +43,10 @@ class Scale:
         """[0, 1] to values in the unit; the inverse of :meth:`apply`."""
         return pixels * (self.high - self.low) + self.low
 
+    def for_gain(self, gain: float) -> Self:
+        """The scale of images that were divided by a gain."""
+        return type(self)(self.low, self.low + gain * (self.high - self.low), self.unit)
+
     def to_json(self) -> dict[str, Any]:
         """The fields, for JSON."""
         return asdict(self)

@@ -58,6 +58,8 @@ class Solver:
         needs: what it cannot do without: names in :data:`NEEDS`, and a kind of learned model.
         options: a dataclass; ``--set solver.NAME=VALUE`` reaches its fields.
         samples: whether it draws from the posterior, so that runs with other generators differ.
+        meets: what its results meet wherever the measurements are sound: "measurements" (A x = y up to the noise), and
+            "range" (values in 0..1). Where they do not, a user is warned.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Solver:
     needs: frozenset[str] = frozenset({"linear"})
     options: type = NoOptions
     samples: bool = False
+    meets: frozenset[str] = frozenset({"measurements", "range"})
 
     @property
     def weights(self) -> str | None:

@@ -57,4 +57,5 @@ SOLVER = Solver(
     fbp,
     needs=frozenset({"linear", "rays"}),
     options=FbpOptions,
+    meets=frozenset(),
 )

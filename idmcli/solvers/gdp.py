@@ -101,4 +101,5 @@ SOLVER = Solver(
     needs=frozenset({"prior"}),
     options=GDPOptions,
     samples=True,
+    meets=frozenset({"range"}),
 )

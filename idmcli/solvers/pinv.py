@@ -13,4 +13,9 @@ def pinv(problem: Problem, prior: None, options: NoOptions, generator: Generator
     return problem.operator.solve(problem.y, progress=progress).x
 
 
-SOLVER = Solver("pinv", "the pseudo-inverse A+ y", pinv)
+SOLVER = Solver(
+    "pinv",
+    "the pseudo-inverse A+ y",
+    pinv,
+    meets=frozenset({"measurements"}),
+)

@@ -72,4 +72,5 @@ SOLVER = Solver(
     needs=frozenset({"latent", "gradient", "linear"}),
     options=PSLDOptions,
     samples=True,
+    meets=frozenset({"range"}),
 )

@@ -214,4 +214,5 @@ SOLVER = Solver(
     needs=frozenset({"latent", "gradient"}),
     options=ReSampleOptions,
     samples=True,
+    meets=frozenset({"range"}),
 )

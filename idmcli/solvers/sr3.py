@@ -60,4 +60,5 @@ SOLVER = Solver(
     needs=frozenset({"sr3", "real"}),
     options=SR3Options,
     samples=True,
+    meets=frozenset({"range"}),
 )
