@@ -7,8 +7,8 @@ prior, ``--prior their.file`` for example::
     their-format = "their_package:FORMAT"
 
 ``FORMAT`` is a :class:`PriorFormat`. The formats of idm are tried first, in the order of
-:data:`idmcli.plugins.PRIORS`, and then those of packages, in the order of their names. The first that recognises a
-file loads it.
+:data:`idmcli.plugins.PRIORS`, and then those of packages, in the order of their names. The first that recognises a file
+and does not refuse it loads it: a package can take what idm refuses.
 """
 
 from __future__ import annotations
@@ -40,19 +40,23 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @cached_property
+    @property
     def tensors(self) -> dict[str, Tensor]:
         """The state dict in it, without what training in parallel puts before names; empty if it holds none.
 
         Raises:
             InputError: it is a pickle that is damaged, or holds more than named tensors.
         """
+        if isinstance(self._content, InputError):
+            raise self._content
+        return self._content
+
+    @cached_property
+    def _content(self) -> dict[str, Tensor] | InputError:
         try:
             tensors = read_tensors(self.path) if self.path.is_file() else {}
-        except InputError:
-            if self.path.suffix in PICKLES:
-                raise
-            return {}
+        except InputError as refusal:
+            return refusal if self.path.suffix in PICKLES else {}
         return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
@@ -92,7 +96,8 @@ def load_prior(path: str | Path) -> Loaded | None:
     """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
-        InputError: it is damaged, does not fit its own description, or is of a kind that idm does not take.
+        InputError: it is damaged, does not fit its own description, or is of a kind that idm does not take, and no
+            other format takes it.
         ConfigError: the format of another package cannot be loaded or fails.
         NumericalError: a weight is not finite.
 
@@ -100,16 +105,18 @@ def load_prior(path: str | Path) -> Loaded | None:
     >>> load_prior(shipped_weights("prior-mri")).name
     'prior-mri'
     """
-    source = Source(Path(path))
-    name = _format_of(source)
-    if name is None:
-        return None
-    format: PriorFormat = PRIORS.find(name)
-    with _naming_the_package(name, source):
-        prior = format.load(source)
-        if not isinstance(prior, Loaded):
-            raise TypeError(f"{type(prior).__name__} is no prior over a network")
-    return prior
+    source, refusals = Source(Path(path)), list[InputError]()
+    for name in format_names():
+        try:
+            prior = _load(name, source)
+        except InputError as refusal:  # a format after this one may take it
+            refusals.append(refusal)
+            continue
+        if prior is not None:
+            return prior
+    if refusals:
+        raise refusals[0]
+    return None
 
 
 def is_prior(path: str | Path) -> bool:
@@ -122,17 +129,26 @@ def is_prior(path: str | Path) -> bool:
     >>> is_prior("of-no-format.txt")
     False
     """
-    return _format_of(Source(Path(path))) is not None
+    source = Source(Path(path))
+    return any(_recognises(name, source) for name in format_names())
 
 
-def _format_of(source: Source) -> str | None:
-    """The name of the first format that recognises a source."""
-    for name in format_names():
-        format: PriorFormat = PRIORS.find(name)
-        with _naming_the_package(name, source):
-            if format.recognises(source):
-                return name
-    return None
+def _load(name: str, source: Source) -> Loaded | None:
+    """The prior in a source by the format of that name; None if the format does not recognise it."""
+    if not _recognises(name, source):
+        return None
+    format: PriorFormat = PRIORS.find(name)
+    with _naming_the_package(name, source):
+        prior = format.load(source)
+        if not isinstance(prior, Loaded):
+            raise TypeError(f"{type(prior).__name__} is no prior over a network")
+    return prior
+
+
+def _recognises(name: str, source: Source) -> bool:
+    format: PriorFormat = PRIORS.find(name)
+    with _naming_the_package(name, source):
+        return format.recognises(source)
 
 
 @contextmanager

@@ -83,6 +83,25 @@ def test_formats_of_packages_come_after_those_of_idm(tmp_path: Path, monkeypatch
     assert isinstance(load_prior(tmp_path / "left.txt"), FunctionPrior)
 
 
+def test_a_package_takes_what_idm_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network whose names are those of a DnCNN, and a checkpoint that holds more than tensors."""
+    named, more = tmp_path / "0.09.pth", tmp_path / "0.25.pth"
+    torch.save({"model.0.weight": torch.zeros(2, 1, 3, 3)}, named)
+    torch.save({"state_dict": {"scale": torch.zeros(1)}, "epoch": 3}, more)
+    refused = {named: "a network of 1 convolutions from 1 to 2 channels", more: "holds more than named tensors"}
+    for path, message in refused.items():
+        with pytest.raises(InputError, match=message):
+            load_prior(path)
+    taking = POWERS.replace('== ".power"', '== ".pth"').replace("source.path.read_text()", "source.path.stem")
+    offer_format(monkeypatch, tmp_path, "taking", taking)
+    for path in refused:
+        prior = load_prior(path)
+        assert isinstance(prior, FunctionPrior) and prior.name == path.stem
+    (tmp_path / "neither.pt").write_bytes(b"torn")
+    with pytest.raises(InputError, match="is not a readable weights file"):  # as idm says it
+        load_prior(tmp_path / "neither.pt")
+
+
 def test_packages_that_fail_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "white.power"
     path.write_text("0.09")
