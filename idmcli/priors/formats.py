@@ -27,7 +27,7 @@ from idmcli.plugins import PRIORS
 from idmcli.priors.base import NetworkPrior
 from idmcli.priors.latent import NetworkLatentPrior
 
-Loaded = NetworkPrior | NetworkLatentPrior
+AnyPrior = NetworkPrior | NetworkLatentPrior
 
 
 class Source:
@@ -76,7 +76,7 @@ class PriorFormat:
     """
 
     recognises: Callable[[Source], bool]
-    load: Callable[[Source], Loaded]
+    load: Callable[[Source], AnyPrior]
 
 
 def format_names() -> Sequence[str]:
@@ -88,7 +88,7 @@ def format_names() -> Sequence[str]:
     return PRIORS.in_order()
 
 
-def load_prior(path: str | Path) -> Loaded | None:
+def load_prior(path: str | Path) -> AnyPrior | None:
     """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
@@ -107,7 +107,7 @@ def load_prior(path: str | Path) -> Loaded | None:
     format: PriorFormat = PRIORS.find(name)
     with _naming_the_package(name, source):
         prior = format.load(source)
-        if not isinstance(prior, Loaded):
+        if not isinstance(prior, AnyPrior):
             raise TypeError(f"{type(prior).__name__} is no prior over a network")
     return prior
 
