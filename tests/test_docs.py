@@ -121,7 +121,7 @@ def test_every_command_is_shown() -> None:
 def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile("\n".join(blocks("README.md", "python")), "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "torch.Size([1, 1, 256, 256])" in printed and "Report(inverse=" in printed
+    assert "torch.Size([1, 1, 256, 256])" in printed and "Deviations(inverse=" in printed
 
 
 def test_the_demo_of_make_reconstructs_the_embedded_photograph(

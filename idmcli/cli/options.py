@@ -15,7 +15,7 @@ from idmcli.errors import InputError
 from idmcli.solvers import names as solver_names
 
 if TYPE_CHECKING:
-    from idmcli.config import Loaded
+    from idmcli.config import LoadedConfig
     from idmcli.io.scale import Scale
 
 
@@ -331,7 +331,7 @@ def measuring_flags(
     }
 
 
-def show_config(output: Output, loaded: Loaded) -> None:
+def show_config(output: Output, loaded: LoadedConfig) -> None:
     """What --print-config prints."""
     from idmcli.config import render_with_sources, sections_of
 

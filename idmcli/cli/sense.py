@@ -36,7 +36,7 @@ from idmcli.reporting import Count
 from idmcli.text import escape
 
 if TYPE_CHECKING:
-    from idmcli.config import Loaded
+    from idmcli.config import LoadedConfig
     from idmcli.io.items import Item
     from idmcli.measuring import Measurement
 
@@ -106,7 +106,7 @@ def sense(
         raise error
 
 
-def _command(item: Item, loaded: Loaded, scale: str | None) -> str:
+def _command(item: Item, loaded: LoadedConfig, scale: str | None) -> str:
     """A command line that gives the same measurements, whatever else was measured with them."""
     from idmcli.config import value_of
     from idmcli.config.render import inline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from idmcli.config.load import Loaded, check_value, load_config, value_of
+from idmcli.config.load import LoadedConfig, check_value, load_config, value_of
 from idmcli.config.presets import Preset, list_presets, preset_folder, read_preset
 from idmcli.config.render import render_with_sources, sections_of, to_toml
 from idmcli.config.schema import Config, ModelSettings, SolverConfig, TaskConfig, TrainingConfig
@@ -10,7 +10,7 @@ from idmcli.config.schema import Config, ModelSettings, SolverConfig, TaskConfig
 __all__ = [
     "Config",
     "check_value",
-    "Loaded",
+    "LoadedConfig",
     "ModelSettings",
     "Preset",
     "SolverConfig",

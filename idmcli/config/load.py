@@ -31,7 +31,7 @@ SOLVER_KEYS = ("method", "seed")  # of [solver], beside the options of the metho
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfig:
     """A configuration and where each value came from.
 
     Attributes:
@@ -58,7 +58,7 @@ def load_config(
     overrides: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     flags: Mapping[str, tuple[str, Any]] | None = None,
-) -> Loaded:
+) -> LoadedConfig:
     """Merge default < preset < file < environment < ``--set`` < flags.
 
     Args:
@@ -111,7 +111,7 @@ def load_config(
         count = f"{MAX_PROBLEMS} or more" if len(problems) >= MAX_PROBLEMS else str(len(problems))
         several = f"{count} problems in the configuration:\n" if len(problems) > 1 else ""
         raise ConfigError(several + "\n".join(problems[:MAX_PROBLEMS]), "; ".join(sorted(hints)))
-    return Loaded(config, sources)
+    return LoadedConfig(config, sources)
 
 
 def _modern(settings: Sequence[Setting]) -> list[Setting]:

@@ -12,7 +12,7 @@ from idmcli.config.schema import Config
 from idmcli.text import escape
 
 if TYPE_CHECKING:
-    from idmcli.config.load import Loaded
+    from idmcli.config.load import LoadedConfig
 
 
 def sections_of(config: Config) -> dict[str, dict[str, Any]]:
@@ -31,7 +31,7 @@ def to_toml(config: Config) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def render_with_sources(loaded: Loaded) -> str:
+def render_with_sources(loaded: LoadedConfig) -> str:
     """Like :func:`to_toml`, with the source of each value as a comment."""
     sections = []
     for section, content in sections_of(loaded.config).items():

@@ -13,7 +13,7 @@ from idmcli.plugins import MODELS
 from idmcli.ranges import Count, CountOrZero, Positive, PositiveOrZero, Seed, Size
 from idmcli.tasks import OperatorOptions
 
-Memory = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
+MemoryPlan = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
 
 
 def _known(kind: str) -> str:
@@ -75,7 +75,7 @@ class TrainingConfig:
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
     loss: Literal["l1", "l2", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
-    memory: Memory = "unet"  # idm: what is kept for the backward pass; auto: the fastest plan that fits
+    memory: MemoryPlan = "unet"  # idm: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
     precision: Literal["float32", "bf16", "auto"] = "float32"  # bf16: autocast; auto: bf16 where the device has it
     compile: bool = False  # pass the blocks through torch.compile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -97,13 +97,15 @@ def solve(
     before, start = method.evaluations.count, time.perf_counter()
     images = torch.cat([draw(n) for n in range(samples)]).cpu()
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
+    found = fmean(unknown.values()) if unknown else None
+    known = problem if found is None else replace(problem, operator=m.operator.with_unknown(found))
     return Reconstruction(
         images,
         gain,
-        fit_of(images, problem),
+        fit_of(images, known),
         seconds,
         evaluations,
-        fmean(unknown.values()) if unknown else None,
+        found,
         first if method.solver.samples else None,
     )
 

@@ -27,7 +27,7 @@ from idmcli.plugins import PRIORS
 from idmcli.priors.base import NetworkPrior
 from idmcli.priors.latent import NetworkLatentPrior
 
-Loaded = NetworkPrior | NetworkLatentPrior
+AnyPrior = NetworkPrior | NetworkLatentPrior
 
 
 class Source:
@@ -80,7 +80,7 @@ class PriorFormat:
     """
 
     recognises: Callable[[Source], bool]
-    load: Callable[[Source], Loaded]
+    load: Callable[[Source], AnyPrior]
 
 
 def format_names() -> Sequence[str]:
@@ -92,7 +92,7 @@ def format_names() -> Sequence[str]:
     return PRIORS.in_order()
 
 
-def load_prior(path: str | Path) -> Loaded | None:
+def load_prior(path: str | Path) -> AnyPrior | None:
     """The prior in a weights file or a model folder; None if no format recognises one.
 
     Raises:
@@ -133,14 +133,14 @@ def is_prior(path: str | Path) -> bool:
     return any(_recognises(name, source) for name in format_names())
 
 
-def _load(name: str, source: Source) -> Loaded | None:
+def _load(name: str, source: Source) -> AnyPrior | None:
     """The prior in a source by the format of that name; None if the format does not recognise it."""
     if not _recognises(name, source):
         return None
     format: PriorFormat = PRIORS.find(name)
     with _naming_the_package(name, source):
         prior = format.load(source)
-        if not isinstance(prior, Loaded):
+        if not isinstance(prior, AnyPrior):
             raise TypeError(f"{type(prior).__name__} is no prior over a network")
     return prior
 

@@ -16,7 +16,7 @@ from idmcli.models.checkpoints import kind_in, load_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.latent import LatentDiffusion
 from idmcli.priors.base import Domain
-from idmcli.priors.formats import Loaded, PriorFormat, Source
+from idmcli.priors.formats import AnyPrior, PriorFormat, Source
 from idmcli.priors.latent import NetworkLatentPrior
 
 LARGEST = 5.0  # standard deviations that are believed: one true value in 1.7 million is larger
@@ -67,7 +67,7 @@ def _recognises(source: Source) -> bool:
     return kind_in(source.path) in ("prior", "latent")
 
 
-def _load(source: Source) -> Loaded:
+def _load(source: Source) -> AnyPrior:
     path = source.path
     network = load_weights(path)
     if isinstance(network, LatentDiffusion):

@@ -10,7 +10,7 @@ from torch import Tensor
 from idmcli.reversible.coupling import ReversibleGroup
 
 
-class Report(NamedTuple):
+class Deviations(NamedTuple):
     """Relative errors, each ``|a - b| / |b|`` of all values together.
 
     Attributes:
@@ -28,7 +28,7 @@ class Report(NamedTuple):
     worst: str
 
 
-def check_reversible(group: ReversibleGroup, x: Tensor, context: Any = None) -> Report:
+def check_reversible(group: ReversibleGroup, x: Tensor, context: Any = None) -> Deviations:
     """Compare a group's inverse with its input, and its reversible gradients with plain autograd.
 
     The loss is the inner product of the exits with fixed random tensors. Nothing is changed: no ``.grad``,
@@ -66,7 +66,7 @@ def check_reversible(group: ReversibleGroup, x: Tensor, context: Any = None) -> 
     expected, found = run("plain"), run("reversible")
     each = {name: _error([a], [b]) for name, a, b in zip(names, found[1], expected[1], strict=True)}
     worst = max(each, key=lambda name: each[name])
-    return Report(
+    return Deviations(
         inverse=_error(back, start),
         output=_error(found[0], expected[0]),
         gradient=_error(found[1], expected[1]),

@@ -27,7 +27,7 @@ from idmcli.runs.build import build_stage
 from idmcli.runs.precision import settle
 from idmcli.runs.resume import check_config, check_data, check_iterations
 from idmcli.sizes import format_size
-from idmcli.training.loop import Progress, train
+from idmcli.training.loop import LogLine, train
 from idmcli.training.pictures import Pictures, find_pictures
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.scalars import scalar_log
@@ -180,11 +180,11 @@ def _initialise(model: Learned, init: str, listener: Listener) -> Start:
 
 
 def _reporter(
-    listener: Listener, progress: Count, scalars: Callable[[Progress], None] | None
-) -> Callable[[Progress], None]:
+    listener: Listener, progress: Count, scalars: Callable[[LogLine], None] | None
+) -> Callable[[LogLine], None]:
     """What tells the user, and ``scalars``, of each log line."""
 
-    def report(line: Progress) -> None:
+    def report(line: LogLine) -> None:
         speed = f"{line.images_per_second:.1f} images/s, {100 * line.waiting:.0f} % waiting for data"
         note = f"loss {line.loss:.4f}  {line.psnr:.2f} dB  {speed}  {format_size(line.memory)}"
         progress.advance(line.iteration - progress.done, note=note)

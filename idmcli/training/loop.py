@@ -42,7 +42,7 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
-class Progress:
+class LogLine:
     """One line of the log: means since the line before, over all processes.
 
     Attributes:
@@ -70,11 +70,11 @@ def train(
     stage: Stage,
     run: RunFolder,
     processes: Processes,
-    report: Callable[[Progress], None],
+    report: Callable[[LogLine], None],
     *,
     start: int = 0,
     workers: int = 0,
-) -> Progress | None:
+) -> LogLine | None:
     """Train a network in place, up to ``training.iterations``; returns the last log line.
 
     Every random choice depends on the seed and the number of an iteration or a crop alone, and the checkpoint holds
@@ -134,7 +134,7 @@ def train(
             if losses and (done % config.log_every == 0 or validating):
                 now = time.perf_counter()
                 usage = processes.exchange([data.seconds / (now - since), peak_memory(processes.device)])
-                line = Progress(
+                line = LogLine(
                     iteration=done,
                     loss=sum(losses) / len(losses),
                     psnr=sum(scores) / len(scores),

@@ -22,7 +22,7 @@ from idmcli.training.workers import in_workers
 if TYPE_CHECKING:
     from idmcli.config import Config
 
-Shape = tuple[int, ...]
+Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Pictures(Sequence[Pixels]):
     """
 
     items: Sequence[Item]
-    shapes: Sequence[Shape]
+    shapes: Sequence[Size]
     kept: Mapping[Item, Pixels]
     read: Callable[[Item], Pixels]
 
@@ -78,7 +78,7 @@ def find_pictures(
     """
     read = partial(_read, replace(config, task=replace(config.task, channels=config.task.channels or 1)))
     side, small, bad = config.training.patch, 0, 0
-    shapes: dict[Item, Shape] = {}
+    shapes: dict[Item, Size] = {}
     kept: dict[Item, Pixels] = {}
     items = list(_pages(find_items(paths)))
     for item, found in _kept_then_checked(items, read, side, cache, workers):
@@ -116,7 +116,7 @@ def _pages(items: Sequence[Item]) -> Iterator[Item]:
 
 def _kept_then_checked(
     items: Sequence[Item], read: Callable[[Item], Pixels], side: int, cache: int, workers: int
-) -> Iterator[tuple[Item, Pixels | Shape | IdmError]]:
+) -> Iterator[tuple[Item, Pixels | Size | IdmError]]:
     """Each item with its pixels, as long as the usable ones fit into the cache, and from then on with its shape."""
     for index, item in enumerate(items):
         found = _or_error(read, item)
@@ -132,7 +132,7 @@ def _kept_then_checked(
         yield from zip(rest, checked, strict=True)
 
 
-def _checked(read: Callable[[Item], Pixels], item: Item) -> Shape | IdmError:
+def _checked(read: Callable[[Item], Pixels], item: Item) -> Size | IdmError:
     found = _or_error(read, item)
     return found if isinstance(found, IdmError) else found.shape
 

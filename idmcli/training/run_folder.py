@@ -28,7 +28,7 @@ from idmcli.text import escape
 from idmcli.training.validation import Validation
 
 if TYPE_CHECKING:
-    from idmcli.training.loop import Progress
+    from idmcli.training.loop import LogLine
 
 COLUMNS = (
     *("iteration", "loss", "psnr", "images_per_second", "learning_rate"),
@@ -145,7 +145,7 @@ class RunFolder:
         """
         return read_object(self.record, "remove it to resume without it") if self.record.exists() else {}
 
-    def log(self, line: Progress) -> None:
+    def log(self, line: LogLine) -> None:
         """Append one row to ``metrics.csv``; validation scores go into its last column as ``name=value``."""
         new = not self.metrics.exists()
         scores = line.validation.scores.items() if line.validation else ()

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from idmcli.training.loop import Progress
+    from idmcli.training.loop import LogLine
 
 FIELDS = ("loss", "psnr", "images_per_second", "learning_rate", "waiting", "memory")
 
 
 @contextmanager
-def scalar_log(folder: Path, done: int) -> Iterator[Callable[[Progress], None] | None]:
+def scalar_log(folder: Path, done: int) -> Iterator[Callable[[LogLine], None] | None]:
     """Give what writes log lines into ``folder`` as TensorBoard's scalars; None where TensorBoard is not installed.
 
     What was written there about iterations after ``done`` no longer counts.
@@ -25,7 +25,7 @@ def scalar_log(folder: Path, done: int) -> Iterator[Callable[[Progress], None] |
         yield None
         return
 
-    def write(line: Progress) -> None:
+    def write(line: LogLine) -> None:
         for name in FIELDS:
             writer.add_scalar(f"training/{name}", getattr(line, name), line.iteration)
         for name, value in line.validation.scores.items() if line.validation else ():

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from idmcli.cli import main
 from idmcli.evaluation.views import SHOWN
 from idmcli.io.images import write_image
 from idmcli.methods import Method
+from idmcli.plugins import SOLVERS
 from tests.pages import Element, parse, picture
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -113,7 +115,7 @@ def test_a_method_that_fails_does_not_stop_the_others(monkeypatch: pytest.Monkey
     def broken(*_: Any) -> Tensor:
         return torch.full((1, 1, 24, 16), torch.nan)
 
-    monkeypatch.setattr("idmcli.solvers.pinv.SOLVER", solvers.Solver("pinv", "", broken))
+    monkeypatch.setitem(SOLVERS._loaded, "pinv", replace(SOLVERS.find("pinv"), run=broken))
     assert main(["eval", "data", *QUICK, "--report=report.html"]) == 3
     root = read()
     assert "method pinv gave values that are not finite" in root.all("p", class_="failure")[0].text

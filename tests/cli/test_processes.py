@@ -128,8 +128,8 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_read(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Processes, "of_environment", lambda device, environment: Processes(device, 0, 2))
-    monkeypatch.setattr(Processes, "joined", lambda processes: nullcontext())
-    monkeypatch.setattr(Processes, "gathered", lambda processes, value: [value, value])
+    monkeypatch.setattr(Processes, "connected", lambda processes: nullcontext())
+    monkeypatch.setattr(Processes, "gather", lambda processes, value: [value, value])
     assert main(["train", "--data", "nowhere", *SETTINGS, "--set", "training.batch=3", "--out", "run"]) == 2
     assert said(capsys.readouterr().err) == [
         "error: training.batch = 3 cannot be shared by 2 processes",

@@ -281,7 +281,7 @@ def test_what_a_blind_method_finds_is_said(camera: Path, capsys: Capture) -> Non
     guess = ("--set", "solver.blind=true", "--set", "solver.guess=3", "--overwrite")
     assert 1 < reconstruct(capsys, camera, *blind, *guess)["unknown"]["gain"] < 4
     assert main(["reconstruct", str(camera), *blind, *guess]) == 0
-    assert re.search(r"method gdp, gain found \d\.\d+, PSNR", capsys.readouterr().out)
+    assert re.search(r"method gdp, misfit .*, gain found \d\.\d+, PSNR", capsys.readouterr().out)
 
 
 def test_samples_are_of_methods_that_sample(camera: Path, capsys: Capture) -> None:

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from benchmarks.fuzz_readers import record_of, signed
 from PIL import Image
 from safetensors.torch import load_file
 
 from idmcli.io.images import read_image, write_image
 from idmcli.measuring.file import read_stored, write_stored
 from tests.faults.hostile import FAST, Capture, draw, failed, files, results, run
+from tests.fuzz_readers import record_of, signed
 
 COMMANDS = [("sense",), ("reconstruct", *FAST)]
 commands = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from idmcli.errors import out_of_memory
 from idmcli.methods import Method
-from idmcli.solvers import pinv
+from idmcli.plugins import SOLVERS
 from tests.faults.hostile import FAST, Capture, draw, failed, files, run
 
 
@@ -86,7 +87,7 @@ def test_little_memory(capsys: Capture) -> None:
 def test_a_result_that_is_not_finite(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     draw("in/a.png", (8, 8)), draw("in/b.png", (8, 8))
     nan = torch.full((1, 1, 8, 8), torch.nan)
-    monkeypatch.setattr(pinv, "SOLVER", type(pinv.SOLVER)("pinv", "", lambda *_: nan))
+    monkeypatch.setitem(SOLVERS._loaded, "pinv", replace(SOLVERS.find("pinv"), run=lambda *_: nan))
     error = failed(capsys, "reconstruct", "in/a.png", *FAST, code=3)
     assert error.startswith("error: 'in/a.png': method pinv gave values that are not finite\nhint: ")
     assert "2 of 2 files failed" in run(capsys, "eval", "in", "--ratio=0.3", *FAST, "-o", "scores", code=3)[1]

@@ -42,7 +42,7 @@ def test_three_times() -> None:
     """Tracebacks on a triple Ctrl-C: in the work, in the message about it, and in the end."""
     draw("a.png", (8, 8))
     script = (
-        f"{KILL}{MAIN}import atexit, idmcli.io.images as images, idmcli.output as output\n"
+        f"{KILL}{MAIN}import atexit, idmcli.io.images as images, idmcli.cli.output as output\n"
         "images.read_image = kill; output.Output.error = kill; atexit.register(kill); sys.exit(idm.main())"
     )
     done = interrupted(script, "sense", "a.png")

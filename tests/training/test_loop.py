@@ -27,7 +27,7 @@ from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.training import loop
 from idmcli.training.data import CropPool
-from idmcli.training.loop import MAX_BAD_STEPS, Progress
+from idmcli.training.loop import MAX_BAD_STEPS, LogLine
 from idmcli.training.prior import PriorStage
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
@@ -84,7 +84,7 @@ def run_in(folder: Path) -> RunFolder:
     return RunFolder(folder)
 
 
-def silent(line: Progress) -> None:
+def silent(line: LogLine) -> None:
     return None
 
 
@@ -93,10 +93,10 @@ def train(
     stage: Any,
     config: TrainingConfig,
     run: RunFolder,
-    report: Callable[[Progress], None],
+    report: Callable[[LogLine], None],
     *,
     resume: bool = False,
-) -> tuple[Any, Progress | None]:
+) -> tuple[Any, LogLine | None]:
     """Train to the end; the average and the last line."""
     step = Step(model, config)
     start = run.restore(step.model, step.average, step.optimisers) if resume else 0
@@ -105,7 +105,7 @@ def train(
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
-    lines: list[Progress] = []
+    lines: list[LogLine] = []
     config = replace(CONFIG, iterations=200, learning_rate=0.05, log_every=20, validate_every=100)
     _, last = train(linear(), Regression(), config, run_in(tmp_path), lines.append)
     assert lines[-1] is last and last is not None
@@ -115,7 +115,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
 
 
 def test_log_lines_are_means_since_the_line_before(tmp_path: Path) -> None:
-    lines: list[Progress] = []
+    lines: list[LogLine] = []
     train(linear(), Regression(), replace(CONFIG, validate_every=100), run_in(tmp_path), lines.append)
     assert [line.psnr for line in lines] == [1, 4, 7, 10]
     assert all(line.images_per_second > 0 for line in lines)
@@ -347,7 +347,7 @@ def test_a_batch_in_parts_is_the_batch(workers: int, tmp_path: Path) -> None:
     """Up to rounding: the same crops, the mean of the parts' losses and gradients, one update."""
     moved, lines = {}, {}
     for parts in (1, 2, 4):
-        network, logged = model(), list[Progress]()
+        network, logged = model(), list[LogLine]()
         start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         config = replace(CONFIG, iterations=4, batch=4, accumulate=parts, log_every=2)
         run = run_in(tmp_path / str(parts))
@@ -366,7 +366,7 @@ def test_waiting_for_data_is_measured(tmp_path: Path) -> None:
         def draw(self, numbers: Sequence[int]) -> None:
             time.sleep(0.02)
 
-    lines: list[Progress] = []
+    lines: list[LogLine] = []
     train(linear(), Slow(), CONFIG, run_in(tmp_path), lines.append)
     assert all(0.3 < line.waiting <= 1 for line in lines)  # nearly all there is to do
     assert all(2**24 < line.memory < 2**40 for line in lines)

@@ -26,7 +26,7 @@ from idmcli.reversible.plan import named_plan
 from idmcli.runs.build import build_stage
 from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training import loop
-from idmcli.training.loop import Progress
+from idmcli.training.loop import LogLine
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 
@@ -73,7 +73,7 @@ def trained(config: Config, plan: str, processes: Processes, folder: Path) -> di
     start = {name: tensor.clone() for name, tensor in step.model.state_dict().items()}
     if processes.leads:
         folder.mkdir(parents=True)
-    lines: list[Progress] = []
+    lines: list[LogLine] = []
     loop.train(step, stage, RunFolder(folder), processes, lines.append)
     assert bool(lines) == processes.leads
     return {name: tensor - start[name] for name, tensor in step.model.state_dict().items()}

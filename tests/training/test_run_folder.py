@@ -18,14 +18,14 @@ from torch.optim import SGD
 
 from idmcli.errors import InputError, ResourceError
 from idmcli.io.images import read_image
-from idmcli.training.loop import Progress
+from idmcli.training.loop import LogLine
 from idmcli.training.run_folder import MAX_SAMPLES, RunFolder
 from idmcli.training.validation import Validation
 
 
-def line(iteration: int, **validation: float) -> Progress:
+def line(iteration: int, **validation: float) -> LogLine:
     found = Validation(validation, {"truth": torch.rand(6, 1, 8, 8)}) if validation else None
-    return Progress(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, found)
+    return LogLine(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, found)
 
 
 def parts(width: int = 3) -> tuple[nn.Linear, nn.Linear, list[SGD]]:

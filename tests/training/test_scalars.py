@@ -9,11 +9,11 @@ from typing import Any, Self
 
 import pytest
 
-from idmcli.training.loop import Progress
+from idmcli.training.loop import LogLine
 from idmcli.training.scalars import scalar_log
 from idmcli.training.validation import Validation
 
-LINE = Progress(7, 0.5, 20.0, 100.0, 1e-3, 0.25, 2**20, Validation({"psnr_a": 31.5}))
+LINE = LogLine(7, 0.5, 20.0, 100.0, 1e-3, 0.25, 2**20, Validation({"psnr_a": 31.5}))
 
 
 class Writer:
