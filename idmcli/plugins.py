@@ -74,6 +74,10 @@ FORMATS: Registry[Any] = Registry(
         "bmp": "idmcli.io.formats:BMP",
         "gif": "idmcli.io.formats:GIF",
         "measurement": "idmcli.measuring.format:MEASUREMENT",
+        "npy": "idmcli.io.formats:NPY",
+        "npz": "idmcli.io.formats:NPZ",
+        "mat": "idmcli.io.formats:MAT",
+        "text": "idmcli.io.formats:TEXT",
     },
     "idmcli.io.formats:Format",
 )

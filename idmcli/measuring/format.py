@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from idmcli.errors import InputError
 from idmcli.io.files import require_file
 from idmcli.io.formats.base import MAX_PIXELS, Format
 from idmcli.io.items import Item
+from idmcli.measuring.file import is_measurement_file, load_measurement, save_measurement
+from idmcli.measuring.measurement import Measurement
 
-if TYPE_CHECKING:
-    from idmcli.measuring.measurement import Measurement
 
-
-class MeasurementFile(Format["Measurement"]):
-    """The measurements of one picture; what it needs is loaded only when it is used."""
+class MeasurementFile(Format[Measurement]):
+    """The measurements of one picture."""
 
     name = "measurements"
+    gives = Measurement
     suffixes = (".safetensors",)
 
     def recognises(self, path: Path) -> bool:
         """See :func:`idmcli.measuring.file.is_measurement_file`."""
-        from idmcli.measuring.file import is_measurement_file
-
         try:
             require_file(path)
         except InputError:
@@ -37,8 +34,6 @@ class MeasurementFile(Format["Measurement"]):
 
     def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> Measurement:
         """See :func:`idmcli.measuring.file.load_measurement`."""
-        from idmcli.measuring.file import load_measurement
-
         if item.number not in (None, 1):
             raise InputError(
                 f"{str(item)!r} is not there: the file holds the measurements of one picture",
@@ -48,8 +43,6 @@ class MeasurementFile(Format["Measurement"]):
 
     def write(self, path: Path, content: Measurement) -> None:
         """See :func:`idmcli.measuring.file.save_measurement`."""
-        from idmcli.measuring.file import save_measurement
-
         save_measurement(path, content)
 
 

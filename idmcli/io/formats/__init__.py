@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from idmcli.io.formats.base import MAX_PIXELS, Format, Picture, PictureFormat, head_of
+from idmcli.io.formats.numbers import Mat, Npy, Npz, Numbers, Text
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
 from idmcli.io.formats.tiff import Tiff
@@ -13,6 +14,11 @@ from idmcli.plugins import FORMATS
 
 __all__ = [
     "MAX_PIXELS",
+    "MAT",
+    "NPY",
+    "NPZ",
+    "Numbers",
+    "TEXT",
     "PICTURES",
     "Format",
     "Picture",
@@ -23,6 +29,7 @@ __all__ = [
 ]
 
 PNG, JPEG, TIFF, BMP, GIF = Png(), Jpeg(), Tiff(), Bmp(), Gif()
+NPY, NPZ, MAT, TEXT = Npy(), Npz(), Mat(), Text()
 PICTURES: tuple[PictureFormat, ...] = (PNG, JPEG, TIFF, BMP, GIF)
 
 

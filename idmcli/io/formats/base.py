@@ -31,11 +31,13 @@ class Format(ABC, Generic[T]):
 
     Attributes:
         name: for messages.
-        suffixes: in lower case; what such files are called. The content decides what they are.
+        suffixes: in lower case; the endings of such files' names. The content decides what they are.
+        gives: the type of an item: a picture, a measurement, numbers, ...
     """
 
     name: str
     suffixes: tuple[str, ...]
+    gives: type[Any]
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:
@@ -85,6 +87,7 @@ class PictureFormat(Format[Picture]):
         bits: bits per sample that can be written; none if nothing can.
     """
 
+    gives = Picture
     signatures: tuple[bytes, ...]
     bits: tuple[int, ...] = ()
 
