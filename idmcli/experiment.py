@@ -22,7 +22,7 @@ from idmcli.io.measurements import Measurements, Provenance
 from idmcli.io.scale import Scale
 from idmcli.library import Method
 from idmcli.metrics import psnr, ssim
-from idmcli.operators import Operator, Problem, Spec
+from idmcli.operators import Operator, Problem, Spec, build_operator
 from idmcli.seeds import item_seed
 from idmcli.tasks import Amount
 
@@ -189,7 +189,7 @@ def unpack(m: Measurements) -> Case:
     Raises:
         InputError: the operator cannot be built here, or does not fit the measurements.
     """
-    operator = tasks.build_operator(m.spec, m.arrays)
+    operator = build_operator(m.spec, m.arrays)
     if tuple(m.y.shape) != tuple(operator.measurement_shape):
         raise InputError(
             f"the measurements have shape {tuple(m.y.shape)}, but their operator ({operator.kind}) gives "

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "idmcli"
 # From the ground up: a module imports from its own folder and from what stands before it, also inside functions.
 ORDER = (
-    *("errors", "sizes", "ranges", "seeds", "output", "metrics"),
+    *("errors", "sizes", "ranges", "seeds", "output", "metrics", "registry"),
     *("numerics", "reversible", "operators", "io", "tasks", "config", "models", "priors", "solvers"),
     *("library", "experiment", "training", "memory", "evaluation", "cli"),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from idmcli.operators.base import LinearOperator
+from idmcli.operators.linear import LinearOperator
 from idmcli.reversible.plan import Plan
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from idmcli.errors import InputError
 from idmcli.ranges import Noise, Seed
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Task(ABC, Generic[Options]):
 
     @abstractmethod
     def operator_type(self) -> type[Operator]:
-        """The class of its operators, by which specifications are read."""
+        """The class of its operators."""
 
     @abstractmethod
     def operator(self, options: Options, image_shape: Shape, item: str) -> Operator:
@@ -134,3 +135,33 @@ class Task(ABC, Generic[Options]):
     def identity(self, operator: Any) -> Mapping[str, Any]:
         """What, beside the task, a network trained end to end is bound to; JSON-able."""
         return {}
+
+
+class NoTask(Task[OperatorOptions]):
+    """What stands for a task where an operator has none: a matrix, a sum of operators, or a class of one's own.
+
+    Args:
+        kind: that of the operator.
+    """
+
+    summary = "an operator without a task"
+    options = OperatorOptions
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind  # type: ignore[misc]  # that of a task belongs to its class
+
+    def operator_type(self) -> type[Operator]:
+        from idmcli.operators import Operator
+
+        return Operator
+
+    def operator(self, options: OperatorOptions, image_shape: Shape, item: str) -> Operator:
+        raise InputError(f"there is no task {self.kind}", "build the operator in Python")
+
+    def amount(self, operator: Operator) -> Amount:
+        return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")
+
+    def best_methods(self, operator: Operator, noise: float = 0.0) -> Sequence[str]:
+        from idmcli.operators import LinearOperator
+
+        return ("tv", "hqs") if isinstance(operator, LinearOperator) else ("gradient", "reddiff")

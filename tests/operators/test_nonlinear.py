@@ -13,9 +13,8 @@ from idmcli import tasks
 from idmcli.errors import InputError
 from idmcli.experiment import Case, pack, unpack
 from idmcli.io.measurements import Provenance, load_measurements, save_measurements
-from idmcli.operators import HDR, Blur, NonlinearBlur, Operator
+from idmcli.operators import HDR, Blur, NonlinearBlur, Operator, build_operator
 from idmcli.operators.nonlinear_blur import decode, encode
-from idmcli.tasks import build_operator
 from tests.small import NONLINEAR, OPERATORS, generator, picture, random
 
 

@@ -1,4 +1,4 @@
-"""A new task is one new folder: nothing else knows of it."""
+"""A new task is one new folder, and an entry point for its operator: nothing else knows of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from idmcli import tasks
 from idmcli.cli import main
 from idmcli.io.images import read_image, write_image
 from idmcli.metrics import psnr
+from idmcli.operators import OPERATORS
+from tests.packages import install
 from tests.small import camera
 
 TASK = '''
@@ -55,15 +57,18 @@ TASK = DefocusTask()
 OPERATOR = '''
 import torch
 
-from idmcli.operators import LinearOperator
-from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
+from idmcli.operators import LinearOperator, Specification
+from idmcli.operators.spec import check_arrays, check_image_shape
+
+
+class DefocusSpecification(Specification):
+    width: float
 
 
 class Defocus(LinearOperator):
     """Convolution with a Gaussian, periodic, by the discrete Fourier transform."""
 
     kind = "defocus"
-    tight = False
 
     def __init__(self, image_shape, width):
         super().__init__()
@@ -86,9 +91,9 @@ class Defocus(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec, arrays):
-        check_keys("defocus specification", spec, {"kind": (str,), "image_shape": (list,), "width": (float,)}, {})
-        check_arrays("defocus specification", arrays, [])
-        return cls(spec["image_shape"], spec["width"])
+        read = DefocusSpecification.read(spec)
+        check_arrays(read.kind, arrays, [])
+        return cls(read.image_shape, read.width)
 '''
 DEFOCUS = ["--set", "task.kind=defocus"]
 
@@ -100,6 +105,7 @@ def defocus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (folder / "mine/defocus/__init__.py").write_text(TASK)
     (folder / "mine/defocus/operator.py").write_text(OPERATOR)
     monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(folder / "mine")])
+    install(monkeypatch, folder / "installed", OPERATORS, {"defocus": "idmcli.tasks.defocus.operator:Defocus"})
     (folder / "pictures").mkdir()
     write_image("pictures/a.png", camera(48)[0, 0].numpy())
     yield
