@@ -13,6 +13,7 @@ from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
 from idmcli.numerics.linear_map import linear_map
 from idmcli.numerics.power_iteration import largest_eigenvalue
 from idmcli.operators.base import Operator
+from idmcli.operators.spec import is_number
 
 LARGEST_WEIGHT = 1e12  # of the measurements in the regularised inverse; single precision overflows with larger ones
 
@@ -79,6 +80,9 @@ class LinearOperator(Operator):
     A subclass needs to define no more than the two shapes, :meth:`A` and :meth:`AT`. For complex spaces the inner
     product is ``Re <a, b>``, so that a real image under a complex transform has the adjoint ``Re A^H``.
 
+    Operators combine: ``A @ B`` measures by B and then by A, and there are ``A + B``, ``A - B``, ``2 * A``, ``-A``,
+    ``A.H`` and :func:`~idmcli.operators.algebra.stack`.
+
     Attributes:
         tight: whether ``A A^T = I`` on the range of A, so that ``A+ = A^T`` exactly.
         mixing: whether every measurement mixes pixels from all over the padded image at random, so that the
@@ -102,7 +106,11 @@ class LinearOperator(Operator):
         tensor([[1., 1., 1., 1.],
                 [2., 2., 2., 2.],
                 [3., 3., 3., 3.]])
+        >>> (2 * operator).A(torch.ones(1, 1, 3, 4))
+        tensor([[8., 8., 8.]])
     """
+
+    __array_ufunc__ = None  # numpy numbers leave `number * operator` to the operator
 
     tight: bool = False
     mixing: bool = False
@@ -231,3 +239,39 @@ class LinearOperator(Operator):
     def gram(self, y: Tensor) -> Gram:
         """``A A^T``, or a simple map near it: here ``|A|^2``. It computes where y is, and in its precision."""
         return Gram(y.real.new_tensor(self.squared_norm(y)), lambda y: y, lambda y: y)
+
+    # The classes of combinations need this one, and so they are imported when they are used.
+
+    def __matmul__(self, other: LinearOperator) -> LinearOperator:
+        """``A @ B``: first B, then A."""
+        from idmcli.operators.algebra import Product
+
+        return Product(self, other) if isinstance(other, LinearOperator) else NotImplemented
+
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        """``A + B``, where both have the same images and measurements."""
+        from idmcli.operators.algebra import Sum
+
+        return Sum(self, other) if isinstance(other, LinearOperator) else NotImplemented
+
+    def __sub__(self, other: LinearOperator) -> LinearOperator:
+        """``A - B``."""
+        return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
+
+    def __mul__(self, factor: float) -> LinearOperator:
+        """``c A`` with a real number c other than 0."""
+        from idmcli.operators.algebra import Scaled
+
+        return Scaled(factor, self) if is_number(factor) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> LinearOperator:
+        return -1 * self
+
+    @property
+    def H(self) -> LinearOperator:
+        """The adjoint as an operator: ``A.H.A(y) == A.AT(y)``. Its images are the measurements of A."""
+        from idmcli.operators.algebra import Adjoint
+
+        return Adjoint(self)
