@@ -10,6 +10,28 @@ from typing import Any
 
 from idmcli.registry import Registry, parts_in
 
+OPERATORS: Registry[Any] = Registry(
+    "idmcli.operators",
+    {
+        "adjoint": "idmcli.operators.algebra:Adjoint",
+        "cs": "idmcli.operators.compressed_sensing:CompressedSensing",
+        "ct": "idmcli.operators.tomography:ParallelBeamCT",
+        "deblur": "idmcli.operators.blur:Blur",
+        "hdr": "idmcli.operators.hdr:HDR",
+        "inpainting": "idmcli.operators.inpainting:Inpainting",
+        "matrix": "idmcli.operators.matrix:MatrixOperator",
+        "mri": "idmcli.operators.mri:MRI",
+        "nonlinear_deblur": "idmcli.operators.nonlinear_blur:NonlinearBlur",
+        "product": "idmcli.operators.algebra:Product",
+        "scaled": "idmcli.operators.algebra:Scaled",
+        "sr": "idmcli.operators.super_resolution:SuperResolution",
+        "stack": "idmcli.operators.algebra:Stack",
+        "sum": "idmcli.operators.algebra:Sum",
+    },
+    "idmcli.operators:Operator",
+)
+"""The operators A, by the kind that their specifications name."""
+
 TASKS: Registry[Any] = Registry(
     "idmcli.tasks",
     parts_in("idmcli.tasks", "TASK", without=("base", "kernels", "masks", "ratios")),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
+from math import prod
 from typing import Any
 
+import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -23,13 +25,16 @@ from idmcli.operators import (
     Blur,
     CompressedSensing,
     Inpainting,
+    LinearMap,
     LinearOperator,
+    MatrixOperator,
     NonlinearBlur,
     Operator,
     ParallelBeamCT,
     Problem,
     SuperResolution,
     add_noise,
+    stack,
 )
 from idmcli.operators.kernels import motion_kernel
 from idmcli.priors import Domain, Prior, for_images, load_prior
@@ -87,6 +92,105 @@ OPERATORS: dict[str, LinearOperator] = {
     "sr-average": SuperResolution((1, 10, 13), 3, filter="average"),
 }
 MOTION = motion_kernel(7, 0.5, 1)
+
+
+def gaussian_matrix(rows: int, columns: int, *, seed: int = 5, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Well-conditioned: its singular values are from 1 to 3."""
+    u, _, v = torch.linalg.svd(torch.randn(rows, columns, dtype=dtype, generator=generator(seed)), full_matrices=False)
+    return u * torch.linspace(1, 3, u.shape[1], dtype=torch.float64) @ v
+
+
+def sparse_matrix(rows: int, columns: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """A band of three entries a row, and the diagonal of a square part of it."""
+    dense = gaussian_matrix(rows, columns, dtype=dtype)
+    near = (torch.arange(rows)[:, None] * columns // rows - torch.arange(columns)).abs() <= 1
+    return (dense * near + torch.eye(rows, columns)).to_sparse()
+
+
+MATRICES: dict[str, LinearOperator] = {
+    "matrix": MatrixOperator(gaussian_matrix(20, 30), (1, 6, 5)),
+    "matrix-tall": MatrixOperator(gaussian_matrix(40, 30), (1, 6, 5)),
+    "matrix-channels": MatrixOperator(gaussian_matrix(8, 20), (3, 5, 4)),
+    "matrix-colour": MatrixOperator(gaussian_matrix(20, 36), (3, 4, 3)),
+    "matrix-blocks": MatrixOperator(gaussian_matrix(6, 16), (3, 8, 12), 4),
+    "matrix-blocks-padded": MatrixOperator(torch.linalg.qr(gaussian_matrix(16, 6))[0].mT, (1, 7, 10), 4),
+    "matrix-tight": MatrixOperator(torch.linalg.qr(gaussian_matrix(30, 12))[0].mT, (1, 6, 5)),
+    "matrix-sparse": MatrixOperator(sparse_matrix(25, 42), (1, 6, 7)),
+    "matrix-sparse-complex": MatrixOperator(sparse_matrix(20, 30, torch.complex128), (1, 6, 5), complex_image=True),
+    "matrix-complex": MatrixOperator(gaussian_matrix(9, 30, dtype=torch.complex128), (1, 6, 5)),
+    "matrix-complex-tall": MatrixOperator(gaussian_matrix(18, 30, dtype=torch.complex128), (1, 6, 5)),
+    "matrix-complex-image": MatrixOperator(gaussian_matrix(20, 30), (1, 6, 5), complex_image=True),
+}
+KERNEL = {"type": "gaussian", "size": 5, "std": 0.6}
+COMPOSITES: dict[str, LinearOperator] = {
+    "product": Inpainting((1, 9, 7), asymmetric_mask(9, 7)) @ Blur((1, 9, 7), KERNEL),
+    "product-complex": MRI((1, 9, 8), asymmetric_mask(9, 8)) @ Blur((1, 9, 8), KERNEL) @ Blur((1, 9, 8), KERNEL),
+    "sum": Blur((3, 8, 9), KERNEL) + 0.5 * Blur((3, 8, 9), torch.ones(3, 1), boundary="circular"),
+    "difference": OPERATORS["sr"] - SuperResolution((1, 16, 12), 4, filter="average"),
+    "scaled": -2.5 * OPERATORS["sr-odd-colour"],
+    "scaled-tight": 3 * OPERATORS["inpainting-random"],
+    "scaled-padded": 0.5 * OPERATORS["cs-global-padded"],
+    "scaled-complex": 2 * OPERATORS["mri-complex"],
+    "negative": -OPERATORS["mri-radial-odd"],
+    "adjoint": OPERATORS["sr-average"].H,
+    "adjoint-tight": OPERATORS["mri-complex"].H,
+    "normal": OPERATORS["sr-average"].H @ OPERATORS["sr-average"],
+    "stack": stack([OPERATORS["inpainting-given"], MatrixOperator(gaussian_matrix(7, 30), (1, 6, 5))]),
+    "stack-complex": stack([OPERATORS["mri-complex"], 0.7 * OPERATORS["mri-complex"] - OPERATORS["mri-complex"]]),
+}
+
+
+class Minimal(LinearOperator):
+    """All that a class of one's own has to define: a matrix of 33 rows for images of 48 pixels."""
+
+    image_shape = (1, 8, 6)
+    measurement_shape = (33,)
+
+    def A(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ gaussian_matrix(33, 48).to(x).T
+
+    def AT(self, y: Tensor) -> Tensor:
+        return (y @ gaussian_matrix(33, 48).to(y)).view(-1, 1, 8, 6)
+
+
+class MinimalComplex(Minimal):
+    """Complex images and measurements, and the class says no more of them."""
+
+    complex_image = complex_measurements = True
+
+    def A(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ gaussian_matrix(33, 48, dtype=torch.complex128).to(x).T
+
+    def AT(self, y: Tensor) -> Tensor:
+        return (y @ gaussian_matrix(33, 48, dtype=torch.complex128).to(y).conj()).view(-1, 1, 8, 6)
+
+
+def columns_in_numpy(x: Tensor) -> np.ndarray[Any, Any]:
+    """The sums of neighbouring columns, by a function without a derivative."""
+    image = x.cpu().numpy()
+    return image[:, :, 1:] + image[:, :, :-1]
+
+
+def columns_back(y: Tensor) -> np.ndarray[Any, Any]:
+    """The adjoint of :func:`columns_in_numpy`."""
+    padded = np.pad(y.cpu().numpy(), ((0, 0), (0, 0), (1, 1)))
+    return padded[:, :, 1:] + padded[:, :, :-1]
+
+
+FUNCTIONS: dict[str, LinearOperator] = {
+    "map": LinearMap(columns_in_numpy, columns_back, (3, 7, 5), (3, 7, 4)),
+    "map-complex": LinearMap(
+        lambda x: 2 * torch.fft.fft2(x, norm="ortho")[0, ::2],
+        lambda y: 2 * torch.fft.ifft2(torch.stack([y, 0 * y], 1).flatten(0, 1)[None], norm="ortho").real,
+        (1, 8, 6),
+        (4, 6),
+        complex_measurements=True,
+    ),
+    "minimal": Minimal(),
+    "minimal-complex": MinimalComplex(),
+}
+SAVED = OPERATORS | MATRICES | COMPOSITES  # linear ones that can be written to a file
+LINEAR = SAVED | FUNCTIONS
 NONLINEAR: dict[str, Operator] = {
     "hdr": HDR((3, 8, 11)),
     "hdr-gain": HDR((1, 9, 6), 1.3),
@@ -103,7 +207,7 @@ REAL = {name: operator for name, operator in OPERATORS.items() if not operator.c
 
 def each(*names: str) -> pytest.MarkDecorator:
     """Run a test for the operators of these names, or for all."""
-    chosen, known = names or tuple(OPERATORS), OPERATORS | NONLINEAR
+    chosen, known = names or tuple(OPERATORS), LINEAR | NONLINEAR
     return pytest.mark.parametrize("operator", [known[name] for name in chosen], ids=chosen)
 
 
@@ -130,7 +234,7 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 def dense(operator: LinearOperator) -> Tensor:
     """A as a real matrix (measured numbers, image values); a complex number counts as two."""
     shape = operator.image_shape
-    basis = torch.eye(shape[0] * shape[1] * shape[2], dtype=torch.float64).view(-1, *shape)
+    basis = torch.eye(prod(shape), dtype=torch.float64).view(-1, *shape)
     if operator.complex_image:
         basis = torch.stack([basis + 0j, 1j * basis], 1).flatten(0, 1)
     return flat(operator.A(basis)).T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
 from pathlib import Path
@@ -18,9 +18,8 @@ from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
 from idmcli.measuring.measurement import Measurement, Provenance
-from idmcli.operators import Spec
+from idmcli.operators import Spec, build_operator
 from idmcli.ranges import Noise, Positive
-from idmcli.tasks import build_operator
 from idmcli.text import escape
 
 SUFFIX = ".safetensors"
@@ -29,6 +28,7 @@ _MAX_UNDERSAMPLING = 16384  # image values per measurement; beyond it a specific
 KIND = FileKind(
     "idm_measurements", "measurement file", "measurements", schema=2, hint="make one with `idm sense`, or copy it again"
 )
+_MAX_PARTS = 8  # of an operator made of others, each of the largest image allowed
 _ARRAY = "operator."  # prefix of the operator's tensors
 
 
@@ -199,21 +199,38 @@ def is_measurement_file(path: str | Path) -> bool:
 
 
 def _check_claim(name: str, spec: Spec, measured: int, max_pixels: int) -> None:
-    """Refuse an image that no file of this size can be of, before anything is allocated for it."""
-    shape = spec.get("image_shape")
-    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
-        return  # the operator says what is wrong with it
-    if prod(shape[-2:]) > max_pixels:
-        size = " x ".join(map(str, shape[-2:]))
+    """Refuse images that no file of this size can be of, before anything is allocated for them."""
+    shapes = list(_shapes(spec))
+    for shape in shapes:
+        if prod(shape[-2:]) > max_pixels:
+            size = " x ".join(map(str, shape[-2:]))
+            raise InputError(
+                f"{name} is of an image of {size} pixels, more than the limit of {max_pixels}",
+                "raise --max-pixels if you trust the file",
+            )
+        if prod(shape) > _MAX_UNDERSAMPLING * max(measured, 1):
+            raise InputError(
+                f"{name} claims an image of {prod(shape)} values, but holds only {measured} measurements",
+                "measure it again with `idm sense`",
+            )
+    if sum(prod(shape[-2:]) for shape in shapes) > _MAX_PARTS * max_pixels:
         raise InputError(
-            f"{name} is of an image of {size} pixels, more than the limit of {max_pixels}",
+            f"{name} is of an operator of {len(shapes)} parts, whose images have more than {_MAX_PARTS * max_pixels} "
+            "pixels together",
             "raise --max-pixels if you trust the file",
         )
-    if prod(shape) > _MAX_UNDERSAMPLING * max(measured, 1):
-        raise InputError(
-            f"{name} claims an image of {prod(shape)} values, but holds only {measured} measurements",
-            "measure it again with `idm sense`",
-        )
+
+
+def _shapes(spec: Spec) -> Iterator[list[int]]:
+    """The image shapes of an operator and of those that it is made of. Others than lists of integers are left out: the
+    operator says what is wrong with them.
+    """
+    shape, parts = spec.get("image_shape"), spec.get("parts")
+    if isinstance(shape, list) and all(isinstance(size, int) for size in shape):
+        yield shape
+    for part in parts if isinstance(parts, list) else []:
+        if isinstance(part, dict):
+            yield from _shapes(part)
 
 
 def _check_finite(path: Path, y: Tensor) -> None:

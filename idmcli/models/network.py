@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from idmcli.models.learned import Learned
-from idmcli.operators.base import LinearOperator
+from idmcli.operators.linear import LinearOperator
 from idmcli.reversible.plan import Plan
 
 

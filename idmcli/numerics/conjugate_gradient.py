@@ -18,6 +18,11 @@ class Solution(NamedTuple):
         residual: largest ``|b - N x| / |b|`` over the batch, where ``b = A^T y`` and ``N = A^T A`` for a
             pseudo-inverse; 0 for a closed form.
         converged: whether the residual reached the tolerance.
+
+    Example:
+        >>> found = conjugate_gradient(lambda x: 2 * x, torch.ones(1, 3))
+        >>> found.x, found.iterations, found.converged
+        (tensor([[0.5000, 0.5000, 0.5000]]), 1, True)
     """
 
     x: Tensor
@@ -38,7 +43,7 @@ def conjugate_gradient(
 
     With ``N = A^T A`` and ``b = A^T y`` the result is the minimum-norm least-squares solution; with
     ``N = A^T A + w R`` it is the regularised one. The samples share the iterations but no scalar,
-    and a sample that has converged stays as it is. It differentiates by unrolling.
+    and a sample that has converged stays as it is. The derivative is that of the iterations.
 
     Args:
         normal: N, self-adjoint for ``Re <a, b>`` and positive semi-definite, acting on each sample.

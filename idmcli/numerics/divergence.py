@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MAX_DIVERGENCE = 0.9  # of a probe: a correction of 9
+MAX_DIVERGENCE = 0.9  # larger ones are taken for this one, whose correction has the weight 9
 
 
 @torch.no_grad()
@@ -24,7 +24,10 @@ def divergence(
         r: noisy images (B, C, H, W).
         sigma: their noise levels, (B, 1 or C, 1, 1).
         denoised: d(r, sigma).
-        seed: of the probe, the same for every image: none depends on the others of its batch.
+        seed: of the probe, which is the same for every image: none depends on the others of its batch.
+
+    Returns:
+        the divergences.
     """
     signs = torch.randint(0, 2, r.shape[1:], generator=torch.Generator().manual_seed(seed))
     probe = (2 * signs - 1).to(r)
@@ -36,14 +39,17 @@ def divergence(
 def stein_divergence(r: Tensor, sigma: Tensor, denoised: Tensor) -> Tensor:
     """``tr(dd/dr) / N`` of each channel of each image, (B, C, 1, 1), without a probe: ``1 - |r - d|^2 / (N sigma^2)``.
 
-    That is Stein's unbiased estimate of the risk, ``|r - d|^2 / N - sigma^2 + 2 sigma^2 div``, set equal to the risk of
-    the denoiser of least squared error, ``sigma^2 div`` (Stein, 1981; Robbins, 1956). A trained denoiser comes close at
-    low noise.
+    Stein's unbiased estimate of the risk, ``|r - d|^2 / N - sigma^2 + 2 sigma^2 div``, is set equal to the risk
+    ``sigma^2 div`` of the denoiser of least squared error (Stein, 1981; Robbins, 1956). A trained denoiser comes close
+    to that one at low noise.
 
     Args:
         r: noisy images (B, C, H, W).
         sigma: their noise levels, (B, 1 or C, 1, 1), > 0.
         denoised: d(r, sigma).
+
+    Returns:
+        the divergences.
     """
     removed = (r - denoised).square().mean((2, 3), keepdim=True)
     return (1 - removed / sigma.square().clamp_min(1e-12)).clamp(-MAX_DIVERGENCE, MAX_DIVERGENCE)

@@ -10,7 +10,16 @@ from torch import Tensor
 
 @torch.no_grad()
 def largest_eigenvalue(normal: Callable[[Tensor], Tensor], start: Tensor, iterations: int = 20) -> float:
-    """Of a self-adjoint, positive semi-definite map, from below; 1 if ``start`` is in its null space."""
+    """The largest eigenvalue of a self-adjoint, positive semi-definite map, from below.
+
+    Args:
+        normal: the map.
+        start: where the iteration starts, not zero.
+        iterations: their number.
+
+    Returns:
+        the eigenvalue; 1 if ``start`` is in the null space of the map.
+    """
     x = start
     for _ in range(iterations):
         x = normal(x / x.norm().clamp_min(torch.finfo(x.real.dtype).tiny))

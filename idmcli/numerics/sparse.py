@@ -13,14 +13,29 @@ class SparseMatrix(NamedTuple):
     """A matrix by its rows: row r has ``values[k]`` in column ``columns[k]`` for starts[r] <= k < starts[r + 1].
 
     Attributes:
-        starts: int32 (rows + 1).
-        columns: int32.
-        values: float32 or float64.
+        starts: integers (rows + 1).
+        columns: integers.
+        values: real or complex, in single or double precision.
+
+    Example:
+        >>> matrix = SparseMatrix.of(torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]]).to_sparse())
+        >>> matrix.times(torch.ones(1, 3))
+        tensor([[2., 4.]])
+        >>> matrix.adjoint(3).times(torch.ones(1, 2))
+        tensor([[1., 2., 3.]])
     """
 
     starts: Tensor
     columns: Tensor
     values: Tensor
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> Self:
+        """The entries of a sparse tensor (rows, columns) of any layout."""
+        with _no_word_on_layouts():
+            rows = matrix.detach().to_sparse_csr()
+        values = rows.values().clone()  # otherwise a view of the sparse tensor
+        return cls(rows.crow_indices(), rows.col_indices(), values).to(values)
 
     def to(self, like: Tensor) -> Self:
         """With values in the precision of ``like``, on its device."""
@@ -41,15 +56,28 @@ class SparseMatrix(NamedTuple):
         product: Tensor = torch.ops.idm.sparse_times(self.starts, self.columns, self.values, x)
         return product
 
+    def adjoint(self, width: int) -> Self:
+        """The conjugate transpose of the matrix, which has ``width`` columns."""
+        counts = self.starts.diff()
+        rows = torch.arange(len(counts), device=counts.device, dtype=counts.dtype).repeat_interleave(counts)
+        order = self.columns.argsort(stable=True)
+        ends = torch.bincount(self.columns, minlength=width).cumsum(0)
+        starts = torch.cat([ends.new_zeros(1), ends]).to(self.starts)
+        return self._replace(starts=starts, columns=rows[order], values=self.values[order].conj().resolve_conj())
+
 
 def _times(starts: Tensor, columns: Tensor, values: Tensor, x: Tensor) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the layout is in beta state
+    with _no_word_on_layouts():
         matrix = torch.sparse_csr_tensor(starts, columns, values, (len(starts) - 1, x.shape[1]))
     product = x.new_empty(len(x), len(starts) - 1)
     for vector, row in zip(x, product, strict=True):  # one by one is several times faster than together
         torch.mv(matrix, vector.contiguous(), out=row)
     return product
+
+
+def _no_word_on_layouts() -> warnings.catch_warnings[None]:
+    """Without PyTorch's warning that the layout is in beta state."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
 def _shape(starts: Tensor, columns: Tensor, values: Tensor, x: Tensor) -> Tensor:

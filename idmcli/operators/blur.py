@@ -9,8 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from idmcli.errors import InputError
-from idmcli.operators.base import LinearOperator, Spec, Spectrum
+from idmcli.operators.base import Spec
 from idmcli.operators.convolution import (
     check_boundary,
     convolution_matrix,
@@ -19,20 +18,36 @@ from idmcli.operators.convolution import (
     transfer_function,
 )
 from idmcli.operators.kernels import check_kernel, gaussian_kernel
-from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest
+from idmcli.operators.linear import LinearOperator, Spectrum
+from idmcli.operators.spec import (
+    Specification,
+    check_arrays,
+    check_digest,
+    check_image_shape,
+    digest,
+    make_described,
+)
 from idmcli.operators.spectra import fourier_spectrum, kronecker_spectrum
+
+
+class BlurSpecification(Specification):
+    """The kernel is a description, or ``{"type": "given"}`` where it is among the arrays."""
+
+    kernel: dict[str, Any]
+    boundary: str = "reflect"
+    kernel_sha256: str | None = None
 
 
 class Blur(LinearOperator):
     """``y = k * x``, (batch, C, H, W) like x: a point becomes the kernel, whose centre is (K // 2, L // 2).
 
-    Beyond its edges the image is mirrored without repeating them ("reflect": what DPS, ReSample and their
-    followers compare on), or continues at the other side ("circular": DPIR and DiffPIR).
+    Beyond its edges the image is mirrored without repeating them ("reflect", on which DPS, ReSample and their
+    followers compare), or continues at the other side ("circular", as for DPIR and DiffPIR).
 
-    A+ and the regularised inverse have a closed form for circular boundaries, by Fourier's transform, and for
-    kernels that are a product of a column and a row, as a Gaussian is, by the decompositions of the two.
-    Singular values below a thousandth of the largest count as not measured. Other kernels take conjugate
-    gradients with reflecting boundaries.
+    A+ and the regularised inverse have a closed form for circular boundaries, by Fourier's transform. They also have
+    one for kernels that are the product of a column and a row, as a Gaussian is, by the decompositions of the two.
+    Singular values below a thousandth of the largest count as not measured. Other kernels with reflecting boundaries
+    take conjugate gradients.
 
     Args:
         image_shape: (C, H, W).
@@ -41,10 +56,14 @@ class Blur(LinearOperator):
 
     Raises:
         InputError: the kernel or the boundary is none.
+
+    Example:
+        >>> blur = Blur((1, 3, 4), torch.tensor([[1.0, 2.0, 1.0]]))
+        >>> blur.A(torch.tensor([[[[0.0, 4.0, 0.0, 0.0]] * 3]]))[0, 0, 0]
+        tensor([2., 2., 1., 0.])
     """
 
     kind = "deblur"
-    tight = False
     unknown_name = "std"
     kernel: Tensor
 
@@ -56,15 +75,13 @@ class Blur(LinearOperator):
         check_boundary(boundary)
         self.boundary = boundary
         self.description = {"type": "given"} if isinstance(kernel, Tensor) else dict(kernel)
-        made = kernel if isinstance(kernel, Tensor) else _described(kernel)
+        made = kernel if isinstance(kernel, Tensor) else make_described("kernel", kernel, {"gaussian": gaussian_kernel})
         self.register_buffer("kernel", check_kernel(made), persistent=False)
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return convolve(x, self.kernel, self.boundary)
 
     def AT(self, y: Tensor) -> Tensor:
-        self.check_measurements(y)
         return convolve_adjoint(y, self.kernel, self.boundary)
 
     def spectrum(self) -> Spectrum | None:
@@ -103,20 +120,10 @@ class Blur(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        name = f"{spec.get('kind')} specification"
-        required = {"kind": (str,), "image_shape": (list,), "kernel": (dict,)}
-        check_keys(name, spec, required, {"boundary": (str,), "kernel_sha256": (str, None)})
-        given = spec["kernel"].get("type") == "given"
-        check_arrays(name, arrays, ["kernel"] if given else [])
-        kernel = arrays["kernel"] if given else spec["kernel"]
-        if given:
-            check_digest("kernel", kernel, spec.get("kernel_sha256"))
-        return cls(check_image_shape(spec["image_shape"]), kernel, boundary=spec.get("boundary", "reflect"))
-
-
-def _described(kernel: Mapping[str, Any]) -> Tensor:
-    """A kernel that numbers describe; one drawn from a seed is given, since its last digits differ between machines."""
-    check_keys("kernel", kernel, {"type": (str,), "size": (int,), "std": (float,)}, {})
-    if kernel["type"] != "gaussian":
-        raise InputError(f"the type of the kernel is {kernel['type']!r}", "it must be 'gaussian' or 'given'")
-    return gaussian_kernel(kernel["size"], kernel["std"])
+        read = BlurSpecification.read(spec)
+        given = read.kernel.get("type") == "given"
+        check_arrays(read.kind, arrays, ["kernel"] if given else [])
+        kernel = arrays["kernel"] if given else read.kernel
+        if isinstance(kernel, Tensor):
+            check_digest("kernel", read.kernel_sha256, kernel)
+        return cls(read.image_shape, kernel, boundary=read.boundary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -12,19 +13,35 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
-from idmcli.operators.base import LinearOperator, Spec, Spectrum
+from idmcli.operators.base import Spec
+from idmcli.operators.blocks import from_blocks, next_multiples, to_blocks
 from idmcli.operators.gaussian import orthonormal_rows
+from idmcli.operators.linear import LinearOperator, Spectrum
 from idmcli.operators.spec import (
+    Specification,
     check_arrays,
     check_digest,
     check_fraction,
     check_image_shape,
-    check_keys,
+    check_integer,
     check_seed,
     digest,
 )
+from idmcli.operators.spectra import completed
 
-MAX_BLOCK = 64
+MAX_BLOCK = 64  # pixels of a side
+
+
+class CompressedSensingSpecification(Specification):
+    """The seed is null where phi is among the arrays. The permutation is "given" where its indices are."""
+
+    ratio: float
+    block: int = 32
+    seed: int | None = 0
+    permutation: str = "global"
+    permutation_seed: int | list[Any] | None = None
+    phi_sha256: str | None = None
+    permutation_sha256: str | None = None
 
 
 class CompressedSensing(LinearOperator):
@@ -32,8 +49,8 @@ class CompressedSensing(LinearOperator):
 
     P is a permutation of all pixels of the padded image, cut into consecutive vectors ("global", the
     structurally random operator of Chen et al., TPAMI 2025), or the B x B blocks of the image in
-    row-major order ("none"). Channels share Phi, and P unless each has a permutation of its own: then the errors of
-    A^T y are independent, and a prior for colours can tell them from the image. y is (batch, C, vectors, q),
+    row-major order ("none"). Channels share Phi. They also share P unless each has a permutation of its own: then the
+    errors of A^T y are independent, and a prior for colours can tell them from the image. y is (batch, C, vectors, q),
     q = ceil(ratio B^2).
 
     The domain is the unpadded image. Without padding A A^T = I; with padding the operator is not tight
@@ -53,6 +70,11 @@ class CompressedSensing(LinearOperator):
 
     Raises:
         InputError: an argument is out of range, phi is not orthonormal or the indices are no permutation.
+
+    Example:
+        >>> sensing = CompressedSensing((1, 8, 10), 0.25, block=4)
+        >>> sensing.measurement_shape, sensing.tight, sensing.padded_shape, sensing.padded().tight
+        ((1, 6, 4), False, (1, 8, 12), True)
     """
 
     kind = "cs"
@@ -74,9 +96,7 @@ class CompressedSensing(LinearOperator):
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
         self._ratio = check_fraction("sampling ratio", ratio)
-        if isinstance(block, bool) or not isinstance(block, int) or not 1 <= block <= MAX_BLOCK:
-            raise InputError(f"the block size is {block!r}", f"it must be an integer from 1 to {MAX_BLOCK}")
-        self.block = block
+        self.block = block = check_integer("block size", block, 1, MAX_BLOCK)
         self.seed = None if phi is not None else check_seed("seed of the matrix", seed)
         rows = math.ceil(self._ratio * block**2 - 1e-9)  # 0.07 * 100 is 7.000000000000001
         if phi is None:
@@ -85,7 +105,7 @@ class CompressedSensing(LinearOperator):
             _check_orthonormal(phi, (rows, block**2))
         self.register_buffer("phi", phi.contiguous(), persistent=False)
 
-        self._padded_shape = channels, -(-height // block) * block, -(-width // block) * block
+        self._padded_shape = channels, *next_multiples((height, width), block)
         pixels = self._padded_shape[1] * self._padded_shape[2]
         self.measurement_shape = (channels, pixels // block**2, rows)
         self.tight = self._padded_shape == self.image_shape
@@ -115,13 +135,13 @@ class CompressedSensing(LinearOperator):
         return self.permutation is not None
 
     def padded(self) -> CompressedSensing:
-        if self.tight:
-            return self
-        if "_padded" not in self.__dict__:
-            padded = self._copy()
-            padded.image_shape, padded.tight = self.padded_shape, True
-            self.__dict__["_padded"] = padded  # beside the registered parts of a module: it holds the same tensors
-        return self.__dict__["_padded"]  # type: ignore[no-any-return]
+        return self if self.tight else self._on_padded_images
+
+    @cached_property
+    def _on_padded_images(self) -> Self:
+        padded = self._copy()
+        padded.image_shape, padded.tight = self.padded_shape, True
+        return padded
 
     def spectrum(self) -> Spectrum | None:
         """``V^T`` = the permutation and the whole orthonormal matrix, of which phi is the first rows; S = 1."""
@@ -147,15 +167,13 @@ class CompressedSensing(LinearOperator):
             self.phi.new_ones(channels, vectors * q),
             lambda y: y.flatten(2),
             lambda x: linear_map(x, to_basis, from_basis),
-            lambda c: linear_map(c, from_basis, to_basis),
+            lambda c: linear_map(completed(c, vectors * size), from_basis, to_basis),
         )
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return linear_map(x, self._measure, self._back_project)
 
     def AT(self, y: Tensor) -> Tensor:
-        self.check_measurements(y)
         return linear_map(y, self._back_project, self._measure)
 
     def _measure(self, x: Tensor) -> Tensor:
@@ -166,19 +184,16 @@ class CompressedSensing(LinearOperator):
 
     def _vectors(self, x: Tensor) -> Tensor:
         """P: padded images to vectors, (batch, C, vectors, B^2)."""
-        b = self.block
         if self.permutation is not None:
-            return _permuted(x.flatten(2), self.permutation).view(*x.shape[:2], -1, b * b)
-        blocks = x.reshape(*x.shape[:2], x.shape[2] // b, b, -1, b).transpose(3, 4)
-        return blocks.reshape(*x.shape[:2], -1, b * b)
+            return _permuted(x.flatten(2), self.permutation).view(*x.shape[:2], -1, self.block**2)
+        return to_blocks(x, self.block)
 
     def _image(self, v: Tensor) -> Tensor:
         """P^T: the inverse of :meth:`_vectors`."""
-        b, (_, height, width) = self.block, self.padded_shape
+        size = self.padded_shape[1:]
         if self.inverse_permutation is not None:
-            return _permuted(v.flatten(2), self.inverse_permutation).view(*v.shape[:2], height, width)
-        blocks = v.view(*v.shape[:2], height // b, width // b, b, b).transpose(3, 4)
-        return blocks.reshape(*v.shape[:2], height, width)
+            return _permuted(v.flatten(2), self.inverse_permutation).view(*v.shape[:2], *size)
+        return from_blocks(v, size)
 
     def arrays(self) -> Mapping[str, Tensor]:
         arrays = {} if self.seed is not None else {"phi": self.phi}
@@ -202,31 +217,21 @@ class CompressedSensing(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        name = "cs specification"
-        optional: dict[str, tuple[type | None, ...]] = {
-            "block": (int,),
-            "seed": (int, None),
-            "permutation": (str,),
-            "permutation_seed": (int, list, None),
-            "phi_sha256": (str, None),
-            "permutation_sha256": (str, None),
-        }
-        check_keys(name, spec, {"kind": (str,), "image_shape": (list,), "ratio": (float,)}, optional)
-        seeded = spec.get("seed", 0) is not None
-        given = spec.get("permutation") == "given"
-        check_arrays(name, arrays, [*([] if seeded else ["phi"]), *(["permutation"] if given else [])])
+        read = CompressedSensingSpecification.read(spec)
+        given = read.permutation == "given"
+        check_arrays(read.kind, arrays, [*(["phi"] if read.seed is None else []), *(["permutation"] if given else [])])
         operator = cls(
-            check_image_shape(spec["image_shape"]),
-            spec["ratio"],
-            block=spec.get("block", 32),
-            seed=spec.get("seed") or 0,
-            permutation=arrays["permutation"] if given else spec.get("permutation", "global"),
-            permutation_seed=spec.get("permutation_seed"),
-            phi=None if seeded else arrays["phi"],
+            read.image_shape,
+            read.ratio,
+            block=read.block,
+            seed=read.seed or 0,
+            permutation=arrays["permutation"] if given else read.permutation,
+            permutation_seed=read.permutation_seed,
+            phi=arrays["phi"] if read.seed is None else None,
         )
-        check_digest("sampling matrix", operator.phi.float(), spec.get("phi_sha256"))
+        check_digest("sampling matrix", read.phi_sha256, operator.phi.float())
         if operator.permutation is not None:
-            check_digest("permutation", operator.permutation, spec.get("permutation_sha256"))
+            check_digest("permutation", read.permutation_sha256, operator.permutation)
         return operator
 
 

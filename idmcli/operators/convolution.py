@@ -22,8 +22,16 @@ def check_boundary(boundary: str) -> None:
 def convolve(x: Tensor, kernel: Tensor, boundary: str) -> Tensor:
     """``y[i] = sum_j k[j] x[i + c - j]`` with the kernel's centre c = (K // 2, L // 2); (..., H, W) to the same.
 
-    Beyond its edges the image is mirrored without repeating them ("reflect") or continues at the other side
-    ("circular"). The derivative is :func:`convolve_adjoint`, exactly.
+    The derivative is :func:`convolve_adjoint`, exactly.
+
+    Args:
+        x: images (..., H, W).
+        kernel: k, (K, L).
+        boundary: what is beyond the edges of an image: the image mirrored without repeating them ("reflect"), or its
+            other side ("circular").
+
+    Returns:
+        y, (..., H, W).
     """
     return linear_map(x, lambda x: _convolve(x, kernel, boundary), lambda y: _adjoint(y, kernel, boundary))
 
@@ -56,7 +64,16 @@ def _adjoint(y: Tensor, kernel: Tensor, boundary: str) -> Tensor:
 
 
 def convolution_matrix(kernel: Tensor, size: int, boundary: str) -> Tensor:
-    """:func:`convolve` of a line of ``size`` pixels with a kernel (K,), as a matrix (size, size)."""
+    """The convolution of a line of pixels as a matrix.
+
+    Args:
+        kernel: (K,).
+        size: the number of pixels.
+        boundary: as for :func:`convolve`.
+
+    Returns:
+        the matrix, (size, size).
+    """
     count = len(kernel)
     sources = _line_sources(size, count, boundary).to(kernel.device)
     matrix = kernel.new_zeros(size, size)
@@ -79,7 +96,7 @@ def _sources(x: Tensor, kernel: Tensor, boundary: str) -> tuple[Tensor, Tensor]:
 
 
 def _line_sources(size: int, count: int, boundary: str) -> Tensor:
-    """Which pixel each of the ``size + count - 1`` positions shows that a kernel of ``count`` values reaches."""
+    """The pixel at each of the ``size + count - 1`` positions that a kernel of ``count`` values reaches."""
     after = count // 2
     position = torch.arange(after + 1 - count, size + after)
     if boundary == "circular":
@@ -89,7 +106,7 @@ def _line_sources(size: int, count: int, boundary: str) -> Tensor:
 
 
 def fast_length(n: int) -> int:
-    """The least number from n on with no prime factor above 5, of which the transform is fast."""
+    """The least number from n on with no prime factor above 5, for which the transform is fast."""
     rest = n
     for prime in (2, 3, 5):
         while rest % prime == 0:

@@ -9,14 +9,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-PANEL = 32
+ROWS_IN_CACHE = 32  # orthogonalised against the rows before them together
 
 
 def orthonormal_rows(size: int, seed: int, count: int) -> Tensor:
     """The first ``count`` rows of the orthonormal (size, size) float64 matrix of this seed.
 
-    The Q factor of a Gaussian matrix, with the signs that make R's diagonal positive. A row does not
-    depend on ``count``. The rows are shared with a cache: do not write to them.
+    It is the Q factor of a Gaussian matrix, with the signs that make R's diagonal positive. A row does not
+    depend on ``count``.
+
+    Args:
+        size: the number of columns.
+        seed: of a PCG64 generator.
+        count: the number of rows, from 1 to ``size``.
+
+    Returns:
+        the rows, (count, size). They are shared with a cache: do not write to them.
     """
     step = -(-size // 8)  # eight prefixes serve every count
     return _prefix(size, seed, min(size, -(-count // step) * step))[:count]
@@ -32,14 +40,14 @@ def _prefix(size: int, seed: int, count: int) -> Tensor:
 def gram_schmidt(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthonormalise rows in order, by modified Gram-Schmidt with selective reorthogonalisation.
 
-    Only elementwise operations and numpy's pairwise sums, whose order is fixed: a QR from LAPACK
+    It takes elementwise operations and numpy's pairwise sums only, whose order is fixed. A QR from LAPACK
     differs in the last bits from one BLAS to the next, and so would a checksum of its result.
     """
     q = np.array(rows, dtype=np.float64)
-    scratch = np.empty((min(PANEL, len(q)), q.shape[1]))
+    scratch = np.empty((min(ROWS_IN_CACHE, len(q)), q.shape[1]))
     norms = np.sqrt((q * q).sum(1))
-    for start in range(0, len(q), PANEL):
-        panel = q[start : start + PANEL]  # stays in cache
+    for start in range(0, len(q), ROWS_IN_CACHE):
+        panel = q[start : start + ROWS_IN_CACHE]  # stays in cache
         for j in range(start + len(panel)):
             if j >= start:
                 _normalise(q, j, norms[j])

@@ -11,14 +11,20 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.operators.base import Operator, Spec
-from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
+from idmcli.operators.spec import Specification, check_arrays, check_image_shape, is_number, shown
+
+
+class HDRSpecification(Specification):
+    """The gain alone."""
+
+    gain: float = 2.0
 
 
 class HDR(Operator):
     """``y = clip(1/2 + gain (x - 1/2), 0, 1)``, (batch, C, H, W) like x.
 
-    On the scale from -1 to 1 that is ``clip(gain x, -1, 1)``, with gain 2 in ReSample and its followers: the
-    darkest and the brightest quarter of the range are lost.
+    For images on the scale from -1 to 1 this is ``clip(gain x, -1, 1)``. ReSample and its followers take a gain of 2,
+    which loses the darkest and the brightest quarter of the range.
 
     Args:
         image_shape: (C, H, W).
@@ -26,6 +32,10 @@ class HDR(Operator):
 
     Raises:
         InputError: the gain is out of range.
+
+    Example:
+        >>> HDR((1, 1, 3)).A(torch.tensor([[[[0.1, 0.4, 0.9]]]]))
+        tensor([[[[0.0000, 0.3000, 1.0000]]]])
     """
 
     kind = "hdr"
@@ -34,16 +44,15 @@ class HDR(Operator):
     def __init__(self, image_shape: tuple[int, int, int], gain: float = 2.0) -> None:
         super().__init__()
         self.image_shape = self.measurement_shape = check_image_shape(image_shape)
-        if isinstance(gain, bool) or not isinstance(gain, int | float) or not 1 <= gain <= sys.float_info.max:
-            raise InputError(f"the gain is {gain!r}", "it must be a number from 1 on")
+        if not is_number(gain) or not 1 <= gain <= sys.float_info.max:
+            raise InputError(f"the gain is {shown(gain)}", "it must be a number from 1 on")
         self.gain = float(gain)
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return (0.5 + self.gain * (x - 0.5)).clamp(0, 1)
 
     def rough_inverse(self, y: Tensor) -> Tensor:
-        """Exact where nothing was clipped; elsewhere the middle of what is possible in [0, 1]."""
+        """The image itself where nothing was clipped, and elsewhere the middle of what is possible in [0, 1]."""
         self.check_measurements(y)
         margin = (1 - 1 / self.gain) / 2  # of the range, lost at either end
         x = 0.5 + (y - 0.5) / self.gain
@@ -62,6 +71,6 @@ class HDR(Operator):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        check_keys("hdr specification", spec, {"kind": (str,), "image_shape": (list,)}, {"gain": (float,)})
-        check_arrays("hdr specification", arrays, [])
-        return cls(check_image_shape(spec["image_shape"]), spec.get("gain", 2.0))
+        read = HDRSpecification.read(spec)
+        check_arrays(read.kind, arrays, [])
+        return cls(read.image_shape, read.gain)

@@ -8,9 +8,18 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from idmcli.operators.base import LinearOperator, Spec, Spectrum
+from idmcli.operators.base import Spec
+from idmcli.operators.linear import LinearOperator, Spectrum
 from idmcli.operators.masks import PIXEL_MASKS, check_mask, make_mask
-from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest
+from idmcli.operators.spec import Specification, check_arrays, check_digest, check_image_shape, digest
+from idmcli.operators.spectra import completed
+
+
+class InpaintingSpecification(Specification):
+    """The mask is a description, or ``{"type": "given"}`` where it is among the arrays."""
+
+    mask: dict[str, Any]
+    mask_sha256: str | None = None
 
 
 class Inpainting(LinearOperator):
@@ -23,6 +32,11 @@ class Inpainting(LinearOperator):
 
     Raises:
         InputError: the mask keeps nothing, is not binary, or does not fit the image.
+
+    Example:
+        >>> known = Inpainting((1, 2, 2), torch.tensor([[1, 0], [1, 1]]))
+        >>> known.A(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+        tensor([[[1., 3., 4.]]])
     """
 
     kind = "inpainting"
@@ -40,11 +54,9 @@ class Inpainting(LinearOperator):
         self.measurement_shape = (channels, len(self.index))
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return x.flatten(2).index_select(2, self.index)
 
     def AT(self, y: Tensor) -> Tensor:
-        self.check_measurements(y)
         _, height, width = self.image_shape
         zeros = y.new_zeros(*y.shape[:2], height * width)
         return zeros.index_copy(2, self.index, y).view(*y.shape[:2], height, width)
@@ -58,7 +70,7 @@ class Inpainting(LinearOperator):
             torch.ones(channels, len(self.index), device=order.device),
             lambda y: y,
             lambda x: x.flatten(2).index_select(2, order),
-            lambda c: c.index_select(2, back).view(-1, channels, height, width),
+            lambda c: completed(c, height * width).index_select(2, back).view(-1, channels, height, width),
         )
 
     def arrays(self) -> Mapping[str, Tensor]:
@@ -74,11 +86,9 @@ class Inpainting(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        name = "inpainting specification"
-        required = {"kind": (str,), "image_shape": (list,), "mask": (dict,)}
-        check_keys(name, spec, required, {"mask_sha256": (str, None)})
-        given = spec["mask"].get("type") == "given"
-        check_arrays(name, arrays, ["mask"] if given else [])
-        operator = cls(check_image_shape(spec["image_shape"]), arrays["mask"] if given else spec["mask"])
-        check_digest("mask", operator.mask, spec.get("mask_sha256"))
+        read = InpaintingSpecification.read(spec)
+        given = read.mask.get("type") == "given"
+        check_arrays(read.kind, arrays, ["mask"] if given else [])
+        operator = cls(read.image_shape, arrays["mask"] if given else read.mask)
+        check_digest("mask", read.mask_sha256, operator.mask)
         return operator

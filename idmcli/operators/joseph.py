@@ -23,8 +23,8 @@ from idmcli.numerics.sparse import SparseMatrix
 Array = NDArray[np.float64]
 Map = Literal["project", "transpose", "interpolate"]
 
-BLOCK = 2**20  # pixels times views in one matrix: its making takes some 100 bytes for each
-KEPT = 2**31  # bytes of matrices that are kept; others are made again for every use
+PIXELS_AT_ONCE = 2**20  # pixels times views in one matrix; making it takes some 100 bytes for each
+KEPT_BYTES = 2**31  # size of the matrices that are kept; others are made again for every use
 
 
 class Projector:
@@ -35,7 +35,13 @@ class Projector:
     Args:
         directions: (cos t, sin t) of each view.
         shape: (H, W) of the images.
-        detectors: of each view.
+        detectors: their number in each view.
+
+    Example:
+        >>> projector = Projector([(1.0, 0.0), (0.0, 1.0)], shape=(2, 3), detectors=3)
+        >>> projector.project(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]))
+        tensor([[[ 5.,  7.,  9.],
+                 [ 0., 15.,  6.]]])
     """
 
     def __init__(self, directions: Sequence[tuple[float, float]], shape: tuple[int, int], detectors: int) -> None:
@@ -65,7 +71,7 @@ class Projector:
     def _matrices(self, map: Map, like: Tensor) -> Iterator[tuple[slice, SparseMatrix]]:
         """The matrices of a map in the precision of ``like``, each of some of the views."""
         height, width = self._shape
-        step = max(1, BLOCK // (height * width))
+        step = max(1, PIXELS_AT_ONCE // (height * width))
         for start in range(0, len(self._directions), step):
             views = slice(start, start + step)
             key = map, start, like.dtype, like.device
@@ -73,12 +79,12 @@ class Projector:
             if matrix is None:
                 some = self._directions[views]
                 matrix = (self._rays(some) if map == "project" else self._pixels(some, map)).to(like)
-                if matrix.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT:
+                if matrix.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT_BYTES:
                     self._kept[key] = matrix
             yield views, matrix
 
     def _rays(self, directions: Sequence[tuple[float, float]]) -> SparseMatrix:
-        """Rows are rays, view by view: where each crosses a row (or a column), two pixels share it."""
+        """The matrix whose rows are rays, view by view. Where a ray crosses a row, or a column, two pixels share it."""
         (height, width), d = self._shape, _centred(self._detectors)[:, None]
         counts, columns, weights = [], [], []
         for cos, sin in directions:
@@ -100,7 +106,7 @@ class Projector:
         return _matrix(starts, np.concatenate(columns), np.concatenate(weights))
 
     def _pixels(self, directions: Sequence[tuple[float, float]], map: Map) -> SparseMatrix:
-        """Rows are pixels, columns rays: of each view a pixel has the two nearest."""
+        """The matrix whose rows are pixels and whose columns are rays: each pixel has the two nearest of every view."""
         height, width = self._shape
         columns = np.empty((height, width, len(directions), 2), np.int32)
         weights = np.empty(columns.shape)

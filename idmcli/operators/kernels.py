@@ -1,4 +1,4 @@
-"""Blur kernels: what a point becomes. Each is (K, L), float64, >= 0, with the sum 1."""
+"""Blur kernels: the picture of a point. Each is (K, L), float64, >= 0, with the sum 1."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.spec import check_seed, finite
+from idmcli.operators.spec import check_finite, check_seed, is_integer, is_number, shown
 
-MAX_SIZE = 1001
+MAX_SIZE = 1001  # of each side
 PATH_STEPS = 4096  # of the camera during the exposure
 
 
@@ -27,8 +27,8 @@ def gaussian_kernel(size: int, std: float) -> Tensor:
         InputError: one of them is out of range.
     """
     _check_size(size)
-    if not (isinstance(std, int | float) and 0 < std <= sys.float_info.max):
-        raise InputError(f"the standard deviation of the blur is {std!r}", "it must be a number > 0, in pixels")
+    if not is_number(std) or not 0 < std <= sys.float_info.max:
+        raise InputError(f"the standard deviation of the blur is {shown(std)}", "it must be a number > 0, in pixels")
     offsets = torch.arange(size, dtype=torch.float64) - size // 2
     line = torch.exp(-((offsets / std) ** 2) / 2)
     return torch.outer(line, line) / line.sum() ** 2
@@ -45,12 +45,15 @@ def motion_kernel(size: int, intensity: float, seed: int) -> Tensor:
         intensity: 0 to 1.
         seed: of a PCG64 generator.
 
+    Returns:
+        the kernel.
+
     Raises:
         InputError: one of them is out of range.
     """
     _check_size(size)
-    if not (isinstance(intensity, int | float) and 0 <= intensity <= 1):
-        raise InputError(f"the intensity of the motion is {intensity!r}", "it must be from 0 to 1")
+    if not is_number(intensity) or not 0 <= intensity <= 1:
+        raise InputError(f"the intensity of the motion is {shown(intensity)}", "it must be from 0 to 1")
     generator = np.random.Generator(np.random.PCG64(check_seed("seed of the motion", seed)))
     start = generator.uniform(0, 2 * math.pi)
     walk = generator.standard_normal(PATH_STEPS) * math.pi / math.sqrt(PATH_STEPS)
@@ -76,7 +79,7 @@ def _draw(path: np.ndarray[tuple[int, int], np.dtype[np.float64]], size: int) ->
 
 
 def check_kernel(kernel: Tensor) -> Tensor:
-    """A kernel that is given, with the sum 1.
+    """A given kernel, with the sum 1.
 
     Raises:
         InputError: it is not a matrix of at most 1001 x 1001 real numbers >= 0, or all of them are zero.
@@ -86,7 +89,7 @@ def check_kernel(kernel: Tensor) -> Tensor:
             f"the kernel has shape {tuple(kernel.shape)} and type {kernel.dtype}",
             f"it must be a matrix of at most {MAX_SIZE} x {MAX_SIZE} real numbers",
         )
-    finite("kernel", kernel)
+    check_finite("kernel", kernel)
     kernel = kernel.double()
     if bool((kernel < 0).any()) or not bool((kernel > 0).any()):
         raise InputError("the kernel is zero, or negative somewhere", "its values are weights of light, >= 0")
@@ -95,5 +98,5 @@ def check_kernel(kernel: Tensor) -> Tensor:
 
 
 def _check_size(size: int) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or not (1 <= size <= MAX_SIZE and size % 2):
-        raise InputError(f"the size of the kernel is {size!r}", f"it must be odd, from 1 to {MAX_SIZE}")
+    if not is_integer(size) or not 1 <= size <= MAX_SIZE or size % 2 == 0:
+        raise InputError(f"the size of the kernel is {shown(size)}", f"it must be odd, from 1 to {MAX_SIZE}")

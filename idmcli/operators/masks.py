@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.spec import Types, check_fraction, check_keys, check_seed
+from idmcli.operators.spec import check_fraction, check_integer, check_seed, make_described, shown
 
 MAX_LINES = 100_000  # of a radial mask
 
@@ -52,11 +52,11 @@ def random_pixels(shape: Shape, *, ratio: float, seed: int = 0) -> Mask:
 
 
 def boxes(shape: Shape, *, boxes: Sequence[Sequence[int]]) -> Mask:
-    """Everything but the boxes (top, left, height, width), which must lie inside the image."""
+    """All pixels but those in the boxes (top, left, height, width), which must lie inside the image."""
     mask = np.ones(shape, bool)
     for box in boxes:
-        if not isinstance(box, list | tuple) or len(box) != 4 or any(type(n) is not int for n in box):
-            raise InputError(f"the box {box!r} is no box", "give four integers: top, left, height, width")
+        if len(box) != 4:
+            raise InputError(f"the box {shown(box)} is no box", "give four integers: top, left, height, width")
         top, left, height, width = box
         if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
             raise InputError(
@@ -109,11 +109,18 @@ def _cartesian(
 
 
 def radial(shape: Shape, *, lines: int | None = None, fraction: float | None = None) -> Mask:
-    """Pseudo-radial: equally spaced lines through DC, rounded to the grid, conjugate-symmetric.
+    """Equally spaced lines through DC, rounded to the grid: a pseudo-radial mask, which is conjugate-symmetric.
 
     Args:
-        lines: their number; or
-        fraction: in (0, 1], the smallest number of lines that keeps as much.
+        shape: (H, W).
+        lines: their number, or None.
+        fraction: in (0, 1], instead of it: the smallest number of lines that keeps as much.
+
+    Returns:
+        the mask, DC at the corner.
+
+    Raises:
+        InputError: not exactly one of the two is given, or it is out of range.
     """
     if (lines is None) == (fraction is None):
         raise InputError("a radial mask has either 'lines' or 'fraction'", "give exactly one of them")
@@ -121,9 +128,7 @@ def radial(shape: Shape, *, lines: int | None = None, fraction: float | None = N
         check_fraction("kept fraction", fraction)
         enough = 4 * max(shape)
         lines = 1 + bisect_left(range(1, enough), fraction, key=lambda n: _radial(shape, n).mean())
-    if isinstance(lines, bool) or not isinstance(lines, int) or not 1 <= lines <= MAX_LINES:
-        raise InputError(f"the number of lines is {lines!r}", f"it must be an integer from 1 to {MAX_LINES}")
-    return _radial(shape, lines)
+    return _radial(shape, check_integer("number of lines", lines, 1, MAX_LINES))
 
 
 def _radial(shape: Shape, lines: int) -> Mask:
@@ -142,32 +147,27 @@ def _radial(shape: Shape, lines: int) -> Mask:
     return mask | negate_frequencies(mask)
 
 
-class MaskKind(NamedTuple):
-    make: Callable[..., Mask]
-    required: Mapping[str, Types]
-    optional: Mapping[str, Types]
+MaskMakers = Mapping[str, Callable[..., Mask]]
+
+PIXEL_MASKS: MaskMakers = {"random": random_pixels, "boxes": boxes}
+KSPACE_MASKS: MaskMakers = {"equispaced": cartesian_equispaced, "random": cartesian_random, "radial": radial}
 
 
-PIXEL_MASKS = {
-    "random": MaskKind(random_pixels, {"ratio": (float,)}, {"seed": (int,)}),
-    "boxes": MaskKind(boxes, {"boxes": (list,)}, {}),
-}
-_CARTESIAN: Mapping[str, Types] = {"acceleration": (float,)}
-KSPACE_MASKS = {
-    "equispaced": MaskKind(cartesian_equispaced, _CARTESIAN, {"centre_fraction": (float,)}),
-    "random": MaskKind(cartesian_random, _CARTESIAN, {"centre_fraction": (float,), "seed": (int,)}),
-    "radial": MaskKind(radial, {}, {"lines": (int,), "fraction": (float,)}),
-}
+def make_mask(description: Mapping[str, Any], shape: Shape, makers: MaskMakers) -> Tensor:
+    """The boolean (H, W) mask that a description names.
 
+    Args:
+        description: ``{"type": NAME, ...}`` with the options of the function of that name.
+        shape: (H, W).
+        makers: :data:`PIXEL_MASKS` or :data:`KSPACE_MASKS`.
 
-def make_mask(description: Mapping[str, Any], shape: Shape, kinds: Mapping[str, MaskKind]) -> Tensor:
-    """The boolean (H, W) mask that a description names; InputError if it cannot be made."""
-    name = description.get("type")
-    if not isinstance(name, str) or name not in kinds:
-        raise InputError(f"the mask type is {name!r}", f"known types: {', '.join(sorted(kinds))}")
-    kind = kinds[name]
-    check_keys(f"{name!r} mask", description, {"type": (str,), **kind.required}, kind.optional)
-    return torch.from_numpy(kind.make(shape, **{k: v for k, v in description.items() if k != "type"}))
+    Returns:
+        the mask, True where it samples.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    return torch.from_numpy(make_described("mask", description, makers, shape))
 
 
 def check_mask(mask: Tensor, shape: Shape) -> Tensor:

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
-from idmcli.operators.base import LinearOperator, Spec
+from idmcli.operators.base import Spec
+from idmcli.operators.linear import LinearOperator
 from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
-from idmcli.operators.spec import check_arrays, check_digest, check_image_shape, check_keys, digest, finite
+from idmcli.operators.spec import (
+    Specification,
+    check_arrays,
+    check_digest,
+    check_finite,
+    check_image_shape,
+    digest,
+    restored,
+    storable,
+)
+
+DC = Literal["corner", "centre"]
+
+
+class MRISpecification(Specification):
+    """The mask is a description, or ``{"type": "given"}`` where it is among the arrays. So are the maps of coils."""
+
+    mask: dict[str, Any]
+    complex_image: bool = False
+    coils: int | None = None
+    dc: DC = "corner"
+    mask_sha256: str | None = None
 
 
 class MRI(LinearOperator):
     """``y_c = M F (S_c x)``: the M sampled points of each coil's orthonormal DFT, complex, (batch, coils, M).
 
-    DC is at the corner of the mask, and the points are in row-major order of that layout.
+    F is numpy's ``fft2(x, norm="ortho")``, whose zero frequency (DC) is at the corner [0, 0]. The points are in
+    row-major order of that layout, ``y = k[mask]``. With ``dc = "centre"`` they are those of ``fftshift(k)``: both
+    the given mask and the order of y have DC at [H // 2, W // 2]. The image is not shifted: from k-space that was
+    computed as ``fftshift(fft2(ifftshift(x)))`` comes ``ifftshift(x)``.
 
     A single coil without S has a closed-form A+. For a real image ``A^T A`` is a circulant matrix with the
     eigenvalues ``(m(k) + m(-k)) / 2``, so A is tight if the mask is conjugate-symmetric; otherwise a point
@@ -29,12 +54,18 @@ class MRI(LinearOperator):
         image_shape: (1, H, W).
         mask: (H, W), 1 = sampled; or its description, ``{"type": "equispaced" | "random", "acceleration": 4,
             "centre_fraction": 0.08}`` (with "seed" if random) or ``{"type": "radial", "lines" or "fraction": ...}``.
-        dc: where DC is in a mask given as a tensor, "corner" or "centre".
+        dc: where DC is, "corner" or "centre", in a mask given as a tensor and in the layout that orders y.
         complex_image: whether x is complex; otherwise it is real and the adjoint takes the real part.
         sensitivity: (coils, H, W), complex.
 
     Raises:
         InputError: the mask keeps nothing, is not binary, or does not fit; the maps do not fit.
+
+    Example:
+        >>> middle = torch.zeros(4, 4)
+        >>> middle[2, 1:] = 1
+        >>> MRI((1, 4, 4), middle, dc="centre").A(torch.ones(1, 1, 4, 4)).real
+        tensor([[[0., 4., 0.]]])
     """
 
     kind = "mri"
@@ -48,7 +79,7 @@ class MRI(LinearOperator):
         image_shape: tuple[int, int, int],
         mask: Tensor | Mapping[str, Any],
         *,
-        dc: str = "corner",
+        dc: DC = "corner",
         complex_image: bool = False,
         sensitivity: Tensor | None = None,
     ) -> None:
@@ -56,16 +87,18 @@ class MRI(LinearOperator):
         self.image_shape = channels, height, width = check_image_shape(image_shape)
         if channels != 1:
             raise InputError(f"the image has {channels} channels", "MRI measures one channel: use a grey image")
-        if dc not in ("corner", "centre"):
+        if dc not in get_args(DC):
             raise InputError(f"the DC convention is {dc!r}", "it must be 'corner' or 'centre'")
+        self.dc = dc
         self.complex_image = complex_image
         self.description = {"type": "given"} if isinstance(mask, Tensor) else dict(mask)
         sampled = mask if isinstance(mask, Tensor) else make_mask(mask, (height, width), KSPACE_MASKS)
         sampled = check_mask(sampled, (height, width))
         if isinstance(mask, Tensor) and dc == "centre":
             sampled = torch.fft.ifftshift(sampled)
+        points = torch.arange(height * width, device=sampled.device).view(height, width)
         self.register_buffer("mask", sampled, persistent=False)
-        self.register_buffer("index", sampled.flatten().nonzero().flatten(), persistent=False)
+        self.register_buffer("index", self._in_layout(points)[self._in_layout(sampled)], persistent=False)
         if sensitivity is not None:
             _check_sensitivity(sensitivity, (height, width))
         self.register_buffer("sensitivity", sensitivity, persistent=False)
@@ -73,14 +106,16 @@ class MRI(LinearOperator):
         symmetric = bool((sampled == _negate_frequencies(sampled)).all())
         self.tight = sensitivity is None and (complex_image or symmetric)
 
+    def _in_layout(self, points: Tensor) -> Tensor:
+        """Points of k-space (H, W) with DC at the corner, in the layout that orders y."""
+        return torch.fft.fftshift(points) if self.dc == "centre" else points
+
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         coils = x if self.sensitivity is None else x * self.sensitivity.to(x.dtype.to_complex())
         kspace: Tensor = torch.fft.fft2(coils, norm="ortho")
         return kspace.flatten(2).index_select(2, self.index)
 
     def AT(self, y: Tensor) -> Tensor:
-        self.check_measurements(y)
         return self._image(self._zero_filled(y))
 
     def _zero_filled(self, y: Tensor) -> Tensor:
@@ -105,44 +140,45 @@ class MRI(LinearOperator):
         return Solution(self._image(weights * self._zero_filled(y)), 0, 0.0, True)
 
     def arrays(self) -> Mapping[str, Tensor]:
-        arrays = {"mask": self.mask} if self.description["type"] == "given" else {}
+        arrays = {"mask": self._in_layout(self.mask)} if self.description["type"] == "given" else {}
         if self.sensitivity is not None:
-            arrays["sensitivity"] = self.sensitivity
+            arrays["sensitivity"] = storable(self.sensitivity)
         return arrays
 
     def to_spec(self) -> Spec:
-        """``coils`` is null for a single coil; otherwise the sensitivity maps are among the arrays."""
-        return {
+        """``coils`` is null for a single coil; otherwise the sensitivity maps are among the arrays. ``dc`` is there if
+        it is "centre".
+        """
+        spec = {
             "kind": self.kind,
             "image_shape": list(self.image_shape),
             "mask": dict(self.description),
             "complex_image": self.complex_image,
             "coils": None if self.sensitivity is None else len(self.sensitivity),
-            "mask_sha256": digest(self.mask),
+            "mask_sha256": digest(self._in_layout(self.mask)),
         }
+        return spec if self.dc == "corner" else {**spec, "dc": self.dc}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        name = "mri specification"
-        optional: dict[str, tuple[type | None, ...]] = {
-            "complex_image": (bool,),
-            "coils": (int, None),
-            "mask_sha256": (str, None),
-        }
-        check_keys(name, spec, {"kind": (str,), "image_shape": (list,), "mask": (dict,)}, optional)
-        given = spec["mask"].get("type") == "given"
-        coils = spec.get("coils")
-        check_arrays(name, arrays, [*(["mask"] if given else []), *([] if coils is None else ["sensitivity"])])
-        sensitivity = arrays.get("sensitivity")
-        if sensitivity is not None and len(sensitivity) != coils:
-            raise InputError(f"the {name} has {coils} coils, the maps {len(sensitivity)}", "correct 'coils'")
+        read = MRISpecification.read(spec)
+        given = read.mask.get("type") == "given"
+        expected = [*(["mask"] if given else []), *([] if read.coils is None else ["sensitivity"])]
+        check_arrays(read.kind, arrays, expected)
+        sensitivity = restored(arrays["sensitivity"], 3) if "sensitivity" in arrays else None
+        if sensitivity is not None and sensitivity.shape[:1] != (read.coils,):
+            raise InputError(
+                f"the mri specification has {read.coils} coils, and the maps have shape {tuple(sensitivity.shape)}",
+                "correct 'coils'",
+            )
         operator = cls(
-            check_image_shape(spec["image_shape"]),
-            arrays["mask"] if given else spec["mask"],
-            complex_image=spec.get("complex_image", False),
+            read.image_shape,
+            arrays["mask"] if given else read.mask,
+            dc=read.dc,
+            complex_image=read.complex_image,
             sensitivity=sensitivity,
         )
-        check_digest("mask", operator.mask, spec.get("mask_sha256"))
+        check_digest("mask", read.mask_sha256, operator._in_layout(operator.mask))
         return operator
 
 
@@ -157,4 +193,4 @@ def _check_sensitivity(sensitivity: Tensor, shape: tuple[int, int]) -> None:
             f"the sensitivity maps have shape {tuple(sensitivity.shape)} and type {sensitivity.dtype}",
             f"they must be complex, (coils, {shape[0]}, {shape[1]})",
         )
-    finite("sensitivity", sensitivity)
+    check_finite("sensitivity", sensitivity)

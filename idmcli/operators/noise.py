@@ -17,8 +17,11 @@ def add_noise(y: Tensor, sigma: float, seed: int) -> Tensor:
 
     Args:
         y: measurements, real or complex.
-        sigma: standard deviation of each real number: of the real and of the imaginary part of a complex y.
+        sigma: standard deviation of each real number. The real and the imaginary part of a complex y are two.
         seed: of a PCG64 generator; the noise does not depend on the device.
+
+    Returns:
+        the noisy measurements.
 
     Raises:
         InputError: sigma is negative or not finite, or the seed is out of range.
@@ -35,7 +38,7 @@ def add_noise(y: Tensor, sigma: float, seed: int) -> Tensor:
 def count_photons(y: Tensor, photons: float, attenuation: float, seed: int) -> tuple[Tensor, float]:
     """``-log(N / N0) / mu``: line integrals from counted photons, N ~ Poisson(N0 exp(-mu y)).
 
-    A ray of which no photon arrives counts as half a photon.
+    Half a photon is counted where none arrives.
 
     Args:
         y: line integrals, in pixels of value 1.

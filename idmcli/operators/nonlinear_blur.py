@@ -15,13 +15,18 @@ from idmcli.operators.blur import Blur
 class NonlinearBlur(Operator):
     """``y = g(k * g^-1(x))``, (batch, C, H, W) like x.
 
-    An exposure during which the camera moves is the average of the light of many sharp frames, and the picture is
-    what the response curve g makes of it (Nah, Kim & Lee, CVPR 2017, Eq. 2, the data set GOPRO). They take
-    ``g(u) = u^(1/2.2)``; here g is the transfer function of sRGB (IEC 61966-2-1), which is close to it and has a
-    finite slope at 0. Bright light spreads further than it does by ``k * x``.
+    While a camera moves, its sensor adds up the light of many sharp frames. The response curve g then turns light into
+    the picture (Nah, Kim & Lee, CVPR 2017, Eq. 2, the data set GOPRO). They take ``g(u) = u^(1/2.2)``; here g is the
+    transfer function of sRGB (IEC 61966-2-1), which is close to it and has a finite slope at 0. Bright light spreads
+    further than it does by ``k * x``.
 
     Args:
-        blur: ``k *``.
+        blur: the convolution with k.
+
+    Example:
+        >>> camera = NonlinearBlur(Blur((1, 1, 3), torch.ones(1, 3)))
+        >>> camera.A(torch.tensor([[[[0.0, 1.0, 0.0]]]]))
+        tensor([[[[0.8360, 0.6125, 0.8360]]]])
     """
 
     kind = "nonlinear_deblur"
@@ -33,7 +38,6 @@ class NonlinearBlur(Operator):
         self.image_shape = self.measurement_shape = blur.image_shape
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return encode(self.blur.A(decode(x)))
 
     def rough_inverse(self, y: Tensor) -> Tensor:
@@ -43,7 +47,7 @@ class NonlinearBlur(Operator):
 
     @property
     def unknown(self) -> float | None:
-        """That of the blur."""
+        """The standard deviation of a Gaussian blur."""
         return self.blur.unknown
 
     def with_unknown(self, value: float) -> Self:
@@ -61,7 +65,7 @@ class NonlinearBlur(Operator):
 
 
 def decode(x: Tensor) -> Tensor:
-    """Light from sRGB values in [0, 1]: g^-1; linear below, and the same power above."""
+    """Light from sRGB values in [0, 1]: g^-1. It is linear below that range, and the same power above."""
     return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 
 

@@ -10,23 +10,30 @@ import torch
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from idmcli.operators.base import LinearOperator, Operator
+from idmcli.operators.base import Operator
+from idmcli.operators.linear import LinearOperator
 
-STEP_ITERATIONS = 10
+ITERATIONS_PER_STEP = 10  # of conjugate gradients, in each step of a method
 IMAGE_POWER = 0.06  # variance of centred images in [0, 1]
 A = TypeVar("A", bound=Operator, default=LinearOperator, covariant=True)
 
 
 @dataclass(frozen=True)
 class Problem(Generic[A]):
-    """y = A x + n: find x. What has to do with A+ and with padding is for linear operators only.
+    """y = A x + n: find x. The methods that need A+ or padding are for linear operators only.
 
     Attributes:
-        operator: A; a method that takes any says so by ``Problem[Operator]``.
+        operator: A. The type ``Problem[Operator]`` says that A may be any operator, and not a linear one only.
         y: measurements (B, \\*measurement_shape) of images x in [0, 1].
         noise: standard deviation of every measured number's noise, >= 0.
         mean: a constant that was subtracted from x, see :meth:`centred`.
-        size: (H, W) of x before it was padded; that of the operator if None.
+        size: (H, W) of x before it was padded; as the operator's images if None.
+
+    Example:
+        >>> from idmcli.operators import Inpainting
+        >>> problem = Problem(Inpainting((1, 1, 3), torch.tensor([[1, 0, 1]])), y=torch.tensor([[[0.2, 0.6]]]))
+        >>> problem.first_guess(0.5)
+        tensor([[[[0.2000, 0.5000, 0.6000]]]])
     """
 
     operator: A
@@ -43,7 +50,7 @@ class Problem(Generic[A]):
         """
         constant = torch.full((1, *self.operator.image_shape), mean, dtype=self.y.real.dtype, device=self.y.device)
         if self.operator.complex_image:
-            constant = constant.to(self.y.dtype)
+            constant = constant.to(self.y.dtype.to_complex())
         y = self.y - self.operator.A(constant)
         return Problem(self.operator.padded(), y, self.noise, mean, self.operator.image_shape[1:])
 
@@ -59,13 +66,13 @@ class Problem(Generic[A]):
 
     @property
     def start(self: Problem) -> Tensor:
-        """``A+ y``; with noise, which A+ blows up where A is weak, ``argmin |x|^2 / power + |A x - y|^2 / noise^2``."""
+        """``A+ y``; or ``argmin |x|^2 / power + |A x - y|^2 / noise^2``, as A+ blows noise up where A is weak."""
         if self.noise == 0:
             return self.pinv
         return self.operator.prox(torch.zeros_like(self.operator.AT(self.y)), self.y, IMAGE_POWER / self.noise**2)
 
     def first_guess(self, mean: float) -> Tensor:
-        """An image to start from, (B, C, H, W): of those with A x = y the nearest to a constant if A is linear."""
+        """An image to start from, (B, C, H, W). If A is linear, no image with A x = y is nearer to a constant."""
         if isinstance(self.operator, LinearOperator):
             centred = Problem(self.operator, self.y, self.noise).centred(mean)
             return centred.image(centred.start)
@@ -80,13 +87,13 @@ class Problem(Generic[A]):
         return self._pinv_of(self.operator.A(u))
 
     def _pinv_of(self: Problem, residual: Tensor) -> Tensor:
-        """A+, exactly if in closed form; steps of an iteration need no more than a few conjugate gradients."""
-        return self.operator.solve(residual, max_iterations=STEP_ITERATIONS).x
+        """A+ of a residual: exact in closed form, and otherwise by as few conjugate gradients as a step needs."""
+        return self.operator.solve(residual, max_iterations=ITERATIONS_PER_STEP).x
 
     def residual_power(self, u: Tensor) -> Tensor:
         """Mean squared residual ``|y - A u|^2 / M`` of each channel of each image, (B, C, 1, 1).
 
-        For operators that measure the channels separately, y being (B, C, ...).
+        It is for operators that measure the channels separately, so that y is (B, C, ...).
         """
         residual = self.y - self.operator.A(u)
         return residual.abs().square().flatten(2).mean(2)[..., None, None]

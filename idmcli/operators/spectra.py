@@ -6,9 +6,14 @@ import torch
 from torch import Tensor
 
 from idmcli.numerics.linear_map import linear_map
-from idmcli.operators.base import Spectrum
+from idmcli.operators.linear import Spectrum
 
-CUTOFF = 1e-3  # of the largest singular value: below it, single precision keeps less than four digits of A x
+LEAST_SINGULAR_VALUE = 1e-3  # relative to the largest; single precision keeps less than four digits of A x below it
+
+
+def completed(coordinates: Tensor, count: int) -> Tensor:
+    """Coordinates (B, G, n) with zeros for the rest of ``count``: (B, G, count)."""
+    return torch.nn.functional.pad(coordinates, (0, count - coordinates.shape[2]))
 
 
 def sandwich(left: Tensor, x: Tensor, right: Tensor) -> Tensor:
@@ -18,12 +23,15 @@ def sandwich(left: Tensor, x: Tensor, right: Tensor) -> Tensor:
 
 
 def kronecker_spectrum(rows: Tensor, columns: Tensor, channels: int) -> Spectrum:
-    """Of ``X -> R X C^T``: the products of the singular values of R and C, from two small decompositions.
+    """The spectrum of ``X -> R X C^T``, whose singular values are the products of those of R and C.
 
     Args:
         rows: R, (H', H).
         columns: C, (W', W).
-        channels: of the images, which are measured alike.
+        channels: the number of channels of the images, which are measured alike.
+
+    Returns:
+        the spectrum, from the decompositions of the two small matrices.
     """
     (u1, s1, v1), (u2, s2, v2) = (torch.linalg.svd(matrix) for matrix in (rows, columns))
     height, width = len(v1), len(v2)
@@ -31,23 +39,31 @@ def kronecker_spectrum(rows: Tensor, columns: Tensor, channels: int) -> Spectrum
     values[: len(s1), : len(s2)] = torch.outer(s1, s2)
     known, order, back = _split(values)
     in_range = known // width * len(u2) + known % width  # the same pairs in the grid of y
+
+    def from_basis(c: Tensor) -> Tensor:
+        grid = completed(c, height * width).index_select(2, back).view(-1, channels, height, width)
+        return sandwich(v1.T, grid, v2.T)
+
     return Spectrum(
         values.flatten()[known].expand(channels, -1),
         lambda y: sandwich(u1.T, y, u2.T).flatten(2).index_select(2, in_range),
         lambda x: sandwich(v1, x, v2).flatten(2).index_select(2, order),
-        lambda c: sandwich(v1.T, c.index_select(2, back).view(-1, channels, height, width), v2.T),
+        from_basis,
     )
 
 
 def fourier_spectrum(response: Tensor, channels: int) -> Spectrum:
-    """Of the circular convolution with the transfer function h: ``S = |h|``, and V the Hartley transform.
+    """The spectrum of a circular convolution with the transfer function h: ``S = |h|``, and V is the Hartley transform.
 
-    The Hartley transform is the real and orthonormal sibling of Fourier's, ``Re F x - Im F x``, and its own
-    inverse. As ``|h(k)| = |h(-k)|``, its basis functions are singular vectors; U has h's phases beside.
+    The Hartley transform ``Re F x - Im F x`` is real and orthonormal, and its own inverse. As
+    ``|h(k)| = |h(-k)|``, its basis functions are singular vectors; U has the phases of h in addition.
 
     Args:
         response: h, (H, W), complex, of a real kernel.
-        channels: of the images, which are convolved alike.
+        channels: the number of channels of the images, which are convolved alike.
+
+    Returns:
+        the spectrum.
     """
     known, order, back = _split(response.abs())
     phase = torch.polar(torch.ones_like(response.real), -response.angle())
@@ -59,17 +75,20 @@ def fourier_spectrum(response: Tensor, channels: int) -> Spectrum:
     def to_range(y: Tensor) -> Tensor:
         return hartley(y, phase.to(y.dtype.to_complex())).flatten(2).index_select(2, known)
 
+    def from_basis(c: Tensor) -> Tensor:
+        return hartley(completed(c, response.numel()).index_select(2, back).view(-1, channels, *response.shape))
+
     return Spectrum(
         response.abs().flatten()[known].expand(channels, -1),
         to_range,
         lambda x: hartley(x).flatten(2).index_select(2, order),
-        lambda c: hartley(c.index_select(2, back).view(-1, channels, *response.shape)),
+        from_basis,
     )
 
 
 def _split(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The places of the singular values that count, those followed by all others, and the way back."""
-    counts = (values > CUTOFF * values.max()).flatten()
+    """The places of the singular values that count, these places before all others, and the way back."""
+    counts = (values > LEAST_SINGULAR_VALUE * values.max()).flatten()
     known = counts.nonzero().flatten()
     order = torch.cat([known, (~counts).nonzero().flatten()])
     return known, order, order.argsort()

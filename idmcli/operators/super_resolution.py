@@ -10,21 +10,29 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.base import LinearOperator, Spec, Spectrum
-from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
+from idmcli.operators.base import Spec
+from idmcli.operators.linear import LinearOperator, Spectrum
+from idmcli.operators.spec import Specification, check_arrays, check_image_shape, check_integer
 from idmcli.operators.spectra import kronecker_spectrum, sandwich
 
 MAX_FACTOR = 64
 Filter = Literal["bicubic", "average"]
 
 
+class SuperResolutionSpecification(Specification):
+    """The factor and the filter."""
+
+    factor: int
+    filter: str = "bicubic"
+
+
 class SuperResolution(LinearOperator):
     """``Y = R X C^T``: every factor-th pixel of a filtered image, (batch, C, ceil(H / factor), ceil(W / factor)).
 
-    "bicubic" is Keys' cubic (a = -1/2) stretched by the factor, the image being mirrored at its edges: MATLAB's
-    imresize, which the field calls bicubic down-sampling. "average" is the mean of each block of factor x factor
-    pixels, fewer at the bottom and right of sizes that are no multiples. A+ and the regularised inverse have a
-    closed form by the decompositions of the two small matrices.
+    "bicubic" is Keys' cubic (a = -1/2) stretched by the factor, for an image that is mirrored at its edges. MATLAB's
+    imresize does the same, and the field calls it bicubic down-sampling. "average" is the mean of each block of
+    factor x factor pixels; blocks at the bottom and right have fewer where the size is no multiple. A+ and the
+    regularised inverse have a closed form by the decompositions of the two small matrices.
 
     Args:
         image_shape: (C, H, W).
@@ -33,32 +41,31 @@ class SuperResolution(LinearOperator):
 
     Raises:
         InputError: one of them is out of range.
+
+    Example:
+        >>> SuperResolution((1, 2, 4), 2, filter="average").A(torch.arange(8.0).view(1, 1, 2, 4))
+        tensor([[[[2.5000, 4.5000]]]])
     """
 
     kind = "sr"
-    tight = False
     rows: Tensor
     columns: Tensor
 
     def __init__(self, image_shape: tuple[int, int, int], factor: int, *, filter: str = "bicubic") -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
-        if isinstance(factor, bool) or not isinstance(factor, int) or not 2 <= factor <= MAX_FACTOR:
-            raise InputError(f"the factor is {factor!r}", f"it must be an integer from 2 to {MAX_FACTOR}")
         if filter not in get_args(Filter):
             raise InputError(f"the filter is {filter!r}", "it must be 'bicubic' or 'average'")
-        self.factor, self.filter = factor, filter
+        self.factor, self.filter = check_integer("factor", factor, 2, MAX_FACTOR), filter
         matrix = bicubic_matrix if filter == "bicubic" else averaging_matrix
-        self.register_buffer("rows", matrix(height, factor), persistent=False)
-        self.register_buffer("columns", matrix(width, factor), persistent=False)
+        self.register_buffer("rows", matrix(height, self.factor), persistent=False)
+        self.register_buffer("columns", matrix(width, self.factor), persistent=False)
         self.measurement_shape = (channels, len(self.rows), len(self.columns))
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return sandwich(self.rows, x, self.columns)
 
     def AT(self, y: Tensor) -> Tensor:
-        self.check_measurements(y)
         return sandwich(self.rows.T, y, self.columns.T)
 
     def spectrum(self) -> Spectrum:
@@ -78,15 +85,13 @@ class SuperResolution(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        name = "sr specification"
-        required = {"kind": (str,), "image_shape": (list,), "factor": (int,)}
-        check_keys(name, spec, required, {"filter": (str,)})
-        check_arrays(name, arrays, [])
-        return cls(check_image_shape(spec["image_shape"]), spec["factor"], filter=spec.get("filter", "bicubic"))
+        read = SuperResolutionSpecification.read(spec)
+        check_arrays(read.kind, arrays, [])
+        return cls(read.image_shape, read.factor, filter=read.filter)
 
 
 def averaging_matrix(size: int, factor: int) -> Tensor:
-    """The mean of each ``factor`` pixels of a line, and of those left over: (ceil(size / factor), size), float64."""
+    """The means of each ``factor`` pixels of a line, and of the rest: (ceil(size / factor), size), float64."""
     block = torch.arange(size) // factor
     member = (block == torch.arange(-(-size // factor))[:, None]).double()
     return member / member.sum(1, keepdim=True)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
-from idmcli.operators.base import Gram, LinearOperator, Spec
+from idmcli.operators.base import Spec
 from idmcli.operators.joseph import Projector
-from idmcli.operators.spec import check_arrays, check_image_shape, check_keys
+from idmcli.operators.linear import Gram, LinearOperator
+from idmcli.operators.spec import Specification, check_arrays, check_image_shape, check_integer, is_integer, is_number
 
 MAX_RAYS = 100_000  # views, and detectors
+
+
+class ParallelBeamCTSpecification(Specification):
+    """The angles are the number of views, or a list of degrees."""
+
+    angles: int | list[Any]
+    detectors: int | None = None
 
 
 class ParallelBeamCT(LinearOperator):
@@ -32,42 +42,44 @@ class ParallelBeamCT(LinearOperator):
 
     Args:
         image_shape: (C, H, W).
-        angles: degrees; or the number of views, equally spaced over [0, 180).
-        detectors: number per view; enough for the image's diagonal, ceil(sqrt(2) max(H, W)), if not given.
+        angles: degrees, as a list, an array or a tensor; or the number of views, equally spaced over [0, 180).
+        detectors: their number in each view; enough for the image's diagonal, ceil(sqrt(2) max(H, W)), if not given.
 
     Raises:
         InputError: no view, an angle that is not finite, no detector, or more than 100,000 of them.
+
+    Example:
+        >>> two_views = ParallelBeamCT((1, 3, 3), [0, 90], detectors=3)
+        >>> two_views.A(torch.arange(1.0, 10).view(1, 1, 3, 3))
+        tensor([[[[12., 15., 18.],
+                  [24., 15.,  6.]]]])
     """
 
     kind = "ct"
-    tight = False
 
     def __init__(
-        self, image_shape: tuple[int, int, int], angles: int | Sequence[float], *, detectors: int | None = None
+        self,
+        image_shape: tuple[int, int, int],
+        angles: int | Sequence[float] | NDArray[Any] | Tensor,
+        *,
+        detectors: int | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
-        count = angles if isinstance(angles, int) else len(angles)
-        if isinstance(angles, bool) or not 1 <= count <= MAX_RAYS:
-            raise InputError(f"the number of views is not from 1 to {MAX_RAYS}", "give their number, or their angles")
-        degrees = [180 * k / count for k in range(count)] if isinstance(angles, int) else list(angles)
-        if not all(isinstance(a, int | float) and abs(a) <= sys.float_info.max for a in degrees):
-            raise InputError("an angle is not a finite number", "give the angles in degrees")
-        self.angles = angles if isinstance(angles, int) else [float(a) for a in angles]
+        self.angles = _number_or_degrees(angles)
+        views = self.angles if isinstance(self.angles, int) else len(self.angles)
+        degrees = [180 * k / views for k in range(views)] if isinstance(self.angles, int) else self.angles
         if detectors is None:
             detectors = math.ceil(math.sqrt(2) * max(height, width))
-        if isinstance(detectors, bool) or not isinstance(detectors, int) or not 1 <= detectors <= MAX_RAYS:
-            raise InputError(f"the number of detectors is {detectors!r}", f"it must be from 1 to {MAX_RAYS}")
+        detectors = check_integer("number of detectors", detectors, 1, MAX_RAYS)
         directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
         self._projector = Projector(directions, (height, width), detectors)
         self.measurement_shape = (channels, len(degrees), detectors)
 
     def A(self, x: Tensor) -> Tensor:
-        self.check_image(x)
         return linear_map(x, self._project_rays, self._back_project)
 
     def AT(self, y: Tensor) -> Tensor:
-        self.check_measurements(y)
         return linear_map(y, self._back_project, self._project_rays)
 
     def _project_rays(self, x: Tensor) -> Tensor:
@@ -103,8 +115,23 @@ class ParallelBeamCT(LinearOperator):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
-        name = "ct specification"
-        required = {"kind": (str,), "image_shape": (list,), "angles": (int, list)}
-        check_keys(name, spec, required, {"detectors": (int, None)})
-        check_arrays(name, arrays, [])
-        return cls(check_image_shape(spec["image_shape"]), spec["angles"], detectors=spec.get("detectors"))
+        read = ParallelBeamCTSpecification.read(spec)
+        check_arrays(read.kind, arrays, [])
+        return cls(read.image_shape, read.angles, detectors=read.detectors)
+
+
+def _number_or_degrees(angles: Any) -> int | list[float]:
+    """The number of views, or the angle of each, as plain numbers of Python."""
+    if isinstance(angles, Tensor | np.ndarray):
+        angles = angles.tolist()
+    if is_integer(angles) and 1 <= angles <= MAX_RAYS:
+        return int(angles)
+    if not isinstance(angles, Iterable) or not 1 <= len(degrees := list(islice(angles, MAX_RAYS + 1))) <= MAX_RAYS:
+        raise InputError(f"the number of views is not from 1 to {MAX_RAYS}", "give their number, or their angles")
+    try:
+        found = [float(angle) for angle in degrees if is_number(angle)]
+    except OverflowError:
+        found = []
+    if len(found) < len(degrees) or not all(map(math.isfinite, found)):
+        raise InputError("an angle is not a finite number", "give the angles in degrees")
+    return found

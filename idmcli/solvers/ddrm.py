@@ -58,7 +58,7 @@ class Coordinates(NamedTuple):
         """Those of a problem whose operator has a spectrum."""
         spectrum = problem.operator.spectrum()
         assert spectrum is not None, "the registry says that this method needs one"
-        values = spectrum.values.to(problem.y)
+        values = spectrum.values.to(problem.y.real)
         return Coordinates(spectrum, spectrum.to_range(problem.y) / values, problem.noise / values)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:

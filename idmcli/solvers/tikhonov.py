@@ -27,7 +27,7 @@ def tikhonov(
 ) -> Tensor:
     """``argmin |A x - y|^2 + w |D x|^2``, whose regulariser is the Laplacian ``D^T D``."""
     operator, y = problem.operator, problem.y
-    weight = options.weight * operator.gram(y).gain + options.noise_weight * problem.noise**2
+    weight = options.weight * operator.gram(y).power_gain + options.noise_weight * problem.noise**2
 
     def system(x: Tensor) -> Tensor:
         return operator.normal(x) + weight * laplacian(x)

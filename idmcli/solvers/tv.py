@@ -44,7 +44,7 @@ def total_variation(
     """
     operator, y, t = problem.operator, problem.y, options.primal_step
     gram = operator.gram(y)
-    w = options.fidelity * gram.gain + options.noise_weight * problem.noise * math.sqrt(gram.gain)
+    w = options.fidelity * gram.power_gain + options.noise_weight * problem.noise * math.sqrt(gram.power_gain)
     x = operator.AT(gram.scaled(1 / gram.values, y))
     norm = largest_eigenvalue(lambda x: operator.AT(gram.scaled(1 / gram.values, operator.A(x))), x[:1])
     r, s = 1 / (16 * t), 1 / (2 * t * norm) / gram.values

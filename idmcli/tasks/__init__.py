@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from idmcli.errors import InputError
 from idmcli.plugins import TASKS
 from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from idmcli.operators import Operator
 
-__all__ = ["Amount", "OperatorOptions", "Shape", "Task", "amount", "build_operator", "find", "identity", "kinds"]
+__all__ = ["Amount", "OperatorOptions", "Shape", "Task", "amount", "find", "identity", "kinds"]
 
 
 def kinds() -> list[str]:
@@ -29,26 +25,13 @@ def find(kind: str) -> Task[Any]:
 
 
 def amount(operator: Operator) -> Amount:
-    """How much an operator measures, as its task counts it; measurements per image value where it has no task."""
+    """How much an operator measures, as its task counts it; measurements per pixel where it has no task."""
     if operator.kind in kinds():
         return find(operator.kind).amount(operator)
-    return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per image value")
+    return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")
 
 
 def identity(operator: Operator) -> dict[str, Any]:
     """What a network trained end to end for an operator is bound to; JSON-able."""
     own = find(operator.kind).identity(operator) if operator.kind in kinds() else {}
     return {"task": operator.kind, **own}
-
-
-def build_operator(spec: Mapping[str, Any], arrays: Mapping[str, Tensor] | None = None) -> Operator:
-    """The operator that ``to_spec()`` and ``arrays()`` describe.
-
-    Raises:
-        InputError: the kind is unknown, a key or array is missing, unknown, of a wrong type or out of range,
-            or a checksum in the specification does not match what was made here.
-    """
-    kind = spec.get("kind")
-    if not isinstance(kind, str) or kind not in kinds():
-        raise InputError(f"the operator kind is {kind!r}", f"known kinds: {', '.join(kinds())}")
-    return find(kind).operator_type().from_spec(spec, arrays or {})

@@ -63,7 +63,7 @@ class Task(ABC, Generic[Options]):
 
     @abstractmethod
     def operator_type(self) -> type[Operator]:
-        """The class of its operators, by which specifications are read."""
+        """The class of its operators."""
 
     @abstractmethod
     def operator(self, options: Options, image_shape: Shape, item: str) -> Operator:

@@ -64,7 +64,7 @@ class MRITask(RatioTask[MRIOptions]):
     def operator(self, options: MRIOptions, image_shape: Shape, item: str) -> MRI:
         maps = coil_maps(options.coils, image_shape[1:]) if options.coils > 1 else None
         mask = self._mask(options, image_shape, item)
-        return self.operator_type()(image_shape, mask, dc=options.mask_dc or "corner", sensitivity=maps)
+        return self.operator_type()(image_shape, mask, sensitivity=maps)
 
     def _mask(self, options: MRIOptions, image_shape: Shape, item: str) -> Tensor | dict[str, Any]:
         match options.mask:
@@ -73,7 +73,10 @@ class MRITask(RatioTask[MRIOptions]):
                 check_ratio(ratio, image_shape)
                 return {"type": "radial", "fraction": ratio}
             case "file":
-                return read_mask(Path(options.mask_file or ""), image_shape)
+                import torch
+
+                mask = read_mask(Path(options.mask_file or ""), image_shape)
+                return torch.fft.ifftshift(mask) if options.mask_dc == "centre" else mask
         lines = {
             "acceleration": options.acceleration or DEFAULT_ACCELERATION,
             "centre_fraction": DEFAULT_CENTRE_FRACTION if options.centre_fraction is None else options.centre_fraction,

@@ -25,8 +25,7 @@ from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import digest
 from idmcli.measuring import Provenance
 from idmcli.measuring.file import Stored, is_measurement_file, read_stored, write_stored
-from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT
-from idmcli.tasks import build_operator
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, build_operator
 
 PROVENANCE = Provenance("idm sense é.png", "é.png", "0" * 64)
 MASK = torch.from_numpy(np.random.default_rng(0).random((17, 15)) < 0.4)

@@ -53,6 +53,8 @@ SHORT = {
     "resample": {"steps": 4, "every": 2, "pixel_iterations": 2, "latent_iterations": 2},
 }
 DEFAULTS = SolverConfig()
+# Operators of one's own: their measurements have other shapes, also without channels, and they belong to no task.
+OWN = ("minimal", "map-complex", "matrix", "matrix-channels", "matrix-complex", "product-complex", "stack")
 
 
 def problem(operator: LinearOperator, noise: float = 0.0) -> Problem:
@@ -94,7 +96,7 @@ def latent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory, "latent", LatentDiffusion(LatentConfig(1, 2, (8, 8), (8, 8))))
 
 
-@each(*REAL)
+@each(*REAL, *OWN)
 @pytest.mark.parametrize("name", solvers.names())
 def test_every_method_on_every_operator(
     name: str, operator: LinearOperator, prior: Path, latent: Path, idm: Path, conditional: Path

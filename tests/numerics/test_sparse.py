@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -23,6 +24,21 @@ def test_products(dtype: torch.dtype) -> None:
     torch.testing.assert_close(matrix.times(x), x @ DENSE.to(dtype).T)
     torch.testing.assert_close(matrix.times(x.repeat(1, 2)[:, ::2]), x.repeat(1, 2)[:, ::2] @ DENSE.to(dtype).T)
     assert matrix.times(x[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_tensors_of_every_layout_and_their_adjoints(dtype: torch.dtype, layout: torch.layout) -> None:
+    dense = random(6, 9, dtype=dtype) * (random(6, 9, seed=1) > 0.5)
+    dense[2] = dense[:, 4] = 0  # an empty row and an empty column
+    with warnings.catch_warnings(action="ignore"):
+        matrix = SparseMatrix.of(dense.to_sparse(layout=layout))
+    x, y = random(3, 9, dtype=dtype), random(3, 6, dtype=dtype)
+    assert matrix.starts.dtype == matrix.columns.dtype == torch.int32
+    torch.testing.assert_close(matrix.times(x), x @ dense.T)
+    torch.testing.assert_close(matrix.adjoint(9).times(y), y @ dense.conj())
+    again = matrix.adjoint(9).adjoint(6)
+    assert all(torch.equal(one, other) for one, other in zip(again, matrix, strict=True))
 
 
 def test_bytes() -> None:

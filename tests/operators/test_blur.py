@@ -11,7 +11,7 @@ from idmcli.errors import InputError
 from idmcli.operators import Blur, add_noise
 from idmcli.operators.convolution import convolution_matrix, convolve, fast_length
 from idmcli.operators.kernels import check_kernel, gaussian_kernel, motion_kernel
-from idmcli.operators.spectra import CUTOFF
+from idmcli.operators.spectra import LEAST_SINGULAR_VALUE
 from tests.small import camera, dense, flat, random
 
 GAUSSIAN = {"type": "gaussian", "size": 31, "std": 3.0}
@@ -55,10 +55,10 @@ def test_what_the_blur_leaves_nothing_of_is_not_measured(boundary: str) -> None:
     spectrum = operator.spectrum()
     assert spectrum is not None
     values = torch.linalg.svdvals(dense(operator))
-    assert spectrum.values.shape[1] == (values > CUTOFF * values.max()).sum() < 240
+    assert spectrum.values.shape[1] == (values > LEAST_SINGULAR_VALUE * values.max()).sum() < 240
     y = random(1, *operator.measurement_shape)
     back = operator.pinv(y)
-    expected = torch.linalg.pinv(dense(operator), rtol=CUTOFF) @ flat(y)[0]
+    expected = torch.linalg.pinv(dense(operator), rtol=LEAST_SINGULAR_VALUE) @ flat(y)[0]
     torch.testing.assert_close(flat(back)[0], expected, rtol=1e-8, atol=1e-8)
     torch.testing.assert_close(operator.pinv(operator.A(back)), back)
     single = operator.pinv(operator.A(back).float())
@@ -118,7 +118,7 @@ def test_one_pixel_is_no_blur() -> None:
     [
         ({"type": "gaussian", "size": 4, "std": 1.0}, "size of the kernel is 4"),
         ({"type": "gaussian", "size": 5, "std": 0.0}, "standard deviation of the blur is 0.0"),
-        ({"type": "motion", "size": 5, "std": 1.0}, "type of the kernel is 'motion'"),
+        ({"type": "motion", "size": 5, "std": 1.0}, "kernel type is 'motion'"),
         ({"type": "gaussian", "size": 5}, "no key 'std'"),
         (torch.zeros(3, 3), "zero, or negative"),
         (torch.tensor([[1.0, -0.1]]), "zero, or negative"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from idmcli.errors import InputError
+from idmcli.measuring import Measurement, Provenance, load_measurement
 from idmcli.operators import MRI
 
 
@@ -50,15 +53,47 @@ def test_closed_form_against_dense_pseudo_inverse(shape: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("shape", [(8, 10), (9, 7)])
-def test_dc_convention_of_a_given_mask(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("coils", [0, 2])
+def test_centred_kspace_is_taken_in_its_own_order(shape: tuple[int, int], coils: int) -> None:
+    """``k[mask]`` with DC in the middle of both, as scanners and numpy's fftshift have it."""
     mask = random_mask(*shape)
-    x = torch.rand(1, 1, *shape)
-    centred = MRI((1, *shape), torch.fft.fftshift(mask), dc="centre")
-    assert torch.equal(centred.A(x), MRI((1, *shape), mask).A(x))
-    dc_only = torch.zeros(shape)
-    dc_only[shape[0] // 2, shape[1] // 2] = 1
-    value = MRI((1, *shape), dc_only, dc="centre").A(x).squeeze()
-    torch.testing.assert_close(value.real, x.sum() / (shape[0] * shape[1]) ** 0.5)
+    maps = torch.randn(coils, *shape, dtype=torch.complex128) if coils else None
+    x = torch.rand(1, 1, *shape, dtype=torch.float64)
+    corner = MRI((1, *shape), mask, sensitivity=maps)
+    centred = MRI((1, *shape), torch.fft.fftshift(mask), dc="centre", sensitivity=maps)
+    kspace = np.fft.fftshift(np.fft.fft2(x.numpy() if maps is None else (maps * x).numpy(), norm="ortho"), (2, 3))
+    y = torch.from_numpy(kspace[..., np.fft.fftshift(mask.numpy())])
+    torch.testing.assert_close(centred.A(x), y)
+    assert torch.equal(centred.mask, mask) and centred.tight == corner.tight
+    torch.testing.assert_close(centred.AT(y), corner.AT(corner.A(x)))
+    exact = {"tolerance": 1e-13, "max_iterations": 1000}
+    torch.testing.assert_close(centred.solve(y, **exact).x, corner.solve(corner.A(x), **exact).x)
+
+
+def test_the_order_is_in_the_specification_where_it_is_centred() -> None:
+    mask = random_mask(8, 6)
+    assert "dc" not in MRI((1, 8, 6), mask).to_spec()
+    centred = MRI((1, 8, 6), mask, dc="centre")
+    spec, arrays = centred.to_spec(), centred.arrays()
+    assert spec["dc"] == "centre" and torch.equal(arrays["mask"], mask)  # as it was given, like y
+    x = torch.rand(1, 1, 8, 6)
+    assert torch.equal(MRI.from_spec(spec, arrays).A(x), centred.A(x))
+    drawn = MRI((1, 8, 6), {"type": "radial", "lines": 2}, dc="centre")
+    assert torch.equal(MRI.from_spec(drawn.to_spec(), {}).A(x), drawn.A(x))
+    assert torch.equal(drawn.mask, MRI((1, 8, 6), {"type": "radial", "lines": 2}).mask)
+    with pytest.raises(InputError, match="the key 'dc' of the mri specification is 'middle'"):
+        MRI.from_spec({**spec, "dc": "middle"}, arrays)
+
+
+def test_maps_in_double_precision_go_into_a_file(tmp_path: Path) -> None:
+    """Files hold complex numbers in single precision, or pairs."""
+    maps = torch.randn(2, 6, 5, dtype=torch.complex128)
+    operator = MRI((1, 6, 5), random_mask(6, 5), sensitivity=maps)
+    y = operator.A(torch.rand(1, 1, 6, 5))
+    Measurement(operator, y[0], provenance=Provenance("idm", "a", "0" * 64)).save(tmp_path / "m.safetensors")
+    again = load_measurement(tmp_path / "m.safetensors").operator
+    assert isinstance(again, MRI) and again.sensitivity is not None
+    assert torch.equal(again.sensitivity, maps) and again.to_spec() == operator.to_spec()
 
 
 def test_which_operators_are_tight() -> None:
@@ -75,7 +110,7 @@ def test_bad_arguments() -> None:
     with pytest.raises(InputError, match="3 channels"):
         MRI((3, 4, 4), mask)
     with pytest.raises(InputError, match="DC convention"):
-        MRI((1, 4, 4), mask, dc="middle")
+        MRI((1, 4, 4), mask, dc="middle")  # type: ignore[arg-type]
     bad = [torch.ones(2, 4, 4), torch.ones(4, 4, dtype=torch.complex64), torch.ones(2, 4, 5, dtype=torch.complex64)]
     for maps in bad:
         with pytest.raises(InputError, match="sensitivity maps"):

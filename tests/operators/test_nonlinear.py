@@ -12,9 +12,8 @@ from torch import Tensor
 from idmcli import tasks
 from idmcli.errors import InputError
 from idmcli.measuring import Measurement, Provenance, load_measurement
-from idmcli.operators import HDR, Blur, NonlinearBlur, Operator
+from idmcli.operators import HDR, Blur, NonlinearBlur, Operator, build_operator
 from idmcli.operators.nonlinear_blur import decode, encode
-from idmcli.tasks import build_operator
 from tests.small import NONLINEAR, OPERATORS, generator, picture, random
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
 import weakref
 from typing import Any
@@ -89,7 +90,7 @@ def test_the_weights_of_a_projection_are_computed_once(monkeypatch: pytest.Monke
     operator = ParallelBeamCT((1, 20, 17), 7)
     kept = operator.A(x), operator.A(x), operator.AT(y), operator.smear(y)
     assert len(made) == 1
-    monkeypatch.setattr("idmcli.operators.joseph.KEPT", 0)
+    monkeypatch.setattr("idmcli.operators.joseph.KEPT_BYTES", 0)
     other = ParallelBeamCT((1, 20, 17), 7)
     again = other.A(x), other.A(x), other.AT(y), other.smear(y)
     assert len(made) == 3
@@ -100,7 +101,7 @@ def test_many_views_in_several_matrices(monkeypatch: pytest.MonkeyPatch) -> None
     x, y = torch.rand(2, 1, 20, 17, dtype=torch.float64), torch.rand(2, 1, 7, 29, dtype=torch.float64)
     whole = ParallelBeamCT((1, 20, 17), 7)
     expected = whole.A(x), whole.AT(y), whole.smear(y)
-    monkeypatch.setattr("idmcli.operators.joseph.BLOCK", 3 * 20 * 17)
+    monkeypatch.setattr("idmcli.operators.joseph.PIXELS_AT_ONCE", 3 * 20 * 17)
     parts = ParallelBeamCT((1, 20, 17), 7)
     for found, one in zip((parts.A(x), parts.AT(y), parts.smear(y)), expected, strict=True):
         torch.testing.assert_close(found, one, rtol=0, atol=1e-12)
@@ -131,7 +132,7 @@ def test_the_filter_of_the_gram_is_near_it() -> None:
 
     assert spread(gram.values**-0.5) < spread(torch.ones_like(gram.values)) / 2
     trace = float(a.square().sum()) / a.shape[0]
-    assert trace < gram.gain < 10 * trace  # rays past the image's corners count as little in the one only
+    assert trace < gram.power_gain < 10 * trace  # rays past the image's corners count as little in the one only
 
 
 def test_sparse_views_reconstruct_with_status() -> None:
@@ -146,6 +147,34 @@ def test_sparse_views_reconstruct_with_status() -> None:
 
 
 @pytest.mark.parametrize(
+    "angles",
+    [
+        np.arange(0, 180, 6),
+        np.arange(0, 180, 6, dtype=np.float32),
+        np.arange(0, 180, 6, dtype=np.float16),
+        torch.arange(0.0, 180, 6),
+        torch.arange(0, 180, 6, dtype=torch.int32),
+        [np.float64(angle) for angle in range(0, 180, 6)],
+        [np.int64(angle) for angle in range(0, 180, 6)],
+        tuple(range(0, 180, 6)),
+        range(0, 180, 6),
+    ],
+)
+def test_angles_of_every_type_give_the_same_specification(angles: Any) -> None:
+    operator, plain = (ParallelBeamCT((1, 8, 8), given) for given in (angles, [6.0 * k for k in range(30)]))
+    assert json.dumps(operator.to_spec()) == json.dumps(plain.to_spec())
+    assert all(type(angle) is float for angle in operator.to_spec()["angles"])
+    x = torch.rand(1, 1, 8, 8)
+    assert torch.equal(operator.A(x), plain.A(x))
+
+
+@pytest.mark.parametrize("count", [30, np.int64(30), np.uint8(30), np.array(30), torch.tensor(30)])
+def test_numbers_of_views_of_every_type(count: Any) -> None:
+    spec = ParallelBeamCT((1, 32, 32), count, detectors=np.int32(40)).to_spec()  # type: ignore[arg-type]
+    assert json.dumps(spec) == json.dumps({"kind": "ct", "image_shape": [1, 32, 32], "angles": 30, "detectors": 40})
+
+
+@pytest.mark.parametrize(
     ("angles", "options", "message"),
     [
         (0, {}, "views"),
@@ -155,6 +184,16 @@ def test_sparse_views_reconstruct_with_status() -> None:
         ([], {}, "views"),
         ([0.0, float("nan")], {}, "finite"),
         ([0.0, "x"], {}, "finite"),
+        ([0.0, True], {}, "finite"),
+        ([0.0, 10**400], {}, "finite"),
+        (np.zeros((2, 2)), {}, "finite"),
+        (np.array([0.0, np.inf]), {}, "finite"),
+        (np.array([], np.float32), {}, "views"),
+        (np.float64(30), {}, "views"),
+        (30.0, {}, "views"),
+        (np.bool_(True), {}, "views"),
+        (None, {}, "views"),
+        (range(100_001), {}, "views"),
         (4, {"detectors": 0}, "detectors"),
         (4, {"detectors": 2.0}, "detectors"),
     ],

@@ -18,7 +18,7 @@ from idmcli.io.images import read_image, write_image
 from idmcli.operators import LinearOperator, Operator, Problem
 from idmcli.operators.base import Spec
 from tests.distributions import install, use
-from tests.small import OPERATORS, Gaussian, each, generator, latent_gaussian, picture, run
+from tests.small import LINEAR, OPERATORS, Gaussian, each, generator, latent_gaussian, picture, run
 
 
 @pytest.mark.parametrize("name", solvers.names())
@@ -64,8 +64,9 @@ def test_a_method_samples_if_and_only_if_it_says_so(name: str, operator: LinearO
 
 
 @pytest.mark.parametrize("name", [name for name in solvers.names() if solvers.find(name).weights == "prior"])
-def test_priors_serve_for_complex_images_where_the_method_does(name: str) -> None:
-    operator = OPERATORS["mri-complex"]
+@pytest.mark.parametrize("kind", ["mri-complex", "minimal-complex", "matrix-complex-image"])
+def test_priors_serve_for_complex_images_where_the_method_does(name: str, kind: str) -> None:
+    operator = LINEAR[kind]
     if name not in solvers.suitable(operator):
         return
     y = operator.A(picture(operator))

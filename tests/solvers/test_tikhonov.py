@@ -16,7 +16,7 @@ from tests.small import ONE_OF_EACH, OPERATORS, camera, dense, each, flat, pictu
 def test_it_solves_its_normal_equations(operator: LinearOperator, noise: float) -> None:
     y, a = operator.A(picture(operator)), dense(operator)
     basis = torch.eye(a.shape[1], dtype=torch.float64).view(-1, *operator.image_shape)
-    weight = 0.01 * operator.gram(y).gain + 7 * noise**2
+    weight = 0.01 * operator.gram(y).power_gain + 7 * noise**2
     expected = torch.linalg.solve(a.T @ a + weight * flat(laplacian(basis)), a.T @ flat(y)[0])
     found = run("tikhonov", operator, y, noise=noise, weight=0.01, noise_weight=7.0, iterations=300)
     assert (flat(found)[0] - expected).norm() < 2e-3 * expected.norm()

@@ -23,7 +23,7 @@ def test_it_lowers_its_objective_to_that_of_the_truth(operator: LinearOperator) 
     x = torch.zeros_like(picture(operator))
     x[..., 2:6, 3:7] = 1
     y = operator.A(x)
-    w = 1e-3 * operator.gram(y).gain
+    w = 1e-3 * operator.gram(y).power_gain
     start, end = run("tikhonov", operator, y), run("tv", operator, y, fidelity=1e-3)
     assert objective(operator, y, w, end) < objective(operator, y, w, start)
     assert objective(operator, y, w, end) < 1.02 * objective(operator, y, w, x)  # the truth is nearly the minimum
@@ -35,7 +35,7 @@ def test_it_lowers_its_objective_to_that_of_the_truth(operator: LinearOperator) 
 def test_it_finds_the_minimum(operator: LinearOperator, noise: float) -> None:
     """No small change lowers the objective, which is convex; step lengths change the way, not the end."""
     y = operator.A(picture(operator))
-    gain = operator.gram(y).gain
+    gain = operator.gram(y).power_gain
     w = 1e-2 * gain + noise * 0.5 * gain**0.5
     exact: dict[str, float] = {"tolerance": 0.0, "iterations": 600, "fidelity": 1e-2}
     x = run("tv", operator, y, noise=noise, **exact)

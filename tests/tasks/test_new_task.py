@@ -32,7 +32,6 @@ class Defocus(LinearOperator):
     """Convolution with a Gaussian, periodic, by the discrete Fourier transform."""
 
     kind = "defocus"
-    tight = False
 
     def __init__(self, image_shape, width):
         super().__init__()

@@ -14,7 +14,7 @@ from idmcli.config import check_value, load_config, sections_of
 from idmcli.errors import ConfigError, InputError
 from idmcli.methods import defaults_of
 from idmcli.models import shipped_weights
-from idmcli.tasks import build_operator
+from idmcli.operators import build_operator
 from tests.small import NONLINEAR, OPERATORS, picture
 
 EVERY = pytest.mark.parametrize("task", [tasks.find(kind) for kind in tasks.kinds()], ids=tasks.kinds())

@@ -1,0 +1,25 @@
+"""Operators by their kind, those of idm and those of other packages, and how a specification becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import Tensor
+
+from idmcli.errors import InputError
+from idmcli.operators.base import Operator
+from idmcli.plugins import OPERATORS
+
+
+def build_operator(spec: Mapping[str, Any], arrays: Mapping[str, Tensor] | None = None) -> Operator:
+    """The operator that ``to_spec()`` and ``arrays()`` describe.
+
+    Raises:
+        InputError: the kind is unknown, a key or array is missing, unknown, of a wrong type or out of range,
+            or a checksum in the specification does not match what was made here.
+    """
+    kind = spec.get("kind")
+    if not isinstance(kind, str) or kind not in OPERATORS.names():
+        raise InputError(f"the operator kind is {kind!r}", f"known kinds: {', '.join(OPERATORS.names())}")
+    return cast(Operator, OPERATORS.find(kind).from_spec(spec, arrays or {}))
