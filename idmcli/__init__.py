@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from idmcli.evaluation.comparison import Comparison
     from idmcli.io.scale import Scale
     from idmcli.measuring import Measurement, Provenance
-    from idmcli.operators import LinearOperator, Operator
+    from idmcli.operators import LinearMap, LinearOperator, MatrixOperator, Operator, stack
     from idmcli.priors import FunctionPrior
     from idmcli.reporting import IdmWarning, Listener
 
@@ -35,8 +35,10 @@ __all__ = [
     "IdmError",
     "IdmWarning",
     "InputError",
+    "LinearMap",
     "LinearOperator",
     "Listener",
+    "MatrixOperator",
     "Measurement",
     "NumericalError",
     "Operator",
@@ -51,6 +53,7 @@ __all__ = [
     "reconstruct",
     "sense",
     "ssim",
+    "stack",
     "train",
 ]
 
@@ -58,7 +61,7 @@ _HOMES = {
     **dict.fromkeys(("evaluate", "fit", "load", "psnr", "reconstruct", "sense", "ssim", "train"), "api"),
     **dict.fromkeys(("ConfigError", "IdmError", "InputError", "NumericalError", "ResourceError"), "errors"),
     **dict.fromkeys(("IdmWarning", "Listener"), "reporting"),
-    **dict.fromkeys(("LinearOperator", "Operator"), "operators"),
+    **dict.fromkeys(("LinearMap", "LinearOperator", "MatrixOperator", "Operator", "stack"), "operators"),
     **dict.fromkeys(("Measurement", "Provenance"), "measuring"),
     "Comparison": "evaluation.comparison",
     "FunctionPrior": "priors",

@@ -29,7 +29,19 @@ ORDER = (
         "devices",
         "distributed",
     ),
-    *("metrics", "numerics", "reversible", "operators", "io", "batch", "tasks", "config", "measuring", "models"),
+    *(
+        "metrics",
+        "numerics",
+        "reversible",
+        "operators",
+        "io",
+        "batch",
+        "tasks",
+        "config",
+        "measuring",
+        "importing",
+        "models",
+    ),
     *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "api", "cli"),
 )
 AMBIGUOUS = {"idm", "sr3", "gradient"}  # methods that share their name with a kind of model, or with a word

@@ -200,6 +200,24 @@ NoiseOption = Annotated[
         rich_help_panel="Measurement",
     ),
 ]
+MatrixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--matrix",
+        metavar="FILE",
+        help="Measure by a matrix of your own: .npy, .npz or .mat, dense or sparse, one column for each pixel.",
+        rich_help_panel="Measurement",
+    ),
+]
+ShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shape",
+        metavar="H,W[,3]",
+        help="The size of the image behind measured numbers, for --matrix.",
+        rich_help_panel="Measurement",
+    ),
+]
 GainOption = Annotated[
     float | None,
     typer.Option(
@@ -320,7 +338,12 @@ CHANNELS = {"grey": 1, "rgb": 3, None: None}  # of --colour; None is "not given"
 
 
 def measuring_flags(
-    *, ratio: float | None = None, noise: float | None, colour: Literal["grey", "rgb"] | None, seed: int | None
+    *,
+    ratio: float | None = None,
+    noise: float | None,
+    colour: Literal["grey", "rgb"] | None,
+    seed: int | None,
+    matrix: str | None = None,
 ) -> dict[str, tuple[str, Any]]:
     """The keys that the options of a measurement set, for :func:`idmcli.config.load_config`."""
     return {
@@ -328,6 +351,8 @@ def measuring_flags(
         "--noise": ("operator.noise", noise),
         "--colour": ("task.channels", CHANNELS[colour]),
         "--seed": ("operator.seed", seed),
+        "--matrix": ("operator.matrix_file", matrix),
+        "implied by --matrix": ("task.kind", None if matrix is None else "matrix"),
     }
 
 
@@ -371,3 +396,18 @@ def scale_of(text: str | None) -> Scale | None:
     except ValueError as error:
         reason = "" if "could not" in str(error) else f": {error}"
         raise InputError(f"--scale {text!r} is no scale{reason}", "write LOW,HIGH or LOW,HIGH,UNIT") from None
+
+
+def image_shape_of(text: str) -> tuple[int, int, int]:
+    """The image shape (C, H, W) that --shape gives.
+
+    Raises:
+        InputError: it is none.
+    """
+    sizes = text.split(",")
+    if len(sizes) not in (2, 3) or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+        raise InputError(f"--shape {text!r} is no size of an image", "write H,W or H,W,3")
+    height, width, channels = (*(int(size) for size in sizes), 1)[:3]
+    if channels not in (1, 3):
+        raise InputError(f"--shape {text!r} has {channels} channels", "write H,W or H,W,3")
+    return channels, height, width

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ from idmcli.cli.options import (
     DryRunOption,
     EnsembleOption,
     GainOption,
+    MatrixOption,
     MaxPixelsOption,
     MethodOption,
     NoiseOption,
@@ -33,10 +34,12 @@ from idmcli.cli.options import (
     ScaleOption,
     SeedOption,
     SetOption,
+    ShapeOption,
     SkipExistingOption,
     ThreadsOption,
     TileOption,
     WeightsOption,
+    image_shape_of,
     measuring_flags,
     output_flags,
     output_of,
@@ -49,6 +52,7 @@ from idmcli.errors import ConfigError, InputError
 from idmcli.reporting import Count
 
 if TYPE_CHECKING:
+    from idmcli.io.formats import Format
     from idmcli.io.items import Item
     from idmcli.methods import Method
     from idmcli.operators import Operator
@@ -70,6 +74,8 @@ def reconstruct(
     settings: SetOption = None,
     print_config: PrintConfigOption = False,
     ratio: RatioOption = None,
+    matrix: MatrixOption = None,
+    shape: ShapeOption = None,
     noise: NoiseOption = None,
     gain: GainOption = None,
     colour: ColourOption = None,
@@ -114,7 +120,7 @@ def reconstruct(
     from idmcli.config import SolverConfig, load_config
 
     output = output_of(context)
-    measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
+    measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed, matrix=matrix)
     loaded = load_config(
         preset,
         config,
@@ -127,7 +133,8 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.io.formats import format_of
+    from idmcli.importing import import_by_matrix
+    from idmcli.io.formats import Numbers, format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
@@ -173,6 +180,21 @@ def reconstruct(
             raise InputError(f"{str(item)!r} has noise {m.noise:g}, by its own word", "leave out --noise")
         return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
+    def imported(item: Item, format: Format[Any]) -> Measurement:
+        if loaded.config.task.kind != "matrix" or shape is None:
+            raise InputError(
+                f"{str(item)!r} holds numbers, and nothing says what measured them",
+                "name the matrix and the size of the image: --matrix FILE --shape H,W",
+            )
+        return import_by_matrix(
+            format.read(item),
+            loaded.config,
+            image_shape_of(shape),
+            noise=noise or 0.0,
+            gain=gain,
+            provenance=Provenance.of_file("", item.path),
+        )
+
     def simulated(item: Item) -> Measurement:
         if gain is not None:
             raise InputError("--gain is for measurements, and this is a picture", "leave out --gain")
@@ -195,8 +217,14 @@ def reconstruct(
         return method
 
     def work(item: Item, progress: Count) -> None:
-        from_file = item.path.suffix == SUFFIX or format_of(item.path) is MEASUREMENT
-        m = loaded_measurement(item) if from_file else simulated(item)
+        format = MEASUREMENT if item.path.suffix == SUFFIX else format_of(item.path)
+        from_file = format is MEASUREMENT
+        if from_file:
+            m = loaded_measurement(item)
+        elif format is not None and format.gives is Numbers:
+            m = imported(item, format)
+        else:
+            m = simulated(item)
         try:
             method = method_for(m.operator, m.noise / (m.gain or 1.0))
         except ConfigError as error:

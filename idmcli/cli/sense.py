@@ -14,6 +14,7 @@ from idmcli.cli.options import (
     ColourOption,
     ConfigOption,
     DryRunOption,
+    MatrixOption,
     MaxPixelsOption,
     NoiseOption,
     OverwriteOption,
@@ -50,6 +51,7 @@ def sense(
     settings: SetOption = None,
     print_config: PrintConfigOption = False,
     ratio: RatioOption = None,
+    matrix: MatrixOption = None,
     noise: NoiseOption = None,
     colour: ColourOption = None,
     scale: ScaleOption = None,
@@ -71,7 +73,7 @@ def sense(
     from idmcli.config import load_config
 
     output = output_of(context)
-    flags = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed)
+    flags = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed, matrix=matrix)
     loaded = load_config(preset, config, settings or (), os.environ, flags)
     if print_config:
         return show_config(output, loaded)
