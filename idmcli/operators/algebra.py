@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import is_number, shown
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
 from idmcli.operators.registry import build_operator
-from idmcli.operators.spec import Specification, check_arrays, is_number, shown
+from idmcli.operators.spec import Specification
+from idmcli.operators.stored import check_arrays
 
 
 class CompositeSpecification(Specification):
