@@ -1,4 +1,4 @@
-"""Checks that operators share: shapes, numbers and what messages show of them."""
+"""Checks that operators share: of shapes, of numbers and of tensors."""
 
 from __future__ import annotations
 

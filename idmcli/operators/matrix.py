@@ -168,7 +168,7 @@ class MatrixOperator(LinearOperator):
     def _matrix(self) -> Matrix:
         return SparseMatrix(self.starts, self.columns, self.values) if self.sparse else DenseMatrix(self.values)
 
-    # What is known in closed form
+    # Closed forms
 
     @property
     def padded_shape(self) -> tuple[int, int, int]:

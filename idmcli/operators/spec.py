@@ -1,4 +1,4 @@
-"""Specifications: what describes an operator, or a part of one, in JSON."""
+"""Specifications: operators, and parts of them, described in JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
-TYPES = {  # what pydantic expects, in the words of JSON
+TYPES = {  # the types that pydantic expects, in the words of JSON
     "bool_type": "true or false",
     "dict_type": "an object",
     "float_type": "a number",
@@ -69,7 +69,7 @@ class Specification(BaseModel):
 def make_described(
     what: str, description: Mapping[str, Any], makers: Mapping[str, Callable[..., T]], *arguments: Any
 ) -> T:
-    """What the function of a description's type makes of the other keys.
+    """Make a mask or a kernel from its description, by the function of the description's type.
 
     Args:
         what: what it makes, for messages.

@@ -15,8 +15,8 @@ M = TypeVar("M", bound=nn.Module)
 class Value(nn.Module):
     """A module that stays as it is: :meth:`to` and its relatives give copies, whose parts are copies too.
 
-    What a value computes once from its tensors is a ``functools.cached_property``. A copy computes it again if one of
-    its tensors has changed.
+    A ``functools.cached_property`` holds a result that a value computes once from its tensors. A copy computes it again
+    if a tensor has changed.
 
     Example:
         >>> class Table(Value):
@@ -63,7 +63,7 @@ class Value(nn.Module):
         return _copied(self, {})
 
     def _moved(self, copy: Self) -> Self:
-        """A copy that was moved, with what is computed already by those parts whose tensors the move left alone."""
+        """A moved copy, with the computed results of those parts whose tensors the move left alone."""
         for own, other in zip(self.modules(), copy.modules(), strict=True):
             if all(one is moved for one, moved in zip(_tensors(own), _tensors(other), strict=True)):
                 vars(other).update(_computed(own))
@@ -71,7 +71,7 @@ class Value(nn.Module):
 
 
 def _copied(module: M, done: dict[int, nn.Module]) -> M:
-    """Another module with the same tensors, also in its parts; one that is a part twice is copied once."""
+    """Another module with the same tensors, also in its parts. A module that is a part twice is copied once."""
     if id(module) in done:
         return cast(M, done[id(module)])
     done[id(module)] = other = copy.copy(module)
