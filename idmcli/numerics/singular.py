@@ -32,7 +32,7 @@ class SingularValues(NamedTuple):
     on_the_left: bool
 
     def above(self, cutoff: float) -> SingularValues:
-        """Those values that exceed ``cutoff`` times the largest, with their vectors."""
+        """The values that exceed ``cutoff`` times the largest, with their vectors."""
         count = int((self.values > cutoff * self.values[0]).sum())
         return self._replace(values=self.values[:count], vectors=self.vectors[:, :count])
 

@@ -16,15 +16,17 @@ from torch import Tensor, nn
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import is_number, shown
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
 from idmcli.operators.registry import build_operator
-from idmcli.operators.spec import Specification, check_arrays, is_number, shown
+from idmcli.operators.spec import Specification
+from idmcli.operators.stored import check_arrays
 
 
 class CompositeSpecification(Specification):
-    """The parts are specifications themselves; the arrays of part n are called ``n.NAME``."""
+    """The parts are specifications themselves. The arrays of part n are called ``n.NAME``."""
 
-    image_shape: list[Any]  # type: ignore[assignment]  # that of an adjoint has the dimensions of a measurement
+    image_shape: list[Any]  # type: ignore[assignment]  # the images of an adjoint may have other than 3 dimensions
     parts: list[dict[str, Any]]
 
 
@@ -77,7 +79,7 @@ class Composite(LinearOperator):
 
     @classmethod
     def _rebuilt(cls, read: CompositeSpecification, arrays: Mapping[str, Tensor], make: Callable[..., Self]) -> Self:
-        """What ``make`` makes of the parts, if it takes images of the specification's shape."""
+        """The operator that ``make`` makes of the parts. It must take images of the specification's shape."""
         belonging: list[dict[str, str]] = [
             {name.removeprefix(f"{n}."): name for name in arrays if name.startswith(f"{n}.")}
             for n in range(len(read.parts))
@@ -166,7 +168,7 @@ class Sum(Composite):
 
 
 class Stack(Composite):
-    """What several operators measure of one image, as one vector: their measurements, flattened, one after the other.
+    """The measurements of one image by several operators, as one vector: flattened, and one after the other.
 
     Args:
         parts: operators with the same images, whose measurements are all real or all complex.
@@ -220,7 +222,7 @@ class Scaled(Composite):
 
     Args:
         factor: c, a real number other than 0.
-        part: A; a multiple of another operator is taken as that one.
+        part: A. If A is a multiple of another operator, the result is a multiple of that operator too.
 
     Raises:
         InputError: the factor is 0 or not finite.
@@ -351,7 +353,7 @@ class Adjoint(Composite):
 
 
 def _flattened(kind: type[Composite], parts: Iterable[LinearOperator]) -> list[LinearOperator]:
-    """Parts, and in place of those of the same kind their own parts."""
+    """The parts, where a part of the same kind gives its own parts instead."""
     return [own for part in parts for own in (part.parts if isinstance(part, kind) else [part])]
 
 

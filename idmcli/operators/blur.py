@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import check_image_shape
 from idmcli.operators.convolution import (
     check_boundary,
     convolution_matrix,
@@ -19,15 +20,9 @@ from idmcli.operators.convolution import (
 )
 from idmcli.operators.kernels import check_kernel, gaussian_kernel
 from idmcli.operators.linear import LinearOperator, Spectrum
-from idmcli.operators.spec import (
-    Specification,
-    check_arrays,
-    check_digest,
-    check_image_shape,
-    digest,
-    make_described,
-)
+from idmcli.operators.spec import Specification, make_described
 from idmcli.operators.spectra import fourier_spectrum, kronecker_spectrum
+from idmcli.operators.stored import check_arrays, check_digest, digest
 
 
 class BlurSpecification(Specification):

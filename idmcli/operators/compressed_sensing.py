@@ -15,19 +15,12 @@ from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
 from idmcli.operators.base import Spec
 from idmcli.operators.blocks import from_blocks, next_multiples, to_blocks
+from idmcli.operators.checks import check_fraction, check_image_shape, check_integer, check_seed
 from idmcli.operators.gaussian import orthonormal_rows
 from idmcli.operators.linear import LinearOperator, Spectrum
-from idmcli.operators.spec import (
-    Specification,
-    check_arrays,
-    check_digest,
-    check_fraction,
-    check_image_shape,
-    check_integer,
-    check_seed,
-    digest,
-)
+from idmcli.operators.spec import Specification
 from idmcli.operators.spectra import completed
+from idmcli.operators.stored import check_arrays, check_digest, digest
 
 MAX_BLOCK = 64  # pixels of a side
 

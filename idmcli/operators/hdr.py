@@ -11,7 +11,9 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.operators.base import Operator, Spec
-from idmcli.operators.spec import Specification, check_arrays, check_image_shape, is_number, shown
+from idmcli.operators.checks import check_image_shape, is_number, shown
+from idmcli.operators.spec import Specification
+from idmcli.operators.stored import check_arrays
 
 
 class HDRSpecification(Specification):

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import check_image_shape
 from idmcli.operators.linear import LinearOperator, Spectrum
 from idmcli.operators.masks import PIXEL_MASKS, check_mask, make_mask
-from idmcli.operators.spec import Specification, check_arrays, check_digest, check_image_shape, digest
+from idmcli.operators.spec import Specification
 from idmcli.operators.spectra import completed
+from idmcli.operators.stored import check_arrays, check_digest, digest
 
 
 class InpaintingSpecification(Specification):

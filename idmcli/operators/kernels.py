@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.spec import check_finite, check_seed, is_integer, is_number, shown
+from idmcli.operators.checks import check_finite, check_seed, is_integer, is_number, shown
 
 MAX_SIZE = 1001  # of each side
 PATH_STEPS = 4096  # of the camera during the exposure

@@ -13,7 +13,7 @@ from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
 from idmcli.numerics.linear_map import linear_map
 from idmcli.numerics.power_iteration import largest_eigenvalue
 from idmcli.operators.base import Operator
-from idmcli.operators.spec import is_number
+from idmcli.operators.checks import is_number
 
 LARGEST_WEIGHT = 1e12  # of the measurements in the regularised inverse; single precision overflows with larger ones
 

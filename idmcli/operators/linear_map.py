@@ -12,8 +12,8 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import adjoint_deviation, linear_map
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import check_image_shape, check_shape
 from idmcli.operators.linear import LinearOperator
-from idmcli.operators.spec import check_image_shape, check_shape
 
 ADJOINT_TOLERANCE = 1e-3  # of single precision and of interpolation that differs a little between the two
 Function = Callable[[Tensor], Any]  # gives a tensor, or what numpy makes an array of

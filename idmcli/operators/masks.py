@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.spec import check_fraction, check_integer, check_seed, make_described, shown
+from idmcli.operators.checks import check_fraction, check_integer, check_seed, shown
+from idmcli.operators.spec import make_described
 
 MAX_LINES = 100_000  # of a radial mask
 

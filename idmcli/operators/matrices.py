@@ -13,7 +13,7 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.numerics.dense import DenseMatrix
 from idmcli.numerics.sparse import SparseMatrix
-from idmcli.operators.spec import restored, storable
+from idmcli.operators.stored import restored, storable
 
 Matrix = DenseMatrix | SparseMatrix
 

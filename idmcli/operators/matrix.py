@@ -17,18 +17,12 @@ from idmcli.numerics.singular import SingularValues, SingularVectors, orthonorma
 from idmcli.numerics.sparse import SparseMatrix
 from idmcli.operators.base import Spec
 from idmcli.operators.blocks import from_blocks, next_multiples, to_blocks
+from idmcli.operators.checks import check_finite, check_image_shape, check_integer
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
 from idmcli.operators.matrices import ARRAY_NAMES, Matrix, as_matrix, from_arrays, to_arrays
-from idmcli.operators.spec import (
-    Specification,
-    check_arrays,
-    check_digest,
-    check_finite,
-    check_image_shape,
-    check_integer,
-    digest,
-)
+from idmcli.operators.spec import Specification
 from idmcli.operators.spectra import LEAST_SINGULAR_VALUE
+from idmcli.operators.stored import check_arrays, check_digest, digest
 from idmcli.ranges import Count
 
 LARGEST_SIDE = 2048  # of a matrix that is decomposed: the smaller of its numbers of rows and columns
@@ -174,7 +168,7 @@ class MatrixOperator(LinearOperator):
     def _matrix(self) -> Matrix:
         return SparseMatrix(self.starts, self.columns, self.values) if self.sparse else DenseMatrix(self.values)
 
-    # What is known in closed form
+    # Closed forms
 
     @property
     def padded_shape(self) -> tuple[int, int, int]:

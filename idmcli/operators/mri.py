@@ -11,18 +11,11 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import check_finite, check_image_shape
 from idmcli.operators.linear import LinearOperator
 from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
-from idmcli.operators.spec import (
-    Specification,
-    check_arrays,
-    check_digest,
-    check_finite,
-    check_image_shape,
-    digest,
-    restored,
-    storable,
-)
+from idmcli.operators.spec import Specification
+from idmcli.operators.stored import check_arrays, check_digest, digest, restored, storable
 
 DC = Literal["corner", "centre"]
 

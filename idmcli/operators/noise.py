@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators.spec import check_seed
+from idmcli.operators.checks import check_seed
 
 
 def add_noise(y: Tensor, sigma: float, seed: int) -> Tensor:

@@ -1,4 +1,13 @@
-"""Operators by their kind, those of idm and those of other packages, and how a specification becomes one."""
+"""Operators by their kind, those of idm and those of other packages, and how a specification becomes one.
+
+A package adds an operator, which measurement files can then hold, by an entry point in its ``pyproject.toml``::
+
+    [project.entry-points."idmcli.operators"]
+    my-kind = "my_package:MyOperator"
+
+The class has ``kind = "my-kind"``, :meth:`~idmcli.operators.Operator.to_spec` and
+:meth:`~idmcli.operators.Operator.from_spec`.
+"""
 
 from __future__ import annotations
 

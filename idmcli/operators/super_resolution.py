@@ -11,9 +11,11 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import check_image_shape, check_integer
 from idmcli.operators.linear import LinearOperator, Spectrum
-from idmcli.operators.spec import Specification, check_arrays, check_image_shape, check_integer
+from idmcli.operators.spec import Specification
 from idmcli.operators.spectra import kronecker_spectrum, sandwich
+from idmcli.operators.stored import check_arrays
 
 MAX_FACTOR = 64
 Filter = Literal["bicubic", "average"]

@@ -15,9 +15,11 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
 from idmcli.operators.base import Spec
+from idmcli.operators.checks import check_image_shape, check_integer, is_integer, is_number
 from idmcli.operators.joseph import Projector
 from idmcli.operators.linear import Gram, LinearOperator
-from idmcli.operators.spec import Specification, check_arrays, check_image_shape, check_integer, is_integer, is_number
+from idmcli.operators.spec import Specification
+from idmcli.operators.stored import check_arrays
 
 MAX_RAYS = 100_000  # views, and detectors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ M = TypeVar("M", bound=nn.Module)
 class Value(nn.Module):
     """A module that stays as it is: :meth:`to` and its relatives give copies, whose parts are copies too.
 
-    What a value computes once from its tensors is a ``functools.cached_property``. A copy computes it again if one of
-    its tensors has changed.
+    A ``functools.cached_property`` holds a result that a value computes once from its tensors. A copy computes it again
+    if a tensor has changed.
 
     Example:
         >>> class Table(Value):
@@ -60,18 +60,21 @@ class Value(nn.Module):
 
     def _copy(self) -> Self:
         """Another value with the same tensors, and nothing computed from them yet."""
-        return _copied(self)
+        return _copied(self, {})
 
     def _moved(self, copy: Self) -> Self:
-        """A copy that was moved, with what is computed already if the move changed no tensor."""
-        if all(one is other for one, other in zip(_tensors(self), _tensors(copy), strict=True)):
-            vars(copy).update(_computed(self))
+        """A moved copy, with the computed results of those parts whose tensors the move left alone."""
+        for own, other in zip(self.modules(), copy.modules(), strict=True):
+            if all(one is moved for one, moved in zip(_tensors(own), _tensors(other), strict=True)):
+                vars(other).update(_computed(own))
         return copy
 
 
-def _copied(module: M) -> M:
-    """Another module with the same tensors, also in its parts."""
-    other = copy.copy(module)
+def _copied(module: M, done: dict[int, nn.Module]) -> M:
+    """Another module with the same tensors, also in its parts. A module that is a part twice is copied once."""
+    if id(module) in done:
+        return cast(M, done[id(module)])
+    done[id(module)] = other = copy.copy(module)
     computed = _computed(module)
     other.__dict__ = {name: value for name, value in vars(module).items() if name not in computed}
     other._buffers = dict(module._buffers)
@@ -79,7 +82,7 @@ def _copied(module: M) -> M:
         name: None if parameter is None else nn.Parameter(parameter.detach(), parameter.requires_grad)
         for name, parameter in module._parameters.items()
     }
-    other._modules = {name: None if part is None else _copied(part) for name, part in module._modules.items()}
+    other._modules = {name: None if part is None else _copied(part, done) for name, part in module._modules.items()}
     return other
 
 
@@ -98,4 +101,5 @@ def _computed(module: nn.Module) -> dict[str, Any]:
 
 def _tensors(module: nn.Module) -> list[Tensor]:
     """The tensors that cached properties may depend on; parameters of a copy are always others."""
-    return [*module.buffers(), *module.parameters()]
+    named = [*module.named_buffers(remove_duplicate=False), *module.named_parameters(remove_duplicate=False)]
+    return [tensor for _, tensor in named]

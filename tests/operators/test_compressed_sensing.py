@@ -11,7 +11,7 @@ import torch
 from idmcli.errors import InputError
 from idmcli.operators import CompressedSensing
 from idmcli.operators.gaussian import gram_schmidt, orthonormal_rows
-from idmcli.operators.spec import digest
+from idmcli.operators.stored import digest
 
 
 def test_golden_matrix() -> None:

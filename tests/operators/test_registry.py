@@ -17,7 +17,8 @@ SOURCE = '''
 import torch
 
 from idmcli.operators import LinearOperator, Specification
-from idmcli.operators.spec import check_arrays, check_image_shape
+from idmcli.operators.checks import check_image_shape
+from idmcli.operators.stored import check_arrays
 
 
 class RowsSpecification(Specification):

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from idmcli.errors import InputError
 from idmcli.operators import Specification, build_operator
-from idmcli.operators.spec import (
-    check_image_shape,
-    check_integer,
-    check_shape,
-    digest,
-    make_described,
-    restored,
-    storable,
-)
+from idmcli.operators.spec import make_described
 
 SPEC = {"kind": "mine", "image_shape": [1, 8, 8], "ratio": 0.5, "count": 3, "flag": False, "name": "a", "table": {}}
 
@@ -97,36 +87,6 @@ def test_descriptions_are_calls_of_a_function() -> None:
             make_described("shape", wrong, makers, 3.5)
     with pytest.raises(InputError, match="the 'line' shape has no key 'length'"):
         make_described("shape", {"type": "line"}, makers)
-
-
-def test_sizes_may_be_those_of_numpy() -> None:
-    found = check_image_shape(np.zeros((1, 5, 6)).shape), check_image_shape([np.int64(3), 4, 5])
-    assert found == ((1, 5, 6), (3, 4, 5)) and all(type(size) is int for size in found[1])
-    assert check_shape("measurement shape", [np.int32(7)]) == (7,)
-    assert type(check_integer("count", np.int16(4), 1, 9)) is int
-    for huge in ([1, 2**20, 2**21], [1, 10**30, 8]):
-        with pytest.raises(InputError, match="the image shape is") as caught:
-            check_image_shape(huge)
-        assert "at most 1099511627776 values" in caught.value.hint
-    for bad in (7, (), (0,), (True,), "7", (2.0,), (2**41,)):
-        with pytest.raises(InputError, match="the measurement shape is"):
-            check_shape("measurement shape", bad)
-    for bad in (0, 10, True, 3.0, "3", np.True_):
-        with pytest.raises(InputError, match="the count is"):
-            check_integer("count", bad, 1, 9)
-
-
-def test_digests_follow_each_other() -> None:
-    one, other = torch.arange(3.0), torch.arange(4, dtype=torch.int32)
-    assert digest(one, other) != digest(other, one)
-    assert digest(torch.cat([one, one])) == digest(one, one)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.complex64, torch.complex128])
-def test_complex_numbers_in_double_precision_are_stored_as_pairs(dtype: torch.dtype) -> None:
-    t = torch.randn(3, 2, dtype=dtype)
-    assert storable(t).dtype != torch.complex128
-    assert torch.equal(restored(storable(t), 2), t)
 
 
 def test_a_type_of_mask_is_no_kind_of_operator() -> None:

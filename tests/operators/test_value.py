@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from idmcli.operators import Blur, LinearOperator, MatrixOperator
+from idmcli.operators import Blur, LinearOperator, MatrixOperator, Scaled, Sum
 from tests.small import COMPOSITES, LINEAR, OPERATORS, random
 
 
@@ -99,3 +99,16 @@ def test_a_move_to_the_same_place_decomposes_no_matrix_again() -> None:
     moved = operator.to("cpu")
     assert vars(moved)["_singular"] is vars(operator)["_singular"] and torch.equal(moved.pinv(y), x)
     assert "_singular" not in vars(operator.float())
+    scaled = (2 * operator).to("cpu")
+    assert isinstance(scaled, Scaled) and vars(scaled.part)["_singular"] is vars(operator)["_singular"]
+
+
+def test_parts_that_are_one_or_share_tensors() -> None:
+    operator = MatrixOperator(random(6, 16), (1, 4, 4))
+    total = operator + operator + 2 * operator.to("cpu")
+    moved = total.float()
+    assert isinstance(moved, Sum) and moved.parts[0] is moved.parts[1] and moved.parts[0] is not operator
+    assert all(buffer.dtype == torch.float32 for buffer in moved.buffers())
+    x = random(1, 1, 4, 4)
+    torch.testing.assert_close(moved.A(x), 4 * operator.A(x), rtol=1e-5, atol=1e-5)
+    assert torch.equal(total.to("cpu").A(x), total.A(x))
