@@ -87,6 +87,16 @@ DEFAULTS: Registry[Any] = Registry(
 )
 """The method, options and weights for a kind of operator where the user names none."""
 
+IMPORTERS: Registry[Any] = Registry(
+    "idmcli.importers",
+    {
+        "matrix": "idmcli.importing.matrix:IMPORTER",
+        "picture": "idmcli.importing.picture:IMPORTER",
+    },
+    "idmcli.importing:Importer",
+)
+"""The ways from raw data in a file to a measurement. This is the order of trial."""
+
 FORMATS: Registry[Any] = Registry(
     "idmcli.formats",
     {

@@ -11,6 +11,7 @@ from idmcli.cli.benchmark_memory import benchmark_memory
 from idmcli.cli.convert import convert
 from idmcli.cli.env import env
 from idmcli.cli.eval import evaluate
+from idmcli.cli.import_ import import_
 from idmcli.cli.info import info
 from idmcli.cli.methods import methods
 from idmcli.cli.presets import presets
@@ -43,6 +44,7 @@ def idm(
 
 
 app.command()(sense)
+app.command("import")(import_)
 app.command()(reconstruct)
 app.command()(train)
 app.command("eval")(evaluate)

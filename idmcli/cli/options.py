@@ -398,16 +398,13 @@ def scale_of(text: str | None) -> Scale | None:
         raise InputError(f"--scale {text!r} is no scale{reason}", "write LOW,HIGH or LOW,HIGH,UNIT") from None
 
 
-def image_shape_of(text: str) -> tuple[int, int, int]:
-    """The image shape (C, H, W) that --shape gives.
+def shape_of(text: str) -> tuple[int, ...]:
+    """The sizes that --shape gives.
 
     Raises:
-        InputError: it is none.
+        InputError: they are none.
     """
     sizes = text.split(",")
-    if len(sizes) not in (2, 3) or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+    if not all(size.strip().isdecimal() for size in sizes):
         raise InputError(f"--shape {text!r} is no size of an image", "write H,W or H,W,3")
-    height, width, channels = (*(int(size) for size in sizes), 1)[:3]
-    if channels not in (1, 3):
-        raise InputError(f"--shape {text!r} has {channels} channels", "write H,W or H,W,3")
-    return channels, height, width
+    return tuple(int(size) for size in sizes)

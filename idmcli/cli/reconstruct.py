@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -39,11 +39,11 @@ from idmcli.cli.options import (
     ThreadsOption,
     TileOption,
     WeightsOption,
-    image_shape_of,
     measuring_flags,
     output_flags,
     output_of,
     scale_of,
+    shape_of,
     show_config,
 )
 from idmcli.cli.results import Results, plan
@@ -52,7 +52,6 @@ from idmcli.errors import ConfigError, InputError
 from idmcli.reporting import Count
 
 if TYPE_CHECKING:
-    from idmcli.io.formats import Format
     from idmcli.io.items import Item
     from idmcli.methods import Method
     from idmcli.operators import Operator
@@ -133,8 +132,8 @@ def reconstruct(
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.importing import import_by_matrix
-    from idmcli.io.formats import Numbers, format_of
+    from idmcli.importing import import_item
+    from idmcli.io.formats import Picture, format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
@@ -180,20 +179,12 @@ def reconstruct(
             raise InputError(f"{str(item)!r} has noise {m.noise:g}, by its own word", "leave out --noise")
         return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
-    def imported(item: Item, format: Format[Any]) -> Measurement:
-        if loaded.config.task.kind != "matrix" or shape is None:
-            raise InputError(
-                f"{str(item)!r} holds numbers, and nothing says what measured them",
-                "name the matrix and the size of the image: --matrix FILE --shape H,W",
-            )
-        return import_by_matrix(
-            format.read(item),
-            loaded.config,
-            image_shape_of(shape),
-            noise=noise or 0.0,
-            gain=gain,
-            provenance=Provenance.of_file("", item.path),
-        )
+    def imported(item: Item) -> Measurement:
+        given = {"matrix": matrix, "shape": None if shape is None else shape_of(shape), "noise": noise, "gain": gain}
+        m, assumed = import_item(item, {name: value for name, value in given.items() if value is not None})
+        for text in assumed:
+            output.status(f"{item}: assumed: {text}")
+        return m
 
     def simulated(item: Item) -> Measurement:
         if gain is not None:
@@ -221,8 +212,8 @@ def reconstruct(
         from_file = format is MEASUREMENT
         if from_file:
             m = loaded_measurement(item)
-        elif format is not None and format.gives is Numbers:
-            m = imported(item, format)
+        elif format is not None and format.gives is not Picture:
+            m = imported(item)
         else:
             m = simulated(item)
         try:

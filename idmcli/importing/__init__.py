@@ -1,5 +1,10 @@
-"""Measurements that nobody here simulated: from the numbers in files to a measurement that can be reconstructed."""
+"""Measurements that nobody here simulated: raw data of scanners and cameras become measurements.
 
-from idmcli.importing.matrix import import_by_matrix
+A format reads a file into raw data (:mod:`idmcli.io.formats`); an :class:`Importer` makes a measurement of it, with
+calibration, and says what it assumed.
+"""
 
-__all__ = ["import_by_matrix"]
+from idmcli.importing.base import Assumptions, Facts, Importer, ImportOptions
+from idmcli.importing.load import facts_of, import_item, importer_for
+
+__all__ = ["Assumptions", "Facts", "ImportOptions", "Importer", "facts_of", "import_item", "importer_for"]

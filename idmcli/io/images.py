@@ -22,6 +22,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "Image",
+    "as_image",
     "find_images",
     "find_items",
     "luminance",
@@ -91,9 +92,21 @@ def read_image(path: str | Path | Item, *, scale: Scale | None = None, max_pixel
             out of range.
     """
     item = path if isinstance(path, Item) else Item.parse(path)
-    format = _format_of(item.path)
-    picture = format.read(item, max_pixels=max_pixels)
-    recorded = scale or _parse_comment(format.read_comment(item.path)).scale
+    return as_image(_format_of(item.path).read(item, max_pixels=max_pixels), item, scale=scale)
+
+
+def as_image(picture: Picture, item: Item, *, scale: Scale | None = None) -> Image:
+    """A picture as its samples stand for values in [0, 1], see :func:`read_image`.
+
+    Args:
+        picture: the samples in a file.
+        item: the file, and which picture of it.
+        scale: what 0 and 1 stand for, where the file does not say.
+
+    Raises:
+        InputError: a value is not finite or out of range.
+    """
+    recorded = scale or _parse_comment(_format_of(item.path).read_comment(item.path)).scale
     pixels, notes = _to_pixels(picture, recorded, repr(str(item)))
     bits = 8 if picture.samples.dtype == np.uint8 else 16
     return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number)

@@ -30,12 +30,14 @@ class Provenance:
         source: name of the file they come from, without its folder.
         source_sha256: of that file's bytes.
         version: of idm.
+        notes: what was assumed about measurements that were imported.
     """
 
     command: str
     source: str
     source_sha256: str
     version: str = __version__
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_file(cls, command: str, source: Path) -> Self:

@@ -1,0 +1,76 @@
+"""Pictures that are measurements: pixels are missing, or they are blurred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from idmcli.errors import InputError
+from idmcli.importing.base import Assumptions, Facts, Importer, ImportOptions
+from idmcli.io.formats import Picture
+
+if TYPE_CHECKING:
+    from idmcli.io.items import Item
+    from idmcli.measuring import Measurement
+
+
+@dataclass(frozen=True)
+class PictureImportOptions(ImportOptions):
+    """The options for a picture that is the measurement."""
+
+    mask: str | None = None  # picture of the pixels that are known, white = known
+    kernel: str | None = None  # grey picture of what a point became
+    boundary: Literal["reflect", "circular"] = "reflect"  # what a blur met beyond the edges
+
+
+class PictureImporter(Importer[Picture, PictureImportOptions]):
+    """A damaged or blurred picture: nothing is measured again, and nothing of it is the truth."""
+
+    noun = "a picture with lost pixels, or a blurred one"
+    content = Picture
+    options = PictureImportOptions
+    claimed_by = ("mask", "kernel")
+
+    def facts(self, content: Picture) -> Facts:
+        return Facts({"pixels": list(content.samples.shape)})
+
+    def measure(
+        self, content: Picture, options: PictureImportOptions, item: Item, assumptions: Assumptions
+    ) -> Measurement:
+        from idmcli.io.images import as_image
+        from idmcli.measuring import Measurement, to_batch
+        from idmcli.operators import Blur, Inpainting, Operator
+        from idmcli.tasks.kernels import read_kernel
+        from idmcli.tasks.masks import read_mask
+
+        if options.mask is not None and options.kernel is not None:
+            raise InputError(
+                "--mask and --kernel say that pixels are lost and that they are blurred", "give one of them"
+            )
+        image = as_image(content, item)
+        x = to_batch(image)
+        shape = (x.shape[1], x.shape[2], x.shape[3])
+        operator: Operator
+        if options.mask is not None:
+            operator = Inpainting(shape, read_mask(Path(options.mask), shape))
+            y = operator.A(x)
+            assumptions.add(f"{100 * operator.ratio:.1f} % of the pixels are known, where {options.mask} is white")
+        else:
+            operator = Blur(shape, read_kernel(Path(options.kernel or "")), boundary=options.boundary)
+            y = x
+            edges = "are mirrored" if options.boundary == "reflect" else "repeat"
+            assumptions.add(f"the picture is blurred by {options.kernel}, and what lies beyond its edges {edges}")
+        for note in image.notes:
+            assumptions.add(note)
+        return Measurement(
+            operator,
+            y[0],
+            options.noise or 0.0,
+            options.gain or 1.0,
+            image.scale,
+            16 if image.bits == 16 else 8,
+        )
+
+
+IMPORTER = PictureImporter()
