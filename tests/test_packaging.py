@@ -33,14 +33,14 @@ def test_wheel_holds_code_presets_and_data(wheel: zipfile.ZipFile) -> None:
     for pattern in ("*.py", "*.json", "*.safetensors", "*.png", "py.typed", "report.*"):
         expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "idmcli").rglob(pattern)}
     assert expected <= names
-    assert {name.split("/")[0] for name in names} == {"idmcli", f"idm-{__version__}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"idmcli", f"idmcli-{__version__}.dist-info"}
     assert not [name for name in names if "__pycache__" in name]
 
 
 def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
-    info = f"idm-{__version__}.dist-info"
+    info = f"idmcli-{__version__}.dist-info"
     metadata = HeaderParser().parsestr(wheel.read(f"{info}/METADATA").decode())
-    assert (metadata["Name"], metadata["License-Expression"]) == ("idm", "Apache-2.0")
+    assert (metadata["Name"], metadata["License-Expression"]) == ("idmcli", "Apache-2.0")
     assert "idm = idmcli.__main__:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()
 
@@ -68,7 +68,9 @@ def test_constraints_pin_every_direct_requirement() -> None:
     """A fresh environment is the tested one; nothing pulls in a GPU runtime or torchvision."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] not in "#")
     project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    names = {requirement.partition(">=")[0] for requirement in wanted if "python_version" not in requirement}
+    extras = project["optional-dependencies"]
+    tested = [extras[name] for name in ("dev", "dicom", "hdf5", "matlab", "nifti")]
+    wanted = [*project["dependencies"], *(line for extra in tested for line in extra if not line.startswith("idmcli["))]
+    names = {requirement.partition(">=")[0] for requirement in wanted}
     assert "torch" in names and names <= set(pins)
     assert not [name for name in pins if name.startswith(("nvidia", "torchvision"))]

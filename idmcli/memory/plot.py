@@ -22,7 +22,7 @@ def check_plot(path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"--plot {str(path)!r} is of no known kind", f"end its name in {', '.join(FORMATS)}")
     if find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib, which is not installed", "pip install 'idm[plot]'")
+        raise InputError("--plot needs matplotlib, which is not installed", "pip install 'idmcli[plot]'")
 
 
 def plot_memory(path: Path, title: str, steps: Sequence[int], peaks: Mapping[str, Sequence[int]]) -> None:

@@ -14,7 +14,7 @@ from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import conjugate_gradient
 from idmcli.operators import Adjoint, LinearOperator, Operator, Scaled, build_operator
 from idmcli.plugins import OPERATORS as REGISTRY
-from tests.small import LINEAR, NONLINEAR, OPERATORS, SAVED, dense, flat, random
+from tests.small import LINEAR, MATRICES, NONLINEAR, OPERATORS, SAVED, dense, flat, random
 
 GIVEN = OPERATORS["deblur-given"]  # reflected, and no product of a column and a row
 DTYPES = {torch.float32: 1e-5, torch.float64: 1e-11}
@@ -56,7 +56,7 @@ def exact_pinv(op: LinearOperator, y: Tensor) -> Tensor:
 
 def test_every_kind_has_cases() -> None:
     assert {operator.kind for operator in (SAVED | NONLINEAR).values()} == set(REGISTRY.names())
-    assert {operator.kind for operator in (OPERATORS | NONLINEAR).values()} == set(tasks.kinds())
+    assert {operator.kind for operator in (OPERATORS | MATRICES | NONLINEAR).values()} == set(tasks.kinds())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
