@@ -113,6 +113,7 @@ CS = Defaults(
     choices=(Choice("vamp", mixes, "with a permutation of all pixels"), Choice("hqs")),
     weights={**PHOTOGRAPHS, "idm": "cs-tiny"},
 )
+SINGLE_PIXEL = Defaults(choices=(Choice("hqs"),))
 INPAINTING = Defaults(
     choices=(
         # What a network or a prior makes up in holes is further off than a smooth surface.
