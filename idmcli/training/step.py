@@ -78,7 +78,8 @@ class Step:
 
         Args:
             loss: ``loss(model, *part)`` is the loss of a part and a score in dB.
-            parts: ``count`` of them.
+            parts: of the batch, each as the arguments of ``loss``.
+            count: their number.
 
         Returns:
             The mean loss and the mean score. Those of other processes are not in them; the gradients are.
