@@ -138,7 +138,7 @@ def coefficients(readings: NDArray[Any], lost: NDArray[np.bool_], split: Split) 
         InputError: no reading is left.
     """
     steps = readings.shape[1]
-    whole: NDArray[np.bool_] = ~lost.any(1)
+    whole: NDArray[np.bool_] = ~np.asarray(lost.any(1))
     if not whole.any():
         raise InputError("all readings are saturated", "measure again with less light")
     if split == "signed":
