@@ -103,11 +103,13 @@ IMPORTERS: Registry[Any] = Registry(
 FORMATS: Registry[Any] = Registry(
     "idmcli.formats",
     {
+        "dicom": "idmcli.io.formats:DICOM",  # whose files may begin like TIFF
         "png": "idmcli.io.formats:PNG",
         "jpeg": "idmcli.io.formats:JPEG",
         "tiff": "idmcli.io.formats:TIFF",
         "bmp": "idmcli.io.formats:BMP",
         "gif": "idmcli.io.formats:GIF",
+        "nifti": "idmcli.io.formats:NIFTI",
         "measurement": "idmcli.measuring.format:MEASUREMENT",
         "npy": "idmcli.io.formats:NPY",
         "npz": "idmcli.io.formats:NPZ",
