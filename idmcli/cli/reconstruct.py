@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -84,11 +84,12 @@ def reconstruct(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
     ] = Path("reconstructions"),
     format: Annotated[
-        Literal["png", "tif", "npz"],
+        str,
         typer.Option(
             "--format",
-            help="Of the results: png clips to black and white, tif holds 32-bit values in their scale, npz complex "
-            "ones as well.",
+            metavar="png|tif|npz|dcm|nii.gz|...",
+            help="Of the results: png clips to black and white; tif, dcm and nii.gz hold values in their scale, the "
+            "medical ones with their place in the patient; npz holds complex ones as well.",
             rich_help_panel="Files",
         ),
     ] = "png",
@@ -134,7 +135,7 @@ def reconstruct(
 
     from idmcli.importing import import_item
     from idmcli.io.formats import Picture, format_of
-    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
+    from idmcli.io.images import MAX_PIXELS, find_items, image_suffixes, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
     from idmcli.measuring.file import SUFFIX
@@ -144,8 +145,9 @@ def reconstruct(
 
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    sources = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
+    sources = find_items(named, suffixes=image_suffixes() | {SUFFIX}, recursive=recursive)
     scaled, results = scale_of(scale), Results(format, samples, compare)
+    results.check()
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     methods = Methods(

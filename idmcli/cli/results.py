@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from idmcli import tasks
+from idmcli.errors import InputError
 from idmcli.text import escape
 
 if TYPE_CHECKING:
@@ -28,14 +29,22 @@ class Results:
     """The files of one input: the result, and what was asked for beside it.
 
     Attributes:
-        format: of the result and the mean: png clips, tif holds values in their scale, npz complex ones too.
+        format: of the result and the mean: npz, or the suffix of a format of pictures.
         samples: how many are drawn; of several, their mean and standard deviation are written.
         compare: whether a panel is.
     """
 
-    format: Literal["png", "tif", "npz"]
+    format: str
     samples: int
     compare: bool
+
+    def check(self) -> None:
+        """InputError if no format of results is called so."""
+        from idmcli.io.formats import picture_formats
+
+        known = [suffix[1:] for format in picture_formats() if format.bits for suffix in format.suffixes]
+        if self.format not in (*known, "npz"):
+            raise InputError(f"--format {self.format}: no results are written so", f"use npz, {', '.join(known)}")
 
     @property
     def endings(self) -> list[str]:
@@ -68,7 +77,7 @@ class Results:
         named = dict(zip(self.endings, files, strict=True))
         x, path, method = found.x[:1], named[f".{self.format}"], provenance["method"]
         scale = m.scale.for_gain(found.gain)
-        self._save(path, x if self.format == "png" else found.images[:1], scale, m.bits, provenance)
+        self._save(path, found.images[:1], scale, m, provenance)
         record: dict[str, Any] = {
             "output": path,
             "method": method,
@@ -102,7 +111,7 @@ class Results:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.images.mean(0, keepdim=True)
             of_all = {**provenance, "samples": self.samples}
-            self._save(record["mean"], mean, scale, m.bits, {**of_all, "of": "mean"})
+            self._save(record["mean"], mean, scale, m, {**of_all, "of": "mean"})
             text += f"; mean of {self.samples} samples in {record['mean']}"
             if m.truth is not None:
                 near = quality(as_pictures(mean), m.truth[None])
@@ -117,14 +126,19 @@ class Results:
             text += f", panel {record['panel']}"
         return record, text
 
-    def _save(self, path: Path, x: Tensor, scale: Scale, bits: Literal[8, 16], provenance: Mapping[str, Any]) -> None:
+    def _save(self, path: Path, x: Tensor, scale: Scale, m: Measurement, provenance: Mapping[str, Any]) -> None:
+        """Write images as they are where the format holds such values, and as pictures elsewhere."""
         from idmcli.io.arrays import write_array
-        from idmcli.io.images import write_image
+        from idmcli.io.images import write_image, writer_of
+        from idmcli.methods.reconstruction import as_pictures
 
         if self.format == "npz":
-            write_array(path, pixels(x), scale=scale, provenance=provenance)
-        else:
-            write_image(path, pixels(x), 32 if self.format == "tif" else bits, scale=scale, provenance=provenance)
+            return write_array(path, pixels(x), scale=scale, provenance=provenance)
+        able = writer_of(path).bits
+        if 32 in able:
+            return write_image(path, pixels(x), 32, scale=scale, provenance=provenance, geometry=m.geometry)
+        bits = m.bits if m.bits in able else max(able)
+        write_image(path, pixels(as_pictures(x)), bits, scale=scale, provenance=provenance)
 
     def _spread(self, path: Path, scale: Scale, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
         """Write the standard deviation; what white stands for in it."""

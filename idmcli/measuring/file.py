@@ -14,6 +14,7 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.io.formats.base import MAX_PIXELS
+from idmcli.io.geometry import Geometry
 from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
@@ -47,6 +48,7 @@ class _Record:
     noise: Noise = 0.0
     noise_seed: int | None = None
     gain: Positive | None = None
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,6 +87,7 @@ class Stored(_Record):
             noise=m.noise,
             noise_seed=m.noise_seed,
             gain=m.gain,
+            geometry=m.geometry,
         )
 
     def measurement(self) -> Measurement:
@@ -108,6 +111,7 @@ class Stored(_Record):
             self.bits,
             provenance=self.provenance,
             noise_seed=self.noise_seed,
+            geometry=self.geometry,
         )
 
 
@@ -143,8 +147,10 @@ def write_stored(path: str | Path, content: Stored) -> None:
     _check_finite(path, content.y)
     record = {f.name: getattr(content, f.name) for f in fields(_Record)}
     record["provenance"] = content.provenance and asdict(content.provenance)
-    if not content.scale.unit:
-        del record["unit"]  # as in files written before there were units
+    record["geometry"] = content.geometry and content.geometry.to_json()
+    for late in ("unit", "geometry"):
+        if not record[late]:
+            del record[late]  # as in files written before there were any
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
     check_depth(record)
     arrays = {_ARRAY + name: array for name, array in content.arrays.items()}

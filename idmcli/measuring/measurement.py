@@ -14,6 +14,7 @@ from torch import Tensor
 
 from idmcli import __version__, tasks
 from idmcli.errors import InputError
+from idmcli.io.geometry import Geometry
 from idmcli.io.scale import Scale
 from idmcli.operators import LinearOperator, Operator, Problem, Spec
 from idmcli.seeds import item_seed
@@ -69,6 +70,7 @@ class Measurement:
         provenance: how y was made, if that is known.
         noise_seed: where the noise was drawn from; None without noise.
         base_seed: where a solver's seed follows from if nothing that was measured is random.
+        geometry: where the pixels of the image lie, for results in DICOM and NIfTI; None if it is not known.
         container: the kind of arrays that a result comes back in from :func:`idmcli.reconstruct`.
 
     Raises:
@@ -86,6 +88,7 @@ class Measurement:
     provenance: Provenance | None = None
     noise_seed: int | None = None
     base_seed: int = 0
+    geometry: Geometry | None = None
     container: Literal["numpy", "torch"] = "numpy"
 
     def __post_init__(self) -> None:
@@ -153,6 +156,7 @@ class Measurement:
             "colour": "grey" if self.operator.image_shape[0] == 1 else "rgb",
             "bits": self.bits,
             "scale": str(self.scale),
+            "geometry": None if self.geometry is None else self.geometry.to_json(),
             "noise": self.noise,
             "noise_seed": self.noise_seed,
             "gain": self.gain,

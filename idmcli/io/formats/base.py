@@ -142,8 +142,7 @@ class PictureFormat(Format[Picture]):
         """
         with _reading(self, item.path, str(item)) as file:
             raw = self.decode(file, item.number, max_pixels)
-            file.seek(0)
-            comment = self.comment(file)
+        comment = self.read_comment(item.path)  # decoders may have closed the file
         if raw.orientation != 1:
             raw.notes.append(turned(raw.orientation))
         return Picture(_upright(raw.samples, raw.orientation), tuple(raw.notes), comment, raw.scale, raw.geometry)
@@ -180,12 +179,12 @@ class RefusedError(Exception):
         self.hint = hint
 
 
-def head_of(path: Path) -> bytes:
+def head_of(path: Path, count: int = _HEAD) -> bytes:
     """The first bytes of a file; InputError if it cannot be read."""
     require_file(path)
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(count)
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", PERMISSIONS) from error
 

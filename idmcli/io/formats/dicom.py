@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from idmcli.errors import InputError
 from idmcli.io.extras import optional
-from idmcli.io.formats.base import Picture, PictureFormat, Raw, RefusedError, check_size, choose_page, wrong_colours
+from idmcli.io.formats.base import (
+    Picture,
+    PictureFormat,
+    Raw,
+    RefusedError,
+    check_size,
+    choose_page,
+    head_of,
+    wrong_colours,
+)
 from idmcli.io.geometry import Geometry
 from idmcli.io.scale import Scale
 
@@ -45,9 +54,8 @@ class Dicom(PictureFormat):
     def recognises(self, path: Path) -> bool:
         """Whether "DICM" follows a preamble of 128 bytes."""
         try:
-            with path.open("rb") as file:
-                return path.is_file() and file.read(132)[128:] == b"DICM"
-        except (OSError, ValueError):
+            return head_of(path, 132)[128:] == b"DICM"
+        except InputError:
             return False
 
     def count(self, file: BinaryIO) -> int:

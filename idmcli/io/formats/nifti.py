@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.extras import optional
+from idmcli.io.files import require_file
 from idmcli.io.formats.base import Picture, PictureFormat, Raw, RefusedError, check_size, choose_page
 from idmcli.io.formats.dicom import scale_of
 from idmcli.io.geometry import Geometry
@@ -65,11 +66,10 @@ class Nifti(PictureFormat):
     def recognises(self, path: Path) -> bool:
         """Whether the header, unpacked if need be, is NIfTI's."""
         try:
-            if not path.is_file():
-                return False
+            require_file(path)
             with path.open("rb") as file:
                 return _header_size(_unpacked(file).read(348)) > 0
-        except (OSError, EOFError, ValueError, zlib.error):
+        except (InputError, OSError, EOFError, zlib.error):
             return False
 
     def count(self, file: BinaryIO) -> int:
