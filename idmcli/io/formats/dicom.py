@@ -187,7 +187,8 @@ def _samples(file: BinaryIO, data: Dataset, frame: int) -> NDArray[Any]:
             "pip install 'pylibjpeg[all]', or save it without compression",
         )
     file.seek(0)
-    samples: NDArray[Any] = pixels.pixel_array(file, index=frame)
+    source = optional("pydicom", "DICOM files").dcmread(file) if syntax.is_deflated else file
+    samples: NDArray[Any] = pixels.pixel_array(source, index=frame)
     samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     if samples.dtype.kind in "iu" and not syntax.is_encapsulated:
         size, stored, high = samples.dtype.itemsize * 8, int(data.BitsStored), int(data.HighBit)
