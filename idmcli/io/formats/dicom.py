@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import zlib
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,6 +27,7 @@ from idmcli.io.formats.base import (
 )
 from idmcli.io.geometry import Geometry
 from idmcli.io.scale import Scale
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -69,7 +70,7 @@ class Dicom(PictureFormat):
         frame = choose_page(number, _frames(data))
         colours, notes = str(data.get("PhotometricInterpretation")), list[str]()
         if colours not in (*COLOURS, *GREYS):
-            raise wrong_colours(colours)
+            raise wrong_colours(escape(colours))
         samples, geometry = _samples(file, data, frame), _geometry(data, frame, notes)
         if colours in COLOURS or (samples.dtype == np.uint8 and _slope(data, frame) is None):
             return Raw(samples, 1, notes, geometry=geometry)
@@ -155,9 +156,22 @@ def _header(file: BinaryIO) -> Dataset:
     if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
         file.seek(META + int(meta.FileMetaInformationGroupLength))
         _check_inflated(file)
-    file.seek(0)
-    data: Dataset = pydicom.dcmread(file, stop_before_pixels=True)
+    data: Dataset = pydicom.dcmread(_Within(file), stop_before_pixels=True)
     return data
+
+
+class _Within:
+    """A file from its start, of which no more is asked for than it holds: to ask for 4 GiB takes 4 GiB of memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, file.seek(0, SEEK_END)
+        self.seek, self.tell = file.seek, file.tell
+        file.seek(0)
+
+    def read(self, count: int = -1) -> bytes:
+        """At most ``count`` bytes; all that are left if it is negative."""
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(min(count, left) if count >= 0 else left)
 
 
 def _check_inflated(file: BinaryIO) -> None:
@@ -186,8 +200,9 @@ def _samples(file: BinaryIO, data: Dataset, frame: int) -> NDArray[Any]:
             f"is compressed ({syntax.name}), and no library for that is installed",
             "pip install 'pylibjpeg[all]', or save it without compression",
         )
-    file.seek(0)
-    source = optional("pydicom", "DICOM files").dcmread(file) if syntax.is_deflated else file
+    source: Any = _Within(file)
+    if syntax.is_deflated:
+        source = optional("pydicom", "DICOM files").dcmread(source)
     samples: NDArray[Any] = pixels.pixel_array(source, index=frame)
     samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     if samples.dtype.kind in "iu" and not syntax.is_encapsulated:
