@@ -41,7 +41,7 @@ GREYS = ("MONOCHROME1", "MONOCHROME2")
 LEVELS = 65535
 MAX_FRAMES = 100_000
 MAX_INFLATED = 2**29  # bytes of a deflated file
-META = 144  # bytes before the meta information, its length included
+PREAMBLE = 132  # bytes, the word that follows it included
 OWN = 0x0099, "idm", 0x01  # the private element with idm's comment: group, creator, element
 
 
@@ -55,7 +55,7 @@ class Dicom(PictureFormat):
     def recognises(self, path: Path) -> bool:
         """Whether "DICM" follows a preamble of 128 bytes."""
         try:
-            return head_of(path, 132)[128:] == b"DICM"
+            return head_of(path, PREAMBLE)[128:] == b"DICM"
         except InputError:
             return False
 
@@ -152,9 +152,10 @@ def scale_of(values: NDArray[Any], unit: str = "") -> Scale:
 def _header(file: BinaryIO) -> Dataset:
     """All but the pixels. A deflated file is unpacked, if it is not far too large."""
     pydicom = optional("pydicom", "DICOM files")
-    meta = pydicom.filereader.read_file_meta_info(file.name)
+    stream = _Within(file)
+    stream.seek(PREAMBLE)
+    meta = pydicom.filereader.read_dataset(stream, False, True, stop_when=lambda tag, kind, length: tag.group != 2)
     if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
-        file.seek(META + int(meta.FileMetaInformationGroupLength))
         _check_inflated(file)
     data: Dataset = pydicom.dcmread(_Within(file), stop_before_pixels=True)
     return data
