@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import zlib
-from io import SEEK_END, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from idmcli.errors import InputError
 from idmcli.io.extras import optional
+from idmcli.io.files import Within
 from idmcli.io.formats.base import (
     Picture,
     PictureFormat,
@@ -152,27 +153,13 @@ def scale_of(values: NDArray[Any], unit: str = "") -> Scale:
 def _header(file: BinaryIO) -> Dataset:
     """All but the pixels. A deflated file is unpacked, if it is not far too large."""
     pydicom = optional("pydicom", "DICOM files")
-    stream = _Within(file)
+    stream = Within(file)
     stream.seek(PREAMBLE)
     meta = pydicom.filereader.read_dataset(stream, False, True, stop_when=lambda tag, kind, length: tag.group != 2)
     if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
         _check_inflated(file)
-    data: Dataset = pydicom.dcmread(_Within(file), stop_before_pixels=True)
+    data: Dataset = pydicom.dcmread(Within(file), stop_before_pixels=True)
     return data
-
-
-class _Within:
-    """A file from its start, of which no more is asked for than it holds: to ask for 4 GiB takes 4 GiB of memory."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._size = file, file.seek(0, SEEK_END)
-        self.seek, self.tell = file.seek, file.tell
-        file.seek(0)
-
-    def read(self, count: int = -1) -> bytes:
-        """At most ``count`` bytes; all that are left if it is negative."""
-        left = max(0, self._size - self._file.tell())
-        return self._file.read(min(count, left) if count >= 0 else left)
 
 
 def _check_inflated(file: BinaryIO) -> None:
@@ -201,7 +188,7 @@ def _samples(file: BinaryIO, data: Dataset, frame: int) -> NDArray[Any]:
             f"is compressed ({syntax.name}), and no library for that is installed",
             "pip install 'pylibjpeg[all]', or save it without compression",
         )
-    source: Any = _Within(file)
+    source: Any = Within(file)
     if syntax.is_deflated:
         source = optional("pydicom", "DICOM files").dcmread(source)
     samples: NDArray[Any] = pixels.pixel_array(source, index=frame)
