@@ -147,6 +147,7 @@ def write_stored(path: str | Path, content: Stored) -> None:
     _check_finite(path, content.y)
     record = {f.name: getattr(content, f.name) for f in fields(_Record)}
     record["provenance"] = content.provenance and asdict(content.provenance)
+    record["unit"] = content.scale.unit  # ValueError if the values are no interval
     record["geometry"] = content.geometry and content.geometry.to_json()
     for late in ("unit", "geometry"):
         if not record[late]:
