@@ -175,7 +175,7 @@ def test_ratios_that_are_none(capsys: Capture, ratio: str) -> None:
         (["a.png", "--preset=ct", "--colour=rgb"], "error: task.channels = 3 (--colour), task.kind"),
         (
             ["a.png", "--preset=ct", "--ratio=0.2"],
-            "error: --ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct",
+            "error: --ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct",
         ),
         (["a.png", "--preset=cs-teeny"], "error: there is no preset called 'cs-teeny'\nhint: did you mean cs-tiny?"),
         (["a.png", "--set=operator.blocks=8"], "error: --set: unknown key operator.blocks; did you mean"),
