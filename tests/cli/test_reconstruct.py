@@ -237,7 +237,7 @@ def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Ca
 
 def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
-    assert "--ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct" in err
+    assert "--ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct" in err
     assert "operator.ratio" in failed(capsys, camera, "--ratio", "1.5")
 
 
