@@ -105,6 +105,15 @@ def test_a_damaged_checkpoint(run: RunFolder) -> None:
         assert "damaged or does not fit" in refused(run)
 
 
+def test_a_flipped_bit_in_a_checkpoint(run: RunFolder) -> None:
+    model, average, optimisers = parts()
+    run.save(model, average, optimisers, 1)
+    damaged = bytearray(run.checkpoint.read_bytes())
+    damaged[damaged.index(model.weight.detach().numpy().tobytes()) + 3] ^= 0x40  # in an exponent
+    run.checkpoint.write_bytes(damaged)
+    assert "does not match its checksum" in refused(run)
+
+
 @pytest.mark.parametrize("state", [7, [1], {}, {"model": 3}, torch.zeros(2)])
 def test_a_checkpoint_of_something_else(run: RunFolder, state: object) -> None:
     torch.save(state, run.checkpoint)
