@@ -72,6 +72,7 @@ from idmcli.priors.published.diffusers_folders import SCHEDULER
 from idmcli.runs.resume import check_data
 from idmcli.tasks.kernels import read_kernel
 from idmcli.tasks.masks import read_mask
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from tests.foreign import FILES, drawn
@@ -425,7 +426,9 @@ def training_step() -> Step:
 
 def checkpoint(folder: Path) -> bytes:
     step = training_step()
-    RunFolder(folder).save(step.model, step.average, step.optimisers, 3)
+    run = RunFolder(folder)
+    with run.locked():
+        run.save(step.model, step.average, step.optimisers, Progress(3))
     return (folder / "checkpoint.pt").read_bytes()
 
 

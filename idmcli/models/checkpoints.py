@@ -16,7 +16,8 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, write
 from idmcli.models.architectures import updated
-from idmcli.models.learned import Learned
+from idmcli.models.averages import config_of, is_run, load_averaged
+from idmcli.models.learned import Learned, purpose_of
 from idmcli.models.released import load_released, released_for
 from idmcli.models.sampler import renamed
 from idmcli.models.tensors import PICKLES, check, fill
@@ -26,9 +27,11 @@ RULES = {"learned": "paper", "measured": "matched"}  # their names in files of t
 
 
 def kind_in(path: Path) -> str:
-    """What a weights file of idm says it holds, a name in :data:`idmcli.plugins.MODELS`; empty for
-    any other file."""
+    """What a weights file of idm says it holds, or what a run trains: a name in :data:`idmcli.plugins.MODELS`; empty
+    for anything else."""
     try:
+        if is_run(path):
+            return str(config_of(path).model.kind)
         return str(peek(path, KIND).get("kind", ""))
     except InputError:
         return ""
@@ -75,7 +78,8 @@ def save_weights(
 
 
 def load_weights(path: str | Path) -> Learned:
-    """Build the model of a weights file, or of a released checkpoint (``.pkl``), in float32 and evaluation mode.
+    """Build the model of a weights file, of a released checkpoint (``.pkl``), or of a run folder: the averaged weights
+    of its last checkpoint. The model is in float32 and evaluation mode.
 
     Its ``trained_for`` and ``training_record`` are those of the file.
 
@@ -85,6 +89,8 @@ def load_weights(path: str | Path) -> Learned:
         NumericalError: a weight is not finite.
     """
     path = Path(path)
+    if is_run(path):
+        return load_averaged(path)
     if path.suffix in PICKLES:
         return load_released(path)
     record, tensors = read(path, KIND)
@@ -115,13 +121,6 @@ def _read_schema_1(path: Path, record: dict[str, Any], tensors: dict[str, Tensor
         trained_for = released_for(config["denoiser"]["unet"]["image_channels"])
     record = {"kind": record["kind"], "config": config, "training": training, "trained_for": trained_for}
     return record, renamed(tensors)
-
-
-def purpose_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a network that was trained by a configuration, as a dictionary, is for."""
-    task = config["task"]
-    channels, domain = task["channels"] or 1, task.get("domain")
-    return {"task": task["kind"], "operator": config["operator"], "channels": channels, "domain": domain}
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
