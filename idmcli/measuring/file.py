@@ -111,13 +111,13 @@ class Stored(_Record):
         )
 
 
-def save_measurement(path: str | Path, m: Measurement) -> None:
+def save_measurement(path: str | Path, m: Measurement, *, replace: bool = True) -> None:
     """Write a measurement file atomically; equal measurements give equal bytes. Errors as :func:`write_stored`, and:
 
     Raises:
         InputError: the operator has no specification.
     """
-    write_stored(path, Stored.of(m))
+    write_stored(path, Stored.of(m), replace=replace)
 
 
 def load_measurement(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measurement:
@@ -129,11 +129,11 @@ def load_measurement(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measu
     return read_stored(path, max_pixels=max_pixels).measurement()
 
 
-def write_stored(path: str | Path, content: Stored) -> None:
+def write_stored(path: str | Path, content: Stored, *, replace: bool = True) -> None:
     """Write the content of a measurement file atomically; equal contents give equal bytes.
 
     Raises:
-        InputError: y is not finite, or the suffix is not ``.safetensors``.
+        InputError: y is not finite, the suffix is not ``.safetensors``, or the file exists and may not be replaced.
         ValueError: the record is not one that :func:`read_stored` takes.
         ResourceError: the folder cannot be written to.
     """
@@ -148,7 +148,7 @@ def write_stored(path: str | Path, content: Stored) -> None:
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
     check_depth(record)
     arrays = {_ARRAY + name: array for name, array in content.arrays.items()}
-    write(path, KIND, record, {"y": content.y, **arrays})
+    write(path, KIND, record, {"y": content.y, **arrays}, replace=replace)
 
 
 def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:

@@ -25,7 +25,9 @@ def check_plot(path: Path) -> None:
         raise InputError("--plot needs matplotlib, which is not installed", "pip install 'idmcli[plot]'")
 
 
-def plot_memory(path: Path, title: str, steps: Sequence[int], peaks: Mapping[str, Sequence[int]]) -> None:
+def plot_memory(
+    path: Path, title: str, steps: Sequence[int], peaks: Mapping[str, Sequence[int]], *, replace: bool = True
+) -> None:
     """Peak memory over T, one line for each plan.
 
     Args:
@@ -33,6 +35,11 @@ def plot_memory(path: Path, title: str, steps: Sequence[int], peaks: Mapping[str
         title: above the axes.
         steps: values of T.
         peaks: bytes, of each plan at each T.
+        replace: a file that exists.
+
+    Raises:
+        InputError: the file exists and may not be replaced.
+        ResourceError: the folder cannot be written to.
     """
     from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]
 
@@ -46,4 +53,4 @@ def plot_memory(path: Path, title: str, steps: Sequence[int], peaks: Mapping[str
     axes.legend()
     data = BytesIO()
     figure.savefig(data, format=path.suffix.lower().removeprefix("."), dpi=150)
-    write_bytes(path, data.getvalue())
+    write_bytes(path, data.getvalue(), replace=replace)

@@ -54,6 +54,7 @@ def save_weights(
     training: Mapping[str, Any],
     trained_for: Mapping[str, Any] | None = None,
     half: bool = False,
+    replace: bool = True,
 ) -> None:
     """Write a model with its configuration, atomically; equal models give equal bytes.
 
@@ -64,6 +65,11 @@ def save_weights(
         trained_for: {"task": its kind, "operator": its options, "channels": of the images, "domain": what they show},
             JSON-able; None if it is not known.
         half: store matrices and kernels as float16; scalars and vectors stay float32.
+        replace: a file that exists.
+
+    Raises:
+        InputError: the file exists and may not be replaced.
+        ResourceError: the folder cannot be written to.
     """
     tensors = model.state_dict()
     if half:
@@ -74,7 +80,7 @@ def save_weights(
         "training": dict(training),
         "trained_for": None if trained_for is None else dict(trained_for),
     }
-    write(path, KIND, record, tensors)
+    write(path, KIND, record, tensors, replace=replace)
 
 
 def load_weights(path: str | Path) -> Learned:

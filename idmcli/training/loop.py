@@ -130,8 +130,7 @@ def train(
                 raise processes.reported_once(
                     NumericalError(
                         f"the loss was not finite for {bad} iterations in a row, up to iteration {iteration + 1}",
-                        "lower training.learning_rate or set training.gradient_clip; "
-                        + _what_is_left(run, sound),
+                        "lower training.learning_rate or set training.gradient_clip; " + _what_is_left(run, sound),
                     )
                 )
 

@@ -42,8 +42,8 @@ class RunFolder:
 
     ``config.toml`` is the merged configuration, ``run.json`` what else the run was started from, ``metrics.csv``
     one row per log line, ``samples/`` the last few validations as pictures, ``checkpoint.pt`` the whole training state
-    (one file, replaced atomically), and ``weights.safetensors`` the averaged, self-describing result. ``.lock`` is there
-    from the first moment on: where it is not, the folder has gone, and nothing is written.
+    (one file, replaced atomically), and ``weights.safetensors`` the averaged, self-describing result. ``.lock`` is
+    there from the first moment on: where it is not, the folder has gone, and nothing is written.
     """
 
     path: Path

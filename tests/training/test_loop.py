@@ -487,8 +487,10 @@ def test_kill_minus_nine_at_any_moment_then_resume(tmp_path: Path) -> None:
         with folder.metrics.open(newline="") as file:
             rows = list(csv.DictReader(file))
         logs.append(
-            [[row[name] for name in ("iteration", "loss", "psnr", "learning_rate", "validation_psnr_sigma_0.1")]
-             for row in rows]
+            [
+                [row[name] for name in ("iteration", "loss", "psnr", "learning_rate", "validation_psnr_sigma_0.1")]
+                for row in rows
+            ]
         )
     assert logs[0] == logs[1] and len(logs[0]) == 8 and logs[0][3][-1] and not logs[0][2][-1]
     names = [sorted(path.name for path in folder.path.rglob("*") if path.name != ".lock") for folder in (run, whole)]
