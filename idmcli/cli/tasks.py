@@ -45,7 +45,6 @@ def tasks(
         lines = [kind, f"  {task.summary}", f"  --preset {preset}" if preset else f"  --set task.kind={kind}"]
         for key, meaning in options.items():
             setting = f"operator.{key}" + ("" if meaning["default"] is None else f" = {inline(meaning['default'])}")
-            said = [meaning["text"]] if meaning["text"] else []
-            said += [", ".join(map(str, meaning["choices"]))] if meaning["choices"] else []
-            lines.append(f"  {setting:<32}  {': '.join(said)}".rstrip())
+            choices = " | ".join(map(str, meaning["choices"]))
+            lines.append(f"  {setting:<32}  {meaning['text']}  {choices}".rstrip())
         output.result({**record, "options": options}, lines)
