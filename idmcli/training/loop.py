@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -54,6 +54,7 @@ class LogLine:
         learning_rate: of the last iteration.
         waiting: the share of the time in which the process that waited longest had no data, 0 .. 1.
         memory: the peak of the process that took most, in bytes: resident, on a GPU that of PyTorch's allocator.
+        gradients: root mean square of the gradients' norms before clipping, for each group of parameters.
         validation: if there was one.
     """
 
@@ -64,6 +65,7 @@ class LogLine:
     learning_rate: float
     waiting: float
     memory: int
+    gradients: Mapping[str, float]
     validation: Validation | None
 
 
@@ -124,7 +126,7 @@ def train(
                     run.save(step.model, step.average, step.optimisers, progress)
                 due, sound = False, iteration
             if step.update(loss):
-                progress.add(loss, score)
+                progress.add(loss, score, {name: float(norm) for name, norm in step.norms.items()})
                 bad = 0
             elif (bad := bad + 1) == MAX_BAD_STEPS:
                 raise processes.reported_once(
@@ -149,6 +151,7 @@ def train(
                     learning_rate=rate,
                     waiting=max(row[0] for row in usage),
                     memory=int(max(row[1] for row in usage)),
+                    gradients=progress.gradients(),
                     validation=validation,
                 )
                 if processes.leads:

@@ -171,7 +171,7 @@ class RunFolder:
         return read_object(self.record, "remove it to resume without it") if self.record.exists() else {}
 
     def log(self, line: LogLine) -> None:
-        """Append one row to ``metrics.csv``, with a column of its own for each score of a validation.
+        """Append one row to ``metrics.csv``, with a column for each group of gradients and each score of a validation.
 
         Raises:
             ResourceError: the folder has gone, or the disk is full.
@@ -188,6 +188,7 @@ class RunFolder:
             "peak_memory_mib": f"{line.memory / 2**20:.0f}",
         }
         scores = line.validation.scores if line.validation else {}
+        row |= {f"gradients_{name}": f"{value:.4g}" for name, value in line.gradients.items()}
         row |= {f"validation_{name}": f"{value:.4f}" for name, value in scores.items()}
         before = self.rows()
         columns = list(dict.fromkeys([*(before[0] if before else ()), *row]))

@@ -19,7 +19,7 @@ def test_whole_steps_one_unit_and_a_title_inside_the_picture() -> None:
     assert axes.get_ylabel().endswith("in MiB")
     assert [list(line.get_ydata()) for line in axes.lines] == [[60, 90, 120], [50] * 3]
     box = axes.title.get_window_extent()
-    assert 0 <= box.x0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height
     assert axes.title.get_text().replace("\n", " ") == TITLE
 
 

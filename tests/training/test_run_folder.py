@@ -27,7 +27,7 @@ from idmcli.training.validation import Validation
 
 def line(iteration: int, **validation: float) -> LogLine:
     found = Validation(validation, {"truth": torch.rand(6, 1, 8, 8)}) if validation else None
-    return LogLine(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, found)
+    return LogLine(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, {"weights": 2.5, "couplings": 40.0}, found)
 
 
 def parts(width: int = 3) -> tuple[nn.Linear, nn.Linear, list[SGD]]:
@@ -51,9 +51,12 @@ def test_a_checkpoint_holds_everything(run: RunFolder) -> None:
     model, average, optimisers = parts()
     model(torch.ones(1, 3)).sum().backward()
     optimisers[0].step()
-    run.save(model, average, optimisers, Progress(12, [0.5], [20.0], 3.0, 1.0, 0.4, 0.1))
+    progress = Progress(12, [0.5], [20.0], {"weights": [2.5]}, 3.0, 1.0, 0.4, 0.1)
+    run.save(model, average, optimisers, progress)
     other_model, other_average, other_optimisers = parts()
-    assert run.restore(other_model, other_average, other_optimisers) == Progress(12, [0.5], [20.0], 3.0, 1.0, 0.4, 0.1)
+    assert run.restore(other_model, other_average, other_optimisers) == Progress(
+        12, [0.5], [20.0], {"weights": [2.5]}, 3.0, 1.0, 0.4, 0.1
+    )
     for name, tensor in model.state_dict().items():
         assert torch.equal(other_model.state_dict()[name], tensor)
     assert torch.equal(other_average.weight, average.weight)
@@ -155,15 +158,15 @@ def test_pickles_are_not_executed(run: RunFolder) -> None:
 
 
 def test_metrics(run: RunFolder) -> None:
-    """One number in each cell, and a column for each score of a validation, from the first one on."""
+    """One number in each cell, and a column for each group of gradients and each score of a validation."""
     run.log(line(5))
     run.log(line(10, psnr_a=31.25, psnr_b=20.0))
     run.log(line(15))
     run.log(line(20, psnr_a=32.0, psnr_b=21.0))
-    base = "0.500000,20.0000,100.00,1.000e-03,0.2500,3"
+    base = "0.500000,20.0000,100.00,1.000e-03,0.2500,3,2.5,40"
     assert rows(run) == [
         "iteration,loss,psnr,images_per_second,learning_rate,waiting,peak_memory_mib,"
-        "validation_psnr_a,validation_psnr_b",
+        "gradients_weights,gradients_couplings,validation_psnr_a,validation_psnr_b",
         f"5,{base},,",
         f"10,{base},31.2500,20.0000",
         f"15,{base},,",
