@@ -129,7 +129,8 @@ class _Reverse(torch.autograd.Function):
         depth, anchors = len(group.modules_), group.anchors()
         all_kept = keeps_all(anchors)
         size = 2 * len(anchors) if all_kept else 3
-        kept, saved = list(ctx.saved_tensors[:size]), list(ctx.saved_tensors[size:])
+        every = list(ctx.saved_tensors)  # asked for once: a checkpoint around the group gives them once
+        kept, saved = every[:size], every[size:]
         tensors, (open_scale, close_scale, *values) = saved[: ctx.count], saved[ctx.count :]
         weights, values = values[:depth], values[depth:]
         needed = ctx.needs_input_grad[4:]

@@ -2,8 +2,8 @@
 
 A group is cut into chains. The backward pass needs the streams after each of them, the last first. Those of a group of
 more than two chains are made again from its input, with at most two pairs of streams at hand on the way, as in the
-binomial checkpointing of Griewank and Walther (ACM TOMS 26, 2000): twice the depth takes about two thirds of a forward
-pass more, and no more memory.
+binomial checkpointing of Griewank and Walther (ACM TOMS 26, 2000). Memory does not grow with depth, time does: 8 chains
+take 1.4 forward passes more, 16 take 2.1, and 64 take 4.
 """
 
 from __future__ import annotations
@@ -48,11 +48,6 @@ def _between(advance: Advance, streams: Streams, first: int, last: int, spare: i
         yield from _between(advance, held[0], place, last, spare - 1)
         yield held.pop()
         last = place - 1
-
-
-def chains_run(count: int) -> int:
-    """How many chains :func:`remade` runs in all."""
-    return _cheapest(count, SPARE)[-1].chains
 
 
 class _Work(NamedTuple):
