@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from idmcli import tasks
+from idmcli.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,10 @@ class Results:
 
         named = dict(zip(self.endings, outputs.paths, strict=True))
         x, path, method = found.x[:1], named[f".{self.format}"], provenance["method"]
-        scale = m.scale.for_gain(found.gain)
+        try:
+            scale = m.scale.for_gain(found.gain)
+        except ValueError as error:
+            raise InputError(f"with a gain of {found.gain:g}, {error}", "state another --gain") from error
         how: dict[str, Any] = {"scale": scale, "replace": outputs.replace}
         self._save(path, x if self.format == "png" else found.images[:1], m.bits, provenance=provenance, **how)
         record: dict[str, Any] = {

@@ -51,8 +51,6 @@ def atomic_path(path: Path, *, replace: bool = True) -> Iterator[Path]:
             else:
                 _link(temporary, path)
             _flush(path.parent)
-        except FileExistsError as error:
-            raise InputError(f"{str(path)!r} exists already", "use --overwrite, or choose another --out") from error
         except OSError as error:
             if error.errno is None:  # raised by a library about its arguments, not by the system
                 raise
@@ -71,14 +69,17 @@ def write_text(path: Path, text: str, *, replace: bool = True) -> None:
 
 
 def _link(temporary: Path, path: Path) -> None:
-    """Give a file its name; FileExistsError if that is taken."""
+    """Give a file its name; InputError if that is taken."""
     try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        os.replace(temporary, path)
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os.replace(temporary, path)
+    except FileExistsError as error:
+        raise InputError(f"{str(path)!r} exists already", "use --overwrite, or choose another --out") from error
 
 
 def append_text(path: Path, text: str) -> None:

@@ -44,7 +44,7 @@ def files(folder: str = "measurements") -> list[str]:
 
 def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
     draw("photo one.png", (40, 33, 3), bits=16)
-    done = idm("sense", "photo one.png", "--ratio", "0.1", "--noise", "0.02", "--seed", "5")
+    done = idm("sense", "photo one.png", "--ratio", "0.1", "--noise", "0.02", "--seed", "5", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "photo one.png -> measurements/photo one.safetensors: cs, image 3x40x33 padded to 3x64x64, "
@@ -263,7 +263,7 @@ def test_ctrl_c_leaves_no_partial_file(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_photons_are_counted_alike_by_every_process(idm: Run, capsys: Capture) -> None:
     draw("a.png")
     options = ["--preset=ct", "--set=operator.views=9", "--set=operator.photons=1e4"]
-    done = idm("sense", "a.png", *options)
+    done = idm("sense", "a.png", *options, "--quiet")
     assert (done.returncode, done.stderr) == (0, "") and ", noise 0." in done.stdout
     m, first = read_stored("measurements/a.safetensors"), Path("measurements/a.safetensors").read_bytes()
     exact = m.measurement().operator.A(to_batch(read_image("a.png")))[0]

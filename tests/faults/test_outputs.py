@@ -107,7 +107,7 @@ def test_what_a_killed_save_left_is_removed_later() -> None:
         "with atomic_path(Path(sys.argv[1])) as path:\n"
         "    path.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", script, "out.bin"], timeout=100)
+    done = subprocess.run([sys.executable, "-c", script, "out.bin"], timeout=500)
     [leftover] = Path().glob(".idm-*.tmp")
     assert done.returncode == -signal.SIGKILL and not Path("out.bin").exists()
     ensure_writable(Path())
@@ -280,7 +280,7 @@ def test_a_row_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "for n in range(9): append_text(Path('a.csv'), 29 * str(n) + chr(10))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=500)
     assert "ResourceError: cannot write" in done.stderr
     assert Path("a.csv").read_text() == "".join(29 * str(n) + "\n" for n in range(3))
 

@@ -19,7 +19,7 @@ KILL = "import os, signal; kill = lambda *_: os.kill(os.getpid(), signal.SIGINT)
 
 def interrupted(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500)
 
 
 @pytest.mark.parametrize("module", ["typer", "pydantic", "torch", "idmcli.cli"])
