@@ -104,7 +104,7 @@ def load_config(
         config = _build(values, sections)
     if not problems:
         for keys, expected in conflicts(config):
-            found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
+            found = ", ".join(f"{_setting(key, value_of(config, key))} ({sources[key]})" for key in keys)
             problems.append(f"{found}: {expected}")
             hints.add("--print-config shows where each value comes from")
     if problems:
@@ -305,6 +305,10 @@ def _adapter(kind: type, key: str) -> TypeAdapter[Any]:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _setting(key: str, value: Any) -> str:
+    return f"{key} is not set" if value is None else f"{key} = {_show(value)}"
 
 
 def _show(value: Any) -> str:

