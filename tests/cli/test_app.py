@@ -3,20 +3,25 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 from idmcli import __version__, cli, tasks
 from idmcli.cli import app as tree
+from idmcli.cli import main
 from idmcli.cli.env import advice
 from idmcli.cli.options import output_flags, output_of
+from idmcli.config import list_presets
 from idmcli.devices import choose_device
 from idmcli.errors import CheckFailed, IdmError, InputError, NumericalError, ResourceError
 
@@ -76,6 +81,42 @@ def test_presets_as_json(idm: Run) -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, done.stderr, document["command"], document["error"]) == (0, "", "presets", None)
     assert {"name": "ct", "task": "ct"}.items() <= document["results"][2].items()
+
+
+def test_presets_say_what_they_can_do_on_any_machine() -> None:
+    for preset in list_presets():
+        assert "CUDA" not in preset.purpose and "not yet trained" not in preset.text, preset.name
+
+
+def test_the_help_of_ratio_has_the_defaults_of_the_tasks(idm: Run) -> None:
+    shown = " ".join(idm("sense", "--help", COLUMNS="400").stdout.split())
+    for kind in ("cs", "inpainting", "mri"):
+        task = tasks.find(kind)
+        assert re.search(rf"\({kind}, {task.ratio(task.options()):g}[ )]", shown), kind
+
+
+def printed(capsys: Capture, *command: str) -> dict[str, dict[str, Any]]:
+    """The sections that --print-config prints."""
+    capsys.readouterr()
+    assert main([*command, "--print-config"]) == 0
+    return tomllib.loads(capsys.readouterr().out)
+
+
+def test_print_config_shows_what_a_command_uses(capsys: Capture) -> None:
+    assert list(printed(capsys, "sense", "a.png")) == ["task", "operator"]
+    assert list(printed(capsys, "train", "--preset", "cs-tiny")) == ["task", "operator", "model", "training"]
+    for command in ("reconstruct", "eval"):
+        found = printed(capsys, command, "--preset", "deblur")
+        assert list(found) == ["task", "operator", "solver"]
+        assert found["solver"]["method"] == "hqs" and found["solver"]["iterations"] > 0
+    assert printed(capsys, "reconstruct", "--method", "tv")["solver"]["method"] == "tv"
+
+
+def test_what_is_printed_is_a_configuration(capsys: Capture, tmp_path: Path) -> None:
+    assert main(["reconstruct", "--preset", "mri", "--print-config"]) == 0
+    (tmp_path / "mine.toml").write_text(capsys.readouterr().out)
+    again = printed(capsys, "reconstruct", "--config", str(tmp_path / "mine.toml"))
+    assert again == printed(capsys, "reconstruct", "--preset", "mri")
 
 
 def test_a_shown_preset_can_be_copied(idm: Run) -> None:

@@ -463,6 +463,7 @@ random.seed(3)
 killed += [attempt(after=random.uniform(0, 0.3)) for _ in range(4)]
 assert attempt() == 0
 """
+LOGGED = ("iteration", "loss", "psnr", "learning_rate", "gradients_weights", "validation_psnr_sigma_0.1")
 LONG = replace(CONFIG, optimizer="muon", iterations=24, checkpoint_every=2, log_every=3, validate_every=12)
 
 
@@ -486,22 +487,7 @@ def test_kill_minus_nine_at_any_moment_then_resume(tmp_path: Path) -> None:
     for folder in (run, whole):
         with folder.metrics.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        logs.append(
-            [
-                [
-                    row[name]
-                    for name in (
-                        "iteration",
-                        "loss",
-                        "psnr",
-                        "learning_rate",
-                        "gradients_weights",
-                        "validation_psnr_sigma_0.1",
-                    )
-                ]
-                for row in rows
-            ]
-        )
+        logs.append([[row[name] for name in LOGGED] for row in rows])
     assert logs[0] == logs[1] and len(logs[0]) == 8 and logs[0][3][-1] and not logs[0][2][-1]
     names = [sorted(path.name for path in folder.path.rglob("*") if path.name != ".lock") for folder in (run, whole)]
     assert names[0] == names[1]  # nothing half-written is left

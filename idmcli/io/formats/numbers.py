@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -205,6 +206,8 @@ class Text(NumbersFormat):
         delimiter = next((mark for mark in (",", ";", "\t") if lines and mark in lines[0]), None)
         if lines and not _is_row(lines[0], delimiter):
             lines = lines[1:]  # the names of the columns
+        if not lines:
+            raise ValueError("it has no line of numbers")
         return np.loadtxt(lines, delimiter=delimiter, ndmin=2)
 
 
@@ -255,9 +258,10 @@ def _head(path: Path) -> bytes:
 
 @contextmanager
 def _reading(format: NumbersFormat, path: Path) -> Iterator[None]:
-    """Make an InputError with the file's name of whatever a decoder raises."""
+    """Make an InputError with the file's name of whatever a decoder raises; what it warns of, damage, is silent."""
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except (InputError, MemoryError):
         raise
     except Exception as error:  # decoders fed with damaged bytes raise nearly anything
