@@ -28,8 +28,8 @@ class Meaning(NamedTuple):
 def meanings(section: type) -> dict[str, Meaning]:
     """The keys of a dataclass in their order. Their text is the comment behind each field, in its own source.
 
-    >>> from idmcli.tasks.sr import SROptions
-    >>> meanings(SROptions)["filter"].choices
+    >>> from idmcli.tasks.sr import SuperResolutionOptions
+    >>> meanings(SuperResolutionOptions)["filter"].choices
     ('bicubic', 'average')
     """
     texts, hints = _comments(section), get_type_hints(section, include_extras=True)
