@@ -67,11 +67,9 @@ def test_every_command_has_help_and_the_output_options(idm: Run) -> None:
 def test_presets_are_listed(idm: Run) -> None:
     done = idm("presets")
     assert done.returncode == 0
-    presets, _, summaries = done.stdout.partition("\n\n")
-    assert [line.split()[0] for line in presets.splitlines()[2:]] == sorted(
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == sorted(
         path.stem for path in (Path(__file__).parents[2] / "presets").glob("*.toml")
     )
-    assert [line.split()[0] for line in summaries.splitlines()[1:]] == tasks.kinds()
     assert done.stderr.startswith("hint: ")
     assert idm("presets", "--quiet").stderr == ""
 

@@ -57,7 +57,7 @@ def test_a_full_disk_under_stdout_loses_no_files() -> None:
     with open("/dev/full", "w") as full:
         done = spawn("eval", "data", "--ratio=0.3", *FAST, "-o", "scores", stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 4 and "error: cannot write: No space left on device" in done.stderr
-    assert files("scores") == ["scores.csv", "scores.json"]
+    assert files("scores") == ["means.csv", "scores.csv", "scores.json"]
 
 
 @pytest.mark.parametrize("target", ["pipe", "/dev/full", "closed"])
