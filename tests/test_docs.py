@@ -108,7 +108,7 @@ def write_medical(picture: NDArray[np.float32]) -> None:
     nibabel.Nifti1Image(volume, np.diag([1, 1, 5, 1])).to_filename("head.nii.gz")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [page for page in PAGES if shown_commands(page)])
 def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in shown_commands(page):
@@ -153,7 +153,7 @@ def test_every_command_is_shown() -> None:
     assert set(commands.values()) == {commands[name] for name in names - groups}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_the_python_of_a_page_runs(page: str, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile("\n".join(blocks(page, "python")), page, "exec"), {})

@@ -119,11 +119,12 @@ class Nifti(PictureFormat):
             image.header.extensions.append(nibabel.nifti1.Nifti1Extension(COMMENT, picture.comment.encode("ascii")))
         return cast(bytes, image.to_bytes())
 
-    def write(self, path: Path, picture: Picture) -> None:
+    def write(self, path: Path, picture: Picture, *, replace: bool = True) -> None:
         """See :meth:`PictureFormat.write`; packed if the name ends in ".gz"."""
         self.check_bits(path, picture.samples.dtype.itemsize * 8)
         data = self.encode(picture)
-        write_bytes(path, gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
+        packed = gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data
+        write_bytes(path, packed, replace=replace)
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
