@@ -39,6 +39,7 @@ from idmcli.cli.options import (
     ThreadsOption,
     TileOption,
     WeightsOption,
+    WhiteOption,
     measuring_flags,
     output_flags,
     output_of,
@@ -79,6 +80,7 @@ def reconstruct(
     gain: GainOption = None,
     colour: ColourOption = None,
     scale: ScaleOption = None,
+    white: WhiteOption = None,
     seed: SeedOption = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
@@ -136,7 +138,7 @@ def reconstruct(
     from idmcli.io.formats import Picture, format_of
     from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
-    from idmcli.measuring.doubts import inverted_mask
+    from idmcli.measuring.doubts import doubts
     from idmcli.measuring.file import SUFFIX
     from idmcli.measuring.format import MEASUREMENT
     from idmcli.methods import Methods, check_options, runnable, solve
@@ -145,7 +147,7 @@ def reconstruct(
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
     sources = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
-    scaled, results = scale_of(scale), Results(format, samples, compare)
+    scaled, results = scale_of(scale, white), Results(format, samples, compare)
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     methods = Methods(
@@ -164,6 +166,7 @@ def reconstruct(
         free = ("--seed", "--noise")
         given = [name for name, (_, value) in measuring.items() if value is not None and name not in free]
         given += ["--scale"] if scale is not None else []
+        given += ["--white"] if white is not None else []
         given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
         if given:
             raise InputError(
@@ -192,7 +195,7 @@ def reconstruct(
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         image = select_channels(image, loaded.config)
         m = simulate(image, loaded.config, Provenance.of_file("", item.path))
-        for note in [*image.notes, *inverted_mask(m, loaded.config)]:
+        for note in [*image.notes, *doubts(m, loaded.config, item.name)]:
             output.warning(f"{str(item)!r}: {note}")
         return m
 

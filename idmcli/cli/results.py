@@ -97,7 +97,7 @@ class Results:
         if m.truth is not None:
             near = quality(x, m.truth[None])
             record |= with_reasons(near._asdict())
-            text += f", PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.4f}"
+            text += f", PSNR {near.psnr:.2f} dB (peak {m.scale.peak(m.bits)}), SSIM {near.ssim:.4f}"
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.images.mean(0, keepdim=True)
@@ -117,14 +117,15 @@ class Results:
             text += f", panel {record['panel']}"
         return record, text
 
-    def _save(self, path: Path, x: Tensor, scale: Scale, bits: Literal[8, 16], provenance: Mapping[str, Any]) -> None:
+    def _save(self, path: Path, x: Tensor, scale: Scale, bits: int, provenance: Mapping[str, Any]) -> None:
         from idmcli.io.arrays import write_array
         from idmcli.io.images import write_image
 
         if self.format == "npz":
             write_array(path, pixels(x), scale=scale, provenance=provenance)
         else:
-            write_image(path, pixels(x), 32 if self.format == "tif" else bits, scale=scale, provenance=provenance)
+            depth = 32 if self.format == "tif" else min(bits, 16)
+            write_image(path, pixels(x), depth, scale=scale, provenance=provenance)
 
     def _spread(self, path: Path, scale: Scale, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
         """Write the standard deviation; what white stands for in it."""

@@ -17,7 +17,7 @@ from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
 from idmcli.io.images import Image
 from idmcli.measuring import Measurement, simulate
-from idmcli.measuring.doubts import inverted_mask, unexpected_amount
+from idmcli.measuring.doubts import doubts
 from idmcli.methods import Method, Methods, solve
 from idmcli.metrics import quality
 from idmcli.operators import Operator
@@ -91,7 +91,7 @@ class Benchmark:
                     yield self._result(image, m, config, method, note)
                 except NumericalError as error:
                     failed = failed or error
-            for doubt in [*unexpected_amount(m, config), *inverted_mask(m, config)]:
+            for doubt in doubts(m, config, image.item.name):
                 warn(doubt)
         if failed is not None:
             raise failed

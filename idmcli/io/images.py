@@ -6,7 +6,7 @@ import glob
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,12 @@ __all__ = [
 ]
 
 IMAGE_SUFFIXES = frozenset(suffix for format in PICTURES for suffix in format.suffixes)
+Bits = Literal[8, 16, 32]  # per sample; 32 for values of any range
 _DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _MAX_COMMENT = 60_000  # characters; a JPEG holds 64 KiB
 _MARK = "idm"  # the key that tells a comment of idm's from any other
+_FEW_BITS = 14  # of 16: pictures of cameras and scanners with so many at most may have another white
+_INVERTED = "inverted, since it stores white as zero"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Image:
 
     Attributes:
         pixels: float32, (H, W) for grey or (H, W, 3) for RGB, in [0, 1].
-        bits: 8 or 16 per sample; 16 also for a floating-point file.
+        bits: 8 or 16 per sample; 32 for signed and 32-bit integers and floating point.
         path: where it came from.
         notes: one sentence per conversion that took place; empty if the file was read as it stands.
         scale: what 0 and 1 stand for.
@@ -59,7 +62,7 @@ class Image:
     """
 
     pixels: NDArray[np.float32]
-    bits: int
+    bits: Bits
     path: Path
     notes: tuple[str, ...]
     scale: Scale = Scale()
@@ -72,24 +75,24 @@ class Image:
 
 
 def read_image(path: str | Path | Item, *, scale: Scale | None = None, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, or a float TIFF.
+    """Read an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, or a TIFF of any numbers.
 
     The content decides the format, not the name. ``FILE#N`` is page or frame N of a TIFF or GIF. Converted with a
-    note: palettes, fewer than 8 bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a
-    preview beside the picture in a JPEG.
+    note: palettes, fewer than 8 bits, alpha channels, EXIF orientation, white-is-zero TIFF, a preview beside the
+    picture in a JPEG. Noted and not applied: a gamma and an ICC profile of other colours than usual. Noted as well:
+    16-bit samples that use a quarter of their range at most, of which white may be less than 65535.
 
     Args:
         path: the file, or one item of it.
-        scale: what 0 and 1 stand for, where the file does not say (results of idm do). The values of a float
-            TIFF are mapped by it, and those outside of it kept: such pixels lie outside [0, 1], with a note.
-            Without a scale they must lie in [0, 1].
+        scale: what 0 and 1 stand for, where the file does not say (results of idm do). 8- and 16-bit samples from 0
+            to white are mapped to [0, 1]. The values of a TIFF of signed, 32-bit or floating-point numbers are mapped
+            by low and high; without a scale they must lie in [0, 1]. What lies beyond is kept, with a note.
         max_pixels: of a larger picture nothing but the header is read.
 
     Raises:
         InputError: the file is missing, a folder, unreadable, empty, not such a picture, truncated
             or damaged; has more than ``max_pixels`` pixels (told from the header), several pages and none is
-            named, a transparent pixel, CMYK or other colours, other sample types; or is not finite or
-            out of range.
+            named, CMYK or other colours, other sample types; or is not finite or out of range.
     """
     item = path if isinstance(path, Item) else Item.parse(path)
     return as_image(_format_of(item.path).read(item, max_pixels=max_pixels), item, scale=scale)
@@ -108,7 +111,7 @@ def as_image(picture: Picture, item: Item, *, scale: Scale | None = None) -> Ima
     """
     recorded = scale or _parse_comment(_format_of(item.path).read_comment(item.path)).scale
     pixels, notes = _to_pixels(picture, recorded, repr(str(item)))
-    bits = 8 if picture.samples.dtype == np.uint8 else 16
+    bits: Bits = 32 if not _counted(picture) else 8 if picture.samples.dtype == np.uint8 else 16
     return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number)
 
 
@@ -122,7 +125,8 @@ def write_image(
 ) -> None:
     """Write grey (H, W) or RGB (H, W, 3) pixels atomically; of complex ones, the magnitude.
 
-    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded.
+    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded, from 0
+    to the white of the scale.
     TIFF with 32 bits is floating point: the values in their scale, neither clipped nor rounded.
 
     Args:
@@ -152,10 +156,11 @@ def write_image(
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels)
     if bits == 32:
-        scale = scale or Scale()
+        scale = replace(scale or Scale(), white=None)
         samples = scale.invert(pixels.astype(np.float64)).astype(np.float32)
     else:
-        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1)).astype(_DTYPES[bits])
+        white = _white_of(scale or Scale(), bits, repr(str(path)))
+        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * white).astype(_DTYPES[bits])
     format.write(path, Picture(samples, comment=_comment_line(scale, provenance)))
 
 
@@ -252,10 +257,16 @@ def _format_of(path: Path) -> PictureFormat:
 
 
 def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Integers divided by their largest value; floats checked, and mapped by the scale if there is one."""
+    """Samples divided by white; other numbers checked, and mapped by the scale if there is one."""
     samples, notes = picture.samples, picture.notes
-    if samples.dtype.kind == "u":
-        return np.ascontiguousarray(samples, np.float32) / np.float32(np.iinfo(samples.dtype).max), notes
+    if _counted(picture):
+        pixels, remarks = _over_white(picture, scale or Scale(), name)
+        return pixels, (*notes, *remarks)
+    if scale is not None and scale.white is not None:
+        raise InputError(
+            f"{name} holds {_numbers(samples)}, and a white of {scale.white} is for 8- and 16-bit samples",
+            f"say --scale 0,{scale.white} instead of --white {scale.white}",
+        )
     finite = np.isfinite(samples)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -263,16 +274,58 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
     low, high = float(samples.min()), float(samples.max())
     if scale is None and (low < 0 or high > 1):
         raise InputError(
-            f"{name} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
-            "rescale it to 0 to 1, or say what 0 and 1 stand for",
+            f"{name} holds {_numbers(samples)} from {low:g} to {high:g}, outside 0 to 1",
+            "rescale it to 0 to 1, or say what 0 and 1 stand for by --scale LOW,HIGH",
         )
     if scale is None:
-        notes = (*notes, "floating-point values taken as they are")
+        notes = (*notes, f"{_numbers(samples)} taken as they are")
+        if picture.white_is_zero:
+            samples, notes = 1 - samples, (*notes, _INVERTED)
     else:
+        if picture.white_is_zero:
+            notes = (*notes, f"not inverted, though it stores white as zero: values in {scale} mean the same")
         samples = scale.apply(samples.astype(np.float64))
         if low < scale.low or high > scale.high:
             notes = (*notes, f"values from {low:g} to {high:g} reach beyond the scale {scale}")
     return np.ascontiguousarray(samples, np.float32), notes
+
+
+def _counted(picture: Picture) -> bool:
+    """Whether the samples count from 0 for black, and are not values of any range."""
+    return picture.samples.dtype in (np.uint8, np.uint16)
+
+
+def _numbers(samples: NDArray[Any]) -> str:
+    """The type of samples, for people."""
+    kind = {"f": "floating-point values", "i": "signed integers", "u": "integers"}[samples.dtype.kind]
+    return kind if samples.dtype.kind == "f" else f"{8 * samples.dtype.itemsize}-bit {kind}"
+
+
+def _white_of(scale: Scale, bits: int, name: str) -> int:
+    """The sample of a file that is white; InputError if its bits do not reach so far."""
+    try:
+        return scale.white_of(bits)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}", "leave out the white, or correct it") from None
+
+
+def _over_white(picture: Picture, scale: Scale, name: str) -> tuple[NDArray[np.float32], list[str]]:
+    """Samples over the one that is white, and what is odd about their range."""
+    samples = picture.samples
+    bits, brightest = 8 * samples.dtype.itemsize, int(samples.max())
+    white, remarks = _white_of(scale, bits, name), []
+    if brightest > white:
+        remarks.append(f"samples up to {brightest} are brighter than white, {white}")
+    elif scale.white is None and bits == 16 and 0 < brightest < 2**_FEW_BITS:
+        usual = 2 ** max(8, brightest.bit_length()) - 1
+        share = 100 * brightest / white
+        remarks.append(
+            f"it uses {share:.2g} % of its range from 0 to {white}: if its white is {usual}, say --white {usual}"
+        )
+    if picture.white_is_zero:
+        samples = white - samples.astype(np.int64)
+        remarks.append(_INVERTED)
+    return np.ascontiguousarray(samples, np.float32) / np.float32(white), remarks
 
 
 def _comment_line(scale: Scale | None, provenance: Mapping[str, Any] | None) -> str:

@@ -96,6 +96,20 @@ class Task(ABC, Generic[Options]):
         """The ratio that the options ask for; None where something else decides (views, a file, boxes, lines)."""
         return None
 
+    def nearer(self, options: Options, image_shape: Shape) -> str:
+        """The option with which an image is measured nearly at the ratio that is asked for, for people; or nothing."""
+        return ""
+
+    def doubts(self, options: Options, operator: Any, item: str) -> list[str]:
+        """What was assumed about a measurement that could be made, or may not be what was meant.
+
+        Args:
+            options: of [operator].
+            operator: that was made of them for an image.
+            item: name of the image.
+        """
+        return []
+
     def conflicts(self, options: Options) -> Sequence[tuple[tuple[str, ...], str]]:
         """Keys of [operator] that are valid alone but not together: (keys, what is expected of them)."""
         return ()
