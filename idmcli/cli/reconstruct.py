@@ -100,7 +100,7 @@ def reconstruct(
     dry_run: DryRunOption = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Also write a panel of truth, pseudo-inverse, result and error."),
+        typer.Option("--compare", help="Also write a panel: truth, what was measured of it, result and error."),
     ] = False,
     samples: SamplesOption = 1,
     max_pixels: MaxPixelsOption = None,
@@ -118,7 +118,7 @@ def reconstruct(
 
     Example: idm reconstruct photo.png --ratio 0.3 --compare
     """
-    from idmcli.config import SolverConfig, load_config
+    from idmcli.config import load_config
 
     output = output_of(context)
     measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed, matrix=matrix)
@@ -235,15 +235,11 @@ def reconstruct(
             method,
             samples=samples,
             seed=given,
-            progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}"),
+            progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}", done / total),
         )
         for doubt in result.doubts(method):
             output.warning(f"{str(item)!r}: {doubt}")
-        rough = None
-        if compare:
-            plain = methods.method("pinv", m.operator, None, SolverConfig())
-            rough = result.x if method.name == "pinv" else solve(m, plain).x
-        record, text = results.write(files[item], m, result, rough, provenance_of(m, method, result))
+        record, text = results.write(files[item], m, result, provenance_of(m, method, result))
         output.result({"input": str(item), **record}, f"{item} -> {text}")
 
     error = for_each(list(files), work, output, "reconstructing")

@@ -48,7 +48,6 @@ class Results:
         files: Sequence[Path],
         m: Measurement,
         found: Reconstruction,
-        rough: Tensor | None,
         provenance: Mapping[str, Any],
     ) -> tuple[dict[str, Any], str]:
         """Write all of them; returns the record for JSON and the text for people.
@@ -57,7 +56,6 @@ class Results:
             files: in the order of :attr:`endings`.
             m: what was reconstructed.
             found: how.
-            rough: the pseudo-inverse, for a panel.
             provenance: of the result.
         """
         from idmcli.evaluation.tables import with_reasons
@@ -111,9 +109,9 @@ class Results:
             text += (
                 f", standard deviation in {record['std']} (white: {self._spread(record['std'], scale, found, of_all)})"
             )
-        if rough is not None:
+        if self.compare:
             record["panel"] = named["_compare.png"]
-            self._panel(record["panel"], m, x, rough, method)
+            self._panel(record["panel"], m, found, method)
             text += f", panel {record['panel']}"
         return record, text
 
@@ -138,15 +136,34 @@ class Results:
         write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white, provenance=of_spread)
         return f"{white.high:g} {white.unit}".rstrip()
 
-    def _panel(self, path: Path, m: Measurement, x: Tensor, rough: Tensor, method: str) -> None:
+    def _panel(self, path: Path, m: Measurement, found: Reconstruction, method: str) -> None:
         from idmcli.io.images import write_image
-        from idmcli.io.panels import panel
+        from idmcli.io.panels import error_map, panel
+        from idmcli.methods.reconstruction import as_pictures
 
-        views = [("A+ y", pixels(rough)), (method, pixels(x))]
+        x, seen = found.x[:1], tasks.seen(m.operator, m.problem(found.gain).y)
+        measured = as_pictures(seen.picture)
+        views = [(labelled(seen.label, measured, m.truth), pixels(measured)), (labelled(method, x, m.truth), pixels(x))]
         if m.truth is not None:
-            error = (5 * (x - m.truth[None]).abs()).clamp(0, 1)
-            views = [("truth", pixels(m.truth[None].clamp(0, 1))), *views, ("error x 5", pixels(error))]
-        write_image(path, panel(views))
+            error = (x - m.truth[None].clamp(0, 1)).abs().mean(1)[0].numpy()
+            scale = m.scale.for_gain(found.gain)
+            views = [
+                ("truth", pixels(m.truth[None].clamp(0, 1))),
+                *views,
+                ("error", error_map(error, scale.high - scale.low, scale.unit)),
+            ]
+        noise = f", noise {m.noise:g}" if m.noise else ""
+        write_image(path, panel(views, f"{m.operator.kind}: {m.amount.text}{noise}"))
+
+
+def labelled(name: str, x: Tensor, truth: Tensor | None) -> str:
+    """The name of a picture and, where it is one of the truth, how near it is."""
+    from idmcli.metrics import quality
+
+    if truth is None or x.shape[1:] != truth.shape:
+        return name
+    near = quality(x, truth[None])
+    return f"{name}\n{near.psnr:.2f} dB, SSIM {near.ssim:.3f}"
 
 
 def pixels(x: Tensor) -> Any:

@@ -41,6 +41,27 @@ class Amount(NamedTuple):
     text: str
 
 
+class Seen(NamedTuple):
+    """Measurements as people look at them.
+
+    Attributes:
+        label: what they are, in a word or two.
+        picture: (1, C, H, W), real or complex; 0 is black, 1 is white.
+    """
+
+    label: str
+    picture: Tensor
+
+
+def seen_through_inverse(operator: Operator, y: Tensor) -> Seen:
+    """``A+ y``, or a rough inverse where the operator is not linear."""
+    from idmcli.operators import LinearOperator
+
+    if isinstance(operator, LinearOperator):
+        return Seen("A+ y", operator.pinv(y))
+    return Seen("rough inverse", operator.rough_inverse(y))
+
+
 class Task(ABC, Generic[Options]):
     """A kind of measurement. Its module imports PyTorch inside functions only, so that options load without it.
 
@@ -81,6 +102,10 @@ class Task(ABC, Generic[Options]):
     @abstractmethod
     def amount(self, operator: Any) -> Amount:
         """How much an operator of this task measures."""
+
+    def seen(self, operator: Any, y: Tensor) -> Seen:
+        """What an operator of this task measured, to look at; y has a batch dimension of 1."""
+        return seen_through_inverse(operator, y)
 
     def setting(self, options: Options) -> str:
         """What pictures of all sizes are measured by, "60 views" for example; empty where that is the ratio."""

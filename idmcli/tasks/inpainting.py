@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from idmcli.ranges import Count, CountOrZero
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, Shape
+from idmcli.tasks.base import Amount, Seen, Shape
 from idmcli.tasks.masks import check_ratio, extreme_mask, mask_conflicts, mask_notes, mask_path, read_mask
 from idmcli.tasks.ratios import RatioOptions, RatioTask
 
@@ -57,6 +57,9 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
                 return {"type": "boxes", "boxes": [list(box) for box in options.boxes]}
             case "file":
                 return read_mask(mask_path(Path(options.mask_file or ""), item), image_shape)
+
+    def seen(self, operator: Inpainting, y: Tensor) -> Seen:
+        return Seen("masked", operator.AT(y))
 
     def amount(self, operator: Inpainting) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from idmcli.ranges import Share
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, Shape
+from idmcli.tasks.base import Amount, Seen, Shape
 from idmcli.tasks.masks import check_ratio, extreme_mask, mask_conflicts, mask_notes, mask_path, read_mask
 from idmcli.tasks.ratios import RatioOptions, RatioTask
 
@@ -84,6 +84,9 @@ class MRITask(RatioTask[MRIOptions]):
         if options.mask == "equispaced":
             return {"type": "equispaced", **lines}
         return {"type": "random", **lines, "seed": item_seed(options.seed, item)}
+
+    def seen(self, operator: MRI, y: Tensor) -> Seen:
+        return Seen("zero-filled", operator.AT(y))
 
     def amount(self, operator: MRI) -> Amount:
         sampled = float(operator.mask.double().mean())
