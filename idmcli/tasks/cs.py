@@ -69,7 +69,7 @@ class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
         def miss(block: int) -> float:
             return abs(_measured_ratio(asked, block, image_shape) - asked)
 
-        blocks = range(options.block - 1, 1, -1)
+        blocks = [block for block in range(options.block - 1, 1, -1) if asked * block**2 >= 0.5]
         best = next((block for block in blocks if miss(block) <= NEAR * asked), min(blocks, key=miss, default=0))
         if not best or miss(best) >= miss(options.block):
             return ""
