@@ -100,7 +100,7 @@ def _text(text: str, font: Any) -> NDArray[np.float32]:
     left, top, right, bottom = ImageDraw.Draw(Pillow.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=font)
     picture = Pillow.new("L", (math.ceil(right) + 1, math.ceil(bottom)), 255)
     ImageDraw.Draw(picture).multiline_text((0, 0), text, fill=0, font=font)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(picture, np.float32) / np.float32(255)
 
 
 def _place(sheet: NDArray[np.float32], picture: NDArray[Any], top: int, left: int) -> None:

@@ -149,7 +149,8 @@ def _crossed(a: float, b: float, d: Array, followed: int, interpolated: int) -> 
     if count == followed:
         return np.arange(followed)[None]
     first = np.floor(((d - a * np.array(_ends(interpolated))) / b).min(1, keepdims=True)) - 1 + followed // 2
-    return np.clip(first, 0, followed - count).astype(np.int64) + np.arange(count)
+    start: NDArray[np.int64] = np.clip(first, 0, followed - count).astype(np.int64)
+    return start + np.arange(count)
 
 
 def _matrix(starts: NDArray[np.int64], columns: NDArray[np.int32], weights: Array) -> SparseMatrix:
