@@ -82,7 +82,7 @@ class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
 def _measured_ratio(ratio: float, block: int, image_shape: Shape) -> float:
     """Measurements per pixel of an image that is padded to whole blocks."""
     blocks = math.prod(-(-size // block) for size in image_shape[1:])
-    return blocks * round(ratio * block**2) / math.prod(image_shape[1:])
+    return blocks * math.ceil(ratio * block**2 - 1e-9) / math.prod(image_shape[1:])
 
 
 def _permutation_seed(seed: int, item: str, channels: int) -> int | list[int]:

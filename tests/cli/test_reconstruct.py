@@ -280,7 +280,7 @@ def test_more_than_the_ratio_is_said_with_a_block_that_comes_near(capsys: Captur
     method = ["--method", "pinv"] if command == "reconstruct" else []
     assert main([command, "a.png", "--ratio", "0.3", *method]) == 0
     assert capsys.readouterr().err == (
-        "warning: 'a.png': 51.2 % measurements per pixel are measured and not 30 %, for the picture is padded; "
+        "warning: 'a.png': 51.3 % measurements per pixel are measured and not 30 %, for the picture is padded; "
         "with --set operator.block=10 they would be 30.0 %\n"
     )
     assert main([command, "a.png", "--ratio", "0.3", "--set", "operator.block=10", "--overwrite", *method]) == 0

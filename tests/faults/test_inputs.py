@@ -103,7 +103,7 @@ def test_conversions_are_said_or_refused(capsys: Capture) -> None:
     base.crop((0, 0, 16, 8)).save("turned.jpg", exif=exif)
     failed(capsys, "sense", "cmyk.jpg")
     for name in ("alpha.png", "palette.png", "bit.png", "turned.jpg"):
-        out, err = run(capsys, "sense", name)
+        out, err = run(capsys, "sense", name, "--set", "operator.block=8")
         assert err.startswith(f"warning: '{name}': ") and err.count("warning") == 1
     assert "image 1x16x8" in out
 

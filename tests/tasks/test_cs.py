@@ -70,6 +70,6 @@ def test_a_smaller_block_comes_near_the_ratio(shape: tuple[int, int, int], ratio
     assert found is not None and int(found[1]) == block
     near = TASK.amount(TASK.operator(replace(options, block=block), shape, "a")).ratio
     assert float(found[2]) == pytest.approx(100 * near, abs=0.05)
-    assert abs(near - ratio) <= 0.1 * ratio < abs(far - ratio)
+    assert abs(near - ratio) <= 0.15 * ratio < abs(far - ratio)
     assert TASK.nearer(CompressedSensingOptions(ratio=ratio), (1, 64, 64)) == ""
     assert TASK.nearer(CompressedSensingOptions(block=3, ratio=0.07), (1, 5, 7)) == ""  # smaller ones measure nothing
