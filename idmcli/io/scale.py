@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+MOST = 1e38  # of the values: a third of what float32 holds, for results that are somewhat brighter than white
+LEVELS = 256  # from black to white, as in an 8-bit picture
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -22,7 +25,7 @@ class Scale:
         white: the sample of 8- and 16-bit pictures that stands for 1; None for the largest of its type.
 
     Raises:
-        ValueError: one of these does not hold.
+        ValueError: one of these does not hold, or results in 32-bit numbers would be infinite or all alike.
     """
 
     low: float = 0.0
@@ -35,6 +38,7 @@ class Scale:
         object.__setattr__(self, "high", float(self.high))
         if not (self.low < self.high and math.isfinite(self.high - self.low)):
             raise ValueError(f"a scale from {self.low:g} to {self.high:g} is no interval of finite numbers")
+        _check_stored(self.low, self.high)
         if len(self.unit) > 32 or not self.unit.isprintable():
             raise ValueError("a unit is at most 32 printable characters")
         if self.white is not None and not (type(self.white) is int and 1 <= self.white <= 65535):
@@ -49,8 +53,12 @@ class Scale:
         return pixels * (self.high - self.low) + self.low
 
     def for_gain(self, gain: float) -> Self:
-        """The scale of images that were divided by a gain."""
+        """The scale of images that were divided by a gain; ValueError if there is none."""
         return replace(self, high=self.low + gain * (self.high - self.low))
+
+    def of_values(self) -> Self:
+        """The same without white, for pictures that store the values themselves."""
+        return replace(self, white=None)
 
     def white_of(self, bits: int) -> int:
         """The sample of a picture with so many bits that stands for 1; ValueError if they do not reach so far."""
@@ -87,3 +95,16 @@ class Scale:
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
+
+
+def _check_stored(low: float, high: float) -> None:
+    """Raise ValueError unless float32, in which results are stored, holds the values of an interval and tells at least
+    ``LEVELS`` of them apart."""
+    largest = max(abs(low), abs(high))
+    if largest > MOST:
+        raise ValueError(f"a scale from {low:g} to {high:g} goes beyond {MOST:g}, and results have 32-bit numbers")
+    if high - low < LEVELS * max(2**-23 * largest, 2**-126):
+        raise ValueError(
+            f"a scale from {low:.17g} to {high:.17g} is too narrow: 32-bit numbers, which results have, tell fewer "
+            f"than {LEVELS} values in it apart"
+        )
