@@ -57,7 +57,6 @@ class Results:
         outputs: Outputs,
         m: Measurement,
         found: Reconstruction,
-        rough: Tensor | None,
         provenance: Mapping[str, Any],
     ) -> tuple[dict[str, Any], str]:
         """Write all of them; returns the record for JSON and the text for people.
@@ -66,7 +65,6 @@ class Results:
             outputs: paths in the order of :attr:`endings`.
             m: what was reconstructed.
             found: how.
-            rough: the pseudo-inverse, for a panel.
             provenance: of the result.
         """
         from idmcli.evaluation.tables import with_reasons
@@ -112,7 +110,7 @@ class Results:
         if m.truth is not None:
             near = quality(x, m.truth[None])
             record |= with_reasons(near._asdict())
-            text += f", PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.4f}"
+            text += f", PSNR {near.psnr:.2f} dB (peak {m.scale.peak(m.bits)}), SSIM {near.ssim:.4f}"
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.images.mean(0, keepdim=True)
@@ -125,9 +123,9 @@ class Results:
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
             white = self._spread(record["std"], found, of_all, **how)
             text += f", standard deviation in {record['std']} (white: {white})"
-        if rough is not None:
+        if self.compare:
             record["panel"] = named["_compare.png"]
-            self._panel(record["panel"], m, x, rough, method, replace=outputs.replace)
+            self._panel(record["panel"], m, found, method, replace=outputs.replace)
             text += f", panel {record['panel']}"
         return record, text
 
@@ -142,7 +140,8 @@ class Results:
         able = writer_of(path).bits
         if 32 in able:
             return write_image(path, pixels(x), 32, geometry=m.geometry, **how)
-        write_image(path, pixels(as_pictures(x)), m.bits if m.bits in able else max(able), **how)
+        bits = min(m.bits, 16)
+        write_image(path, pixels(as_pictures(x)), bits if bits in able else max(able), **how)
 
     def _spread(
         self, path: Path, found: Reconstruction, provenance: Mapping[str, Any], *, scale: Scale, replace: bool
@@ -158,15 +157,34 @@ class Results:
         write_image(path, shown, 16, scale=white, provenance=of_spread, replace=replace)
         return f"{white.high:g} {white.unit}".rstrip()
 
-    def _panel(self, path: Path, m: Measurement, x: Tensor, rough: Tensor, method: str, *, replace: bool) -> None:
+    def _panel(self, path: Path, m: Measurement, found: Reconstruction, method: str, *, replace: bool) -> None:
         from idmcli.io.images import write_image
-        from idmcli.io.panels import panel
+        from idmcli.io.panels import error_map, panel
+        from idmcli.methods.reconstruction import as_pictures
 
-        views = [("A+ y", pixels(rough)), (method, pixels(x))]
+        x, seen = found.x[:1], tasks.seen(m.operator, m.problem(found.gain).y)
+        measured = as_pictures(seen.picture)
+        views = [(labelled(seen.label, measured, m.truth), pixels(measured)), (labelled(method, x, m.truth), pixels(x))]
         if m.truth is not None:
-            error = (5 * (x - m.truth[None]).abs()).clamp(0, 1)
-            views = [("truth", pixels(m.truth[None].clamp(0, 1))), *views, ("error x 5", pixels(error))]
-        write_image(path, panel(views), replace=replace)
+            error = (x - m.truth[None].clamp(0, 1)).abs().mean(1)[0].numpy()
+            scale = m.scale.for_gain(found.gain)
+            views = [
+                ("truth", pixels(m.truth[None].clamp(0, 1))),
+                *views,
+                ("error", error_map(error, scale.high - scale.low, scale.unit)),
+            ]
+        noise = f", noise {m.noise:g}" if m.noise else ""
+        write_image(path, panel(views, f"{m.operator.kind}: {m.amount.text}{noise}"), replace=replace)
+
+
+def labelled(name: str, x: Tensor, truth: Tensor | None) -> str:
+    """The name of a picture and, where it is one of the truth, how near it is."""
+    from idmcli.metrics import quality
+
+    if truth is None or x.shape[1:] != truth.shape:
+        return name
+    near = quality(x, truth[None])
+    return f"{name}\n{near.psnr:.2f} dB, SSIM {near.ssim:.3f}"
 
 
 def pixels(x: Tensor) -> Any:

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +33,13 @@ __all__ = [
     "writer_of",
 ]
 
+Bits = Literal[8, 16, 32]  # per sample; 32 for values of any range
 NO_ITEMS = "check the names; a pattern may stand in quotes"  # the hint where names stand for nothing
 _DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _MAX_COMMENT = 60_000  # characters; a JPEG holds 64 KiB
 _MARK = "idm"  # the key that tells a comment of idm's from any other
+_FEW_BITS = 14  # of 16: pictures of cameras and scanners with so many at most may have another white
+_INVERTED = "inverted, since it stores white as zero"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Image:
 
     Attributes:
         pixels: float32, (H, W) for grey or (H, W, 3) for RGB, in [0, 1].
-        bits: 8 or 16 per sample; 16 also for a floating-point file.
+        bits: 8 or 16 per sample; 32 for signed and 32-bit integers and floating point.
         path: where it came from.
         notes: one sentence per conversion that took place; empty if the file was read as it stands.
         scale: what 0 and 1 stand for.
@@ -62,7 +65,7 @@ class Image:
     """
 
     pixels: NDArray[np.float32]
-    bits: int
+    bits: Bits
     path: Path
     notes: tuple[str, ...]
     scale: Scale = Scale()
@@ -76,25 +79,25 @@ class Image:
 
 
 def read_image(path: str | Path | Item, *, scale: Scale | None = None, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read a picture: an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, a float TIFF, a slice of
-    DICOM or NIfTI, or any other format that a package adds.
+    """Read a picture: an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, a TIFF of any numbers, a
+    slice of DICOM or NIfTI, or any other format that a package adds.
 
     The content decides the format, not the name. ``FILE#N`` is page, frame or slice N. Converted with a note: palettes,
-    fewer than 8 bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a preview beside the picture
-    in a JPEG.
+    fewer than 8 bits, alpha channels, EXIF orientation, white-is-zero TIFF, a preview beside the picture in a JPEG.
+    Noted and not applied: a gamma and an ICC profile of other colours than usual. Noted as well: 16-bit samples that
+    use a quarter of their range at most, of which white may be less than 65535.
 
     Args:
         path: the file, or one item of it.
         scale: what 0 and 1 stand for; if it is not given, what the file says (results of idm, DICOM and NIfTI do).
-            Floating-point values are mapped by it, and those outside of it kept: such pixels lie outside [0, 1], with
-            a note. Without a scale they must lie in [0, 1].
+            8- and 16-bit samples from 0 to white are mapped to [0, 1]. Signed, 32-bit and floating-point values are
+            mapped by low and high; without a scale they must lie in [0, 1]. Values beyond are kept, with a note.
         max_pixels: of a larger picture nothing but the header is read.
 
     Raises:
         InputError: the file is missing, a folder, unreadable, empty, not such a picture, truncated
             or damaged; has more than ``max_pixels`` pixels (told from the header), several pages and none is
-            named, a transparent pixel, CMYK or other colours, other sample types; or is not finite or
-            out of range.
+            named, CMYK or other colours, other sample types; or is not finite or out of range.
     """
     item = path if isinstance(path, Item) else Item.parse(path)
     return as_image(_format_of(item.path).read(item, max_pixels=max_pixels), item, scale=scale)
@@ -113,7 +116,7 @@ def as_image(picture: Picture, item: Item, *, scale: Scale | None = None) -> Ima
     """
     recorded = scale or _parse_comment(picture.comment).scale or picture.scale
     pixels, notes = _to_pixels(picture, recorded, repr(str(item)))
-    bits = 8 if picture.samples.dtype == np.uint8 else 16
+    bits: Bits = 32 if not _counted(picture) else 8 if picture.samples.dtype == np.uint8 else 16
     return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number, picture.geometry)
 
 
@@ -129,9 +132,9 @@ def write_image(
 ) -> None:
     """Write grey (H, W) or RGB (H, W, 3) pixels atomically; of complex ones, the magnitude.
 
-    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded.
-    TIFF, DICOM and NIfTI with 32 bits hold the values in their scale, neither clipped nor rounded (but DICOM to 65536
-    levels).
+    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded, from 0
+    to the white of the scale. TIFF, DICOM and NIfTI with 32 bits hold the values in their scale, neither clipped nor
+    rounded (but DICOM to 65536 levels).
 
     Args:
         path: the file.
@@ -160,10 +163,11 @@ def write_image(
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels)
     if bits == 32:
-        scale = scale or Scale()
+        scale = (scale or Scale()).of_values()
         samples = scale.invert(pixels.astype(np.float64)).astype(np.float32)
     else:
-        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1)).astype(_DTYPES[bits])
+        white = _white_of(scale or Scale(), bits, repr(str(path)))
+        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * white).astype(_DTYPES[bits])
     picture = Picture(samples, comment=_comment_line(scale, provenance), scale=scale, geometry=geometry)
     format.write(path, picture, replace=replace)
 
@@ -295,10 +299,16 @@ def _format_of(path: Path) -> PictureFormat:
 
 
 def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Integers divided by their largest value; floats checked, and mapped by the scale if there is one."""
+    """Samples divided by white; other numbers checked, and mapped by the scale if there is one."""
     samples, notes = picture.samples, picture.notes
-    if samples.dtype.kind == "u":
-        return np.ascontiguousarray(samples, np.float32) / np.float32(np.iinfo(samples.dtype).max), notes
+    if _counted(picture):
+        pixels, remarks = _over_white(picture, scale or Scale(), name)
+        return pixels, (*notes, *remarks)
+    if scale is not None and scale.white is not None:
+        raise InputError(
+            f"{name} holds {_numbers(samples)}, and a white of {scale.white} is for 8- and 16-bit samples",
+            f"say --scale 0,{scale.white} instead of --white {scale.white}",
+        )
     finite = np.isfinite(samples)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -306,16 +316,58 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
     low, high = float(samples.min()), float(samples.max())
     if scale is None and (low < 0 or high > 1):
         raise InputError(
-            f"{name} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
-            "rescale it to 0 to 1, or say what 0 and 1 stand for",
+            f"{name} holds {_numbers(samples)} from {low:g} to {high:g}, outside 0 to 1",
+            "rescale it to 0 to 1, or say what 0 and 1 stand for by --scale LOW,HIGH",
         )
     if scale is None:
-        notes = (*notes, "floating-point values taken as they are")
+        notes = (*notes, f"{_numbers(samples)} taken as they are")
+        if picture.white_is_zero:
+            samples, notes = 1 - samples, (*notes, _INVERTED)
     else:
+        if picture.white_is_zero:
+            notes = (*notes, f"not inverted, though it stores white as zero: values in {scale} mean the same")
         samples = scale.apply(samples.astype(np.float64))
         if low < scale.low or high > scale.high:
             notes = (*notes, f"values from {low:g} to {high:g} reach beyond the scale {scale}")
     return np.ascontiguousarray(samples, np.float32), notes
+
+
+def _counted(picture: Picture) -> bool:
+    """Whether the samples count from 0 for black, and are not values of any range."""
+    return picture.samples.dtype in (np.uint8, np.uint16)
+
+
+def _numbers(samples: NDArray[Any]) -> str:
+    """The type of samples, for people."""
+    kind = {"f": "floating-point values", "i": "signed integers", "u": "integers"}[samples.dtype.kind]
+    return kind if samples.dtype.kind == "f" else f"{8 * samples.dtype.itemsize}-bit {kind}"
+
+
+def _white_of(scale: Scale, bits: int, name: str) -> int:
+    """The sample of a file that is white; InputError if its bits do not reach so far."""
+    try:
+        return scale.white_of(bits)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}", "leave out the white, or correct it") from None
+
+
+def _over_white(picture: Picture, scale: Scale, name: str) -> tuple[NDArray[np.float32], list[str]]:
+    """Samples over the one that is white, and what is odd about their range."""
+    samples = picture.samples
+    bits, brightest = 8 * samples.dtype.itemsize, int(samples.max())
+    white, remarks = _white_of(scale, bits, name), []
+    if brightest > white:
+        remarks.append(f"samples up to {brightest} are brighter than white, {white}")
+    elif scale.white is None and bits == 16 and 0 < brightest < 2**_FEW_BITS:
+        usual = 2 ** max(8, brightest.bit_length()) - 1
+        share = 100 * brightest / white
+        remarks.append(
+            f"it uses {share:.2g} % of its range from 0 to {white}: if its white is {usual}, say --white {usual}"
+        )
+    if picture.white_is_zero:
+        samples = white - samples.astype(np.int64)
+        remarks.append(_INVERTED)
+    return np.ascontiguousarray(samples, np.float32) / np.float32(white), remarks
 
 
 def _comment_line(scale: Scale | None, provenance: Mapping[str, Any] | None) -> str:

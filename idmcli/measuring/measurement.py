@@ -15,6 +15,7 @@ from torch import Tensor
 from idmcli import __version__, tasks
 from idmcli.errors import InputError
 from idmcli.io.geometry import Geometry
+from idmcli.io.images import Bits
 from idmcli.io.scale import Scale
 from idmcli.operators import LinearOperator, Operator, Problem, Spec
 from idmcli.seeds import item_seed
@@ -65,7 +66,7 @@ class Measurement:
             0..1, and results are multiplied back. None if it is not known; then it is estimated. Simulated
             measurements have 1.
         scale: the values, with their unit, that 0 and 1 in the image stand for.
-        bits: 8 or 16, the depth to write a picture of the result with.
+        bits: 8 or 16, the depth to write a picture of the result with; 32 if the picture had values of any range.
         truth: the image, (C, H, W) in 0..1, if it is known.
         provenance: how y was made, if that is known.
         noise_seed: where the noise was drawn from; None without noise.
@@ -83,7 +84,7 @@ class Measurement:
     noise: float = 0.0
     gain: float | None = 1.0
     scale: Scale = Scale()
-    bits: Literal[8, 16] = 8
+    bits: Bits = 8
     truth: Tensor | None = None
     provenance: Provenance | None = None
     noise_seed: int | None = None

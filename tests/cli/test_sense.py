@@ -106,7 +106,9 @@ def test_json(capsys: Capture) -> None:
     assert main(["sense", "a.png", "b.png", "--json"]) == 0
     out, err = capsys.readouterr()
     document = json.loads(out)
-    assert err == "" and (document["command"], document["error"]) == ("sense", None)
+    assert (document["command"], document["error"]) == ("sense", None)
+    (warning,) = document["warnings"]  # of the small picture, which is padded
+    assert err == f"warning: {warning}\n" and warning.startswith("'a.png': 93.3 % measurements per pixel are measured")
     assert document["results"][0] == {
         "input": "a.png",
         "output": "measurements/a.safetensors",

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from idmcli.io.scale import Scale
 from idmcli.text import escape
 
 MAX_PIXELS = 64_000_000
+OPAQUE = "fully opaque alpha channel dropped"
 _HEAD = 16  # bytes that tell the formats apart
 
 T = TypeVar("T")
@@ -63,11 +65,13 @@ class Picture:
     """The samples of a picture, upright, as they are stored.
 
     Attributes:
-        samples: uint8, uint16 or floating point, (H, W) or (H, W, 3).
+        samples: (H, W) or (H, W, 3). uint8 and uint16 count from black, 0, to white; signed and 32-bit integers and
+            floating point are values of any range.
         notes: one sentence per conversion that took place.
         comment: one line of ASCII that is stored with it.
-        scale: for floating-point samples, the values that black and white stand for; None if the file does not say.
+        scale: for values of any range, what black and white stand for; None if the file does not say.
         geometry: where the pixels lie; None if the file does not say.
+        white_is_zero: whether the samples count from white to black, as they are stored.
     """
 
     samples: NDArray[Any]
@@ -75,18 +79,18 @@ class Picture:
     comment: str = ""
     scale: Scale | None = None
     geometry: Geometry | None = None
+    white_is_zero: bool = False
 
 
 class Raw(NamedTuple):
-    """Samples as stored, (H, W) or (H, W, 3), uint8, uint16 or float; the EXIF orientation to undo; notes. Scale and
-    geometry are as in :class:`Picture`.
-    """
+    """Samples as :class:`Picture` has them, before the EXIF orientation is undone."""
 
     samples: NDArray[Any]
     orientation: int
     notes: list[str]
     scale: Scale | None = None
     geometry: Geometry | None = None
+    white_is_zero: bool = False
 
 
 class PictureFormat(Format[Picture]):
@@ -137,15 +141,15 @@ class PictureFormat(Format[Picture]):
 
         Raises:
             InputError: the file cannot be read; is truncated or damaged; has more than ``max_pixels`` pixels (told
-                from the header), several pages and the item names none, or not the one it names; a transparent
-                pixel, CMYK or other colours, or other sample types.
+                from the header), several pages and the item names none, or not the one it names; CMYK or other
+                colours, or other sample types.
         """
         with _reading(self, item.path, str(item)) as file:
             raw = self.decode(file, item.number, max_pixels)
         comment = self.read_comment(item.path)  # decoders may have closed the file
-        if raw.orientation != 1:
-            raw.notes.append(turned(raw.orientation))
-        return Picture(_upright(raw.samples, raw.orientation), tuple(raw.notes), comment, raw.scale, raw.geometry)
+        notes = [*raw.notes, *([turned(raw.orientation)] if raw.orientation != 1 else [])]
+        upright = _upright(raw.samples, raw.orientation)
+        return Picture(upright, tuple(notes), comment, raw.scale, raw.geometry, raw.white_is_zero)
 
     def read_comment(self, path: Path) -> str:
         """The text stored with a picture; empty if there is none. Errors as :meth:`read`."""
@@ -248,18 +252,50 @@ def too_large(size: str, max_pixels: int) -> RefusedError:
     return RefusedError(f"has {size} pixels, more than the limit of {max_pixels}", "crop it or scale it down first")
 
 
-def without_alpha(samples: NDArray[Any], notes: list[str]) -> NDArray[Any]:
-    """Drop the last channel if it is opaque everywhere."""
-    opaque = 1.0 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
-    check_opaque(bool((samples[..., -1] == opaque).all()), notes)
-    return samples[..., :-1]
+def without_alpha(samples: NDArray[Any], notes: list[str], *, premultiplied: bool = False) -> NDArray[Any]:
+    """Lay a picture over white, as its last channel, the opacity, asks; a note says so.
+
+    Args:
+        samples: (H, W, 2) or (H, W, 4), unsigned integers or floating point in [0, 1].
+        notes: gains one.
+        premultiplied: whether the colours are stored multiplied by the opacity.
+
+    Returns:
+        the samples without the last channel, of the same type.
+    """
+    white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    colours, alpha = samples[..., :-1], samples[..., -1:]
+    if note_opacity(alpha[..., 0] == white, notes):
+        return colours
+    opacity = alpha / np.float64(white)
+    over: NDArray[Any] = colours * (1.0 if premultiplied else opacity) + white * (1 - opacity)
+    over = over if samples.dtype.kind == "f" else np.rint(over.clip(0, white))
+    return over.astype(samples.dtype, copy=False)
 
 
-def check_opaque(opaque: bool, notes: list[str]) -> None:
-    """Refuse a picture with transparent pixels, and note the transparency of one without."""
-    if not opaque:
-        raise RefusedError("has transparent pixels (an alpha channel)", "remove the alpha channel")
-    notes.append("fully opaque alpha channel dropped")
+def note_opacity(opaque: NDArray[np.bool_], notes: list[str]) -> bool:
+    """Whether all pixels are opaque; a note on their opacity is added."""
+    share = 100 * (1 - float(opaque.mean()))
+    if share:
+        notes.append(f"transparent in {share:.2g} % of the pixels: laid over white")
+    else:
+        notes.append(OPAQUE)
+    return not share
+
+
+def profile_notes(profile: bytes) -> list[str]:
+    """The note on an ICC profile, whose colours are not those of sRGB."""
+    if not profile:
+        return []
+    from PIL import ImageCms
+
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile))).strip()
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        name = "unreadable"
+    if "srgb" in name.lower():
+        return []
+    return [f"its ICC profile ({escape(name)[:60]}) is not applied: the samples are taken as they are"]
 
 
 def squeezed(samples: NDArray[Any]) -> NDArray[Any]:
