@@ -5,6 +5,7 @@ from idmcli.operators.algebra import Adjoint, Product, Scaled, Stack, Sum, stack
 from idmcli.operators.base import Operator, Spec
 from idmcli.operators.blur import Blur
 from idmcli.operators.compressed_sensing import CompressedSensing
+from idmcli.operators.fan_beam import FanBeamCT
 from idmcli.operators.hdr import HDR
 from idmcli.operators.inpainting import Inpainting
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
@@ -17,7 +18,7 @@ from idmcli.operators.problem import Problem
 from idmcli.operators.registry import build_operator
 from idmcli.operators.spec import Specification
 from idmcli.operators.super_resolution import SuperResolution
-from idmcli.operators.tomography import ParallelBeamCT
+from idmcli.operators.tomography import ParallelBeamCT, Tomography
 
 __all__ = [
     "HDR",
@@ -25,6 +26,7 @@ __all__ = [
     "Adjoint",
     "Blur",
     "CompressedSensing",
+    "FanBeamCT",
     "Gram",
     "Inpainting",
     "LinearMap",
@@ -43,6 +45,7 @@ __all__ = [
     "Stack",
     "Sum",
     "SuperResolution",
+    "Tomography",
     "add_noise",
     "build_operator",
     "count_photons",

@@ -1,131 +1,79 @@
-"""Joseph's parallel-beam projector and its transpose (P. M. Joseph, IEEE Trans. Med. Imaging 1(3), 1982).
+"""Line integrals of images by linear interpolation (P. M. Joseph, IEEE Trans. Med. Imaging 1(3), 1982), as matrices.
 
-A view looks along the rays ``d = c cos t - r sin t``, with column c, row r and detector d counted from
-the centres W // 2, H // 2 and D // 2. Where ``|cos t| >= |sin t|`` a ray is followed row by row and
-interpolated along the row, otherwise column by column: in both cases ``d = a i + b j``, with i the
-interpolated and j the followed axis and ``|a| >= |b|``, and the pixel (j, i) has in ray d the weight
+Columns c and rows r are counted from the middle of the grid. A ray is the line ``n_c c + n_r r = s`` with a unit
+normal. Where ``|n_c| >= |n_r|`` it is followed row by row and the image interpolated along each row, otherwise column
+by column. With i the interpolated and j the followed axis, the ray has the pixel (i, j) with the weight
 
-    max(0, 1 - |a i + b j - d| / |a|) / |a|.
+    max(0, 1 - |i - (s - n_j j) / n_i|) / |n_i|.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from idmcli.numerics.sparse import SparseMatrix
 
 Array = NDArray[np.float64]
-Map = Literal["project", "transpose", "interpolate"]
-
-PIXELS_AT_ONCE = 2**20  # pixels times views in one matrix; making it takes some 100 bytes for each
-KEPT_BYTES = 2**31  # size of the matrices that are kept; others are made again for every use
 
 
-class Projector:
-    """Line integrals of images and their transpose, as sparse matrices that are made when first used.
-
-    The weights come from the geometry in float64, view by view, and do not depend on a device.
+def line_integrals(n_c: Array, n_r: Array, s: Array, shape: tuple[int, int]) -> SparseMatrix:
+    """The matrix whose rows are rays, and whose columns are the pixels of an image in row-major order.
 
     Args:
-        directions: (cos t, sin t) of each view.
-        shape: (H, W) of the images.
-        detectors: their number in each view.
+        n_c: column components of the rays' normals, (rays,).
+        n_r: row components, (rays,).
+        s: distances of the rays from the middle of the grid, (rays,), in pixels.
+        shape: (H, W) of the image.
+
+    Returns:
+        the matrix in double precision.
 
     Example:
-        >>> projector = Projector([(1.0, 0.0), (0.0, 1.0)], shape=(2, 3), detectors=3)
-        >>> projector.project(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]))
-        tensor([[[ 5.,  7.,  9.],
-                 [ 0., 15.,  6.]]])
+        >>> down, right = line_integrals(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), (3, 3)).times(
+        ...     torch.arange(1.0, 10, dtype=torch.float64)[None]
+        ... )[0]
+        >>> down, right
+        (tensor(18., dtype=torch.float64), tensor(15., dtype=torch.float64))
     """
+    height, width = shape
+    by_rows = abs(n_c) >= abs(n_r)
+    along, across = np.where(by_rows, (n_c, n_r), (n_r, n_c))[..., None]
+    size_i, size_j = np.where(by_rows, [[width], [height]], [[height], [width]])[..., None]
+    stride_i, stride_j = np.where(by_rows, [[1], [width]], [[width], [1]])[..., None, None]
+    j = np.arange(max(shape))
+    crossing = (s[:, None] - across * (j - (size_j - 1) / 2)) / along + (size_i - 1) / 2
+    left = np.floor(crossing)
+    fraction = crossing - left
+    weights = np.stack([1 - fraction, fraction], -1) / abs(along)[..., None]
+    i = np.stack([left, left + 1], -1)
+    inside = (i >= 0) & (i < size_i[..., None]) & (j < size_j)[..., None] & (weights > 0)
+    pixels = i * stride_i + j[:, None] * stride_j
+    starts = np.concatenate([[0], np.cumsum(inside.sum((1, 2)))])
+    return _matrix(starts, pixels[inside].astype(np.int32), weights[inside])
 
-    def __init__(self, directions: Sequence[tuple[float, float]], shape: tuple[int, int], detectors: int) -> None:
-        self._directions, self._shape, self._detectors = directions, shape, detectors
-        self._kept: dict[tuple[Map, int, torch.dtype, torch.device], SparseMatrix] = {}
 
-    def project(self, x: Tensor) -> Tensor:
-        """Line integrals of images (n, H, W), shape (n, views, detectors)."""
-        images = x.flatten(1)
-        rays = torch.cat([matrix.times(images) for _, matrix in self._matrices("project", x)], 1)
-        return rays.view(len(x), -1, self._detectors)
+def interpolation(positions: Array, factors: Array, detectors: int) -> SparseMatrix:
+    """The matrix that gives each pixel the sum over the views of the linearly interpolated values at its positions.
 
-    def back_project(self, y: Tensor) -> Tensor:
-        """The transpose of :meth:`project`: (n, views, detectors) to (n, H, W)."""
-        return self._sum("transpose", y)
+    Args:
+        positions: of each pixel on the detector, counted from the first cell, (views, pixels).
+        factors: of the interpolated values, (views, pixels).
+        detectors: cells of each view.
 
-    def smear(self, y: Tensor) -> Tensor:
-        """Give each pixel the sum of every view's linearly interpolated value at its position, (n, H, W)."""
-        return self._sum("interpolate", y)
-
-    def _sum(self, map: Map, y: Tensor) -> Tensor:
-        x = y.new_zeros(len(y), self._shape[0] * self._shape[1])
-        for views, matrix in self._matrices(map, y):
-            x += matrix.times(y[:, views].flatten(1))
-        return x.view(-1, *self._shape)
-
-    def _matrices(self, map: Map, like: Tensor) -> Iterator[tuple[slice, SparseMatrix]]:
-        """The matrices of a map in the precision of ``like``, each of some of the views."""
-        height, width = self._shape
-        step = max(1, PIXELS_AT_ONCE // (height * width))
-        for start in range(0, len(self._directions), step):
-            views = slice(start, start + step)
-            key = map, start, like.dtype, like.device
-            matrix = self._kept.get(key)
-            if matrix is None:
-                some = self._directions[views]
-                matrix = (self._rays(some) if map == "project" else self._pixels(some, map)).to(like)
-                if matrix.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT_BYTES:
-                    self._kept[key] = matrix
-            yield views, matrix
-
-    def _rays(self, directions: Sequence[tuple[float, float]]) -> SparseMatrix:
-        """The matrix whose rows are rays, view by view. Where a ray crosses a row, or a column, two pixels share it."""
-        (height, width), d = self._shape, _centred(self._detectors)[:, None]
-        counts, columns, weights = [], [], []
-        for cos, sin in directions:
-            if abs(cos) >= abs(sin):
-                a, b, followed, interpolated, along, across = cos, -sin, height, width, 1, width
-            else:
-                a, b, followed, interpolated, along, across = -sin, cos, width, height, width, 1
-            position = (d - b * _centred(followed)) / a + interpolated // 2
-            left = np.floor(position)
-            fraction = position - left
-            i = np.stack([left, left + 1], -1)
-            weight = np.stack([1 - fraction, fraction], -1) / abs(a)
-            inside = (i >= 0) & (i < interpolated) & (weight > 0)
-            pixel = i * along + (np.arange(followed) * across)[:, None]
-            counts.append(inside.sum((1, 2)))
-            columns.append(pixel[inside].astype(np.int32))
-            weights.append(weight[inside])
-        starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-        return _matrix(starts, np.concatenate(columns), np.concatenate(weights))
-
-    def _pixels(self, directions: Sequence[tuple[float, float]], map: Map) -> SparseMatrix:
-        """The matrix whose rows are pixels and whose columns are rays: each pixel has the two nearest of every view."""
-        height, width = self._shape
-        columns = np.empty((height, width, len(directions), 2), np.int32)
-        weights = np.empty(columns.shape)
-        for k, (cos, sin) in enumerate(directions):
-            position = cos * _centred(width) - sin * _centred(height)[:, None] + self._detectors // 2
-            left = np.floor(position)
-            reach = max(abs(cos), abs(sin)) if map == "transpose" else 1.0
-            for side in (0, 1):
-                d = left + side
-                weight = np.maximum(0, 1 - abs(position - d) / reach) / reach
-                weights[:, :, k, side] = np.where((d >= 0) & (d < self._detectors), weight, 0)
-                columns[:, :, k, side] = np.clip(d, 0, self._detectors - 1) + k * self._detectors
-        starts = np.arange(height * width + 1) * 2 * len(directions)
-        return _matrix(starts, columns.ravel(), weights.ravel())
+    Returns:
+        the matrix (pixels, views * detectors) in double precision.
+    """
+    views, pixels = positions.shape
+    left = np.floor(positions.T[..., None])
+    cells = left + [0, 1]
+    weights = (1 - abs(positions.T[..., None] - cells)) * factors.T[..., None]
+    weights[(cells < 0) | (cells >= detectors)] = 0
+    columns = np.clip(cells, 0, detectors - 1) + np.arange(views)[:, None] * detectors
+    starts = np.arange(pixels + 1) * 2 * views
+    return _matrix(starts, columns.ravel().astype(np.int32), weights.ravel())
 
 
 def _matrix(starts: NDArray[np.int64], columns: NDArray[np.int32], weights: Array) -> SparseMatrix:
     return SparseMatrix(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(weights))
-
-
-def _centred(size: int) -> Array:
-    return np.arange(size, dtype=np.float64) - size // 2
