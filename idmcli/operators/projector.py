@@ -95,7 +95,9 @@ class Projector:
         grid = self._grid if block.upright else self._grid[::-1]
         angles = np.radians(block.angles)
         if map == "project":
-            n_c, n_r, s = (np.concatenate(parts) for parts in zip(*(self._rays.lines(angle) for angle in angles), strict=True))
+            n_c, n_r, s = (
+                np.concatenate(parts) for parts in zip(*(self._rays.lines(angle) for angle in angles), strict=True)
+            )
             matrix = line_integrals(n_c, n_r, s, grid).to(like)
         elif map == "transpose":
             matrix = self._matrix("project", number, like).adjoint(grid[0] * grid[1])

@@ -13,7 +13,6 @@ from idmcli.operators.angles import SAME
 Orbit = tuple[float, dict["Turn", int]]  # an angle, and the views that it gives by turns of the image
 
 
-
 class Turn(NamedTuple):
     """One of the eight ways to lay a square on itself: some flips, and then perhaps a transposition."""
 
