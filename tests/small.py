@@ -85,7 +85,7 @@ OPERATORS: dict[str, LinearOperator] = {
     ),
     "ct": ParallelBeamCT((1, 9, 12), 5),
     "ct-angles-colour": ParallelBeamCT((3, 8, 7), [0, 45.0, 90, 100.5, -30, 0], detectors=6),
-    "ct-axis": ParallelBeamCT((1, 9, 8), [10.0, 100.0, 80.0, 170.0, 33.3], detectors=11, axis=4.3, origin="middle"),
+    "ct-axis": ParallelBeamCT((1, 9, 8), [10.0, 100.0, 80.0, 145.0], detectors=9, axis=4.3, origin="middle"),
     "ct-pitch": ParallelBeamCT((1, 8, 10), 6, pitch=0.7),
     "deblur-gaussian": Blur((3, 9, 12), {"type": "gaussian", "size": 5, "std": 0.7}),
     "deblur-circular": Blur((1, 11, 8), torch.arange(1.0, 13).view(4, 3).square(), boundary="circular"),
@@ -96,7 +96,7 @@ OPERATORS: dict[str, LinearOperator] = {
 }
 MOTION = motion_kernel(7, 0.5, 1)
 FANS: dict[str, LinearOperator] = {
-    "fan": FanBeamCT((1, 9, 12), 7, source_axis=20, source_detector=33, pitch=1.5),
+    "fan": FanBeamCT((1, 9, 12), 4, source_axis=20, source_detector=33, pitch=2.5, pixel=1),
     "fan-axis": FanBeamCT(
         (1, 8, 7),
         [200.0, 250.0, 290.0, 340.0, 20.0, 200.0],

@@ -74,7 +74,7 @@ class Block(NamedTuple):
 
 
 def blocks(degrees: Iterable[float], *, mirrored: bool, square: bool, most: int) -> list[Block]:
-    """The fewest views of turned images that give all views, in blocks whose views serve the same turns.
+    """Views of turned images that give all views, in blocks whose views serve the same turns.
 
     Args:
         degrees: the angles of the views.

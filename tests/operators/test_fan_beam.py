@@ -65,7 +65,7 @@ def test_line_integrals_of_an_ellipse(origin: Any) -> None:
         way = (np.arange(detectors) - axis)[:, None] * 0.2 / pixel * u + 55 / pixel * v
         normal = np.stack([way[:, 1], -way[:, 0]]) / np.linalg.norm(way, axis=1)
         expected = chords(normal[0], normal[1], source @ normal)
-        assert np.linalg.norm(view - expected) < 0.015 * np.linalg.norm(expected)
+        assert np.linalg.norm(view - expected) < 0.02 * np.linalg.norm(expected)
 
 
 def test_a_far_source_is_a_parallel_beam() -> None:
@@ -101,14 +101,15 @@ def test_filtered_back_projection_of_whole_and_short_scans(angles: Any) -> None:
     x = ellipse(128, 63.5)[..., 16:112, 16:112]
     found = run("fbp", operator, operator.A(x), window="hann")
     assert float((found - x).abs().mean()) < 0.01
-    assert float(found[x == 1].mean()) == pytest.approx(1, abs=0.004)
+    inside = ellipse(128, 63.5, shrunk=3)[..., 16:112, 16:112] == 1
+    assert float(found[inside].mean()) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"source_axis": 0}, "source and axis"),
-        ({"source_axis": 1.0}, "the source is 1 from the axis"),
+        ({"source_axis": 1.0, "pixel": 0.2}, "the source is 1 from the axis"),
         ({"source_detector": 30.0}, "the source is 41 from the axis"),
         ({"source_detector": float("inf")}, "source and detector"),
         ({"pitch": -1}, "two detectors"),

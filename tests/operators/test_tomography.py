@@ -25,17 +25,17 @@ def phantom(size: int) -> NDArray[np.float64]:
     return np.asarray(resize(shepp_logan_phantom(), (size, size), anti_aliasing=True), np.float64)
 
 
-def ellipse(size: int, middle: float) -> Tensor:
+def ellipse(size: int, middle: float, *, shrunk: float = 0) -> Tensor:
     """An ellipse with the half axes 30 and 18, turned and off the axis of rotation, its edge smoothed by sampling."""
     fine = (np.arange(8 * size) + 0.5) / 8 - 0.5 - middle
-    inside = _ellipse_form(fine, fine[:, None]) <= 1
+    inside = _ellipse_form(fine, fine[:, None], shrunk) <= 1
     return torch.from_numpy(inside.reshape(size, 8, size, 8).mean((1, 3)))[None, None]
 
 
-def _ellipse_form(c: NDArray[np.float64], r: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ellipse_form(c: NDArray[np.float64], r: NDArray[np.float64], shrunk: float) -> NDArray[np.float64]:
     turn = np.radians(25)
     along, across = (c - 9) * np.cos(turn) + (r + 6) * np.sin(turn), (r + 6) * np.cos(turn) - (c - 9) * np.sin(turn)
-    return (along / 30) ** 2 + (across / 18) ** 2
+    return (along / (30 - shrunk)) ** 2 + (across / (18 - shrunk)) ** 2
 
 
 def chords(n_c: NDArray[np.float64], n_r: NDArray[np.float64], s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -62,4 +62,4 @@ def test_evenly_spaced_views_need_few_matrices() -> None:
     degrees = [180 * k / 720 for k in range(720)]
     assert sum(len(block.angles) for block in blocks(degrees, mirrored=True, square=True, most=4)) == 181
     assert sum(len(block.angles) for block in blocks(degrees, mirrored=False, square=True, most=4)) == 360
-    assert sum(len(block.angles) for block in blocks(degrees, mirrored=True, square=False, most=4)) == 361
+    assert sum(len(block.angles) for block in blocks(degrees, mirrored=True, square=False, most=4)) == 362
