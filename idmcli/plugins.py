@@ -94,6 +94,9 @@ IMPORTERS: Registry[Any] = Registry(
     {
         "matrix": "idmcli.importing.matrix:IMPORTER",
         "picture": "idmcli.importing.picture:IMPORTER",
+        "sinogram": "idmcli.importing.ct:SINOGRAM",
+        "sinogram_array": "idmcli.importing.ct:ARRAY",
+        "sinogram_picture": "idmcli.importing.ct:PICTURE",
     },
     "idmcli.importing:Importer",
 )
@@ -110,6 +113,8 @@ FORMATS: Registry[Any] = Registry(
         "measurement": "idmcli.measuring.format:MEASUREMENT",
         "npy": "idmcli.io.formats:NPY",
         "npz": "idmcli.io.formats:NPZ",
+        "dxchange": "idmcli.io.formats:DXCHANGE",
+        "ct_data": "idmcli.io.formats:CT_DATA",
         "mat": "idmcli.io.formats:MAT",
         "text": "idmcli.io.formats:TEXT",
     },

@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from idmcli.io.formats.base import MAX_PIXELS, Format, Picture, PictureFormat, head_of
+from idmcli.io.formats.ct_data import CtData
+from idmcli.io.formats.dxchange import DXchange
 from idmcli.io.formats.numbers import Mat, Npy, Npz, Numbers, Text
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
+from idmcli.io.formats.sinogram import Sinogram
 from idmcli.io.formats.tiff import Tiff
 from idmcli.plugins import FORMATS
 
 __all__ = [
+    "CT_DATA",
+    "DXCHANGE",
     "MAX_PIXELS",
     "MAT",
     "NPY",
@@ -23,6 +28,7 @@ __all__ = [
     "Format",
     "Picture",
     "PictureFormat",
+    "Sinogram",
     "all_formats",
     "format_of",
     "head_of",
@@ -30,6 +36,7 @@ __all__ = [
 
 PNG, JPEG, TIFF, BMP, GIF = Png(), Jpeg(), Tiff(), Bmp(), Gif()
 NPY, NPZ, MAT, TEXT = Npy(), Npz(), Mat(), Text()
+CT_DATA, DXCHANGE = CtData(), DXchange()
 PICTURES: tuple[PictureFormat, ...] = (PNG, JPEG, TIFF, BMP, GIF)
 
 
