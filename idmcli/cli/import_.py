@@ -196,7 +196,9 @@ def import_(
     from idmcli.measuring.format import MEASUREMENT
 
     suffixes = {suffix for format in all_formats() if format is not MEASUREMENT for suffix in format.suffixes}
-    sources = [part for item in find_items(inputs, suffixes=suffixes, recursive=recursive) for part in parts_of(item, given)]
+    sources = [
+        part for item in find_items(inputs, suffixes=suffixes, recursive=recursive) for part in parts_of(item, given)
+    ]
     files = output_paths(sources, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
 

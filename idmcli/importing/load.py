@@ -85,7 +85,7 @@ def importer_for(format: Format[Any], given: Mapping[str, Any], name: str) -> Im
         f"{' or '.join('--' + option.replace('_', '-') for option in importer.claimed_by)}: {importer.noun}"
         for importer in able
     )
-    raise InputError(f"{name!r} ({format.name}) does not say what was measured", f"say so: {ways}")
+    raise InputError(f"{name!r} ({format.name}) does not say what was measured", f"say so by `idm import`: {ways}")
 
 
 def facts_of(item: Item) -> Facts | None:

@@ -247,7 +247,8 @@ def _format_of(path: Path) -> PictureFormat:
     format = next((format for format in PICTURES if format.begins(head)), None)
     if format is None:
         reason = "does not begin like a PNG, JPEG, TIFF, BMP or GIF file" if head else "the file is empty"
-        raise InputError(f"{str(path)!r} is not a readable image ({reason})", "save it as PNG or TIFF")
+        hint = "save it as PNG or TIFF; `idm import` takes measured numbers, a sinogram for example"
+        raise InputError(f"{str(path)!r} is not a readable image ({reason})", hint)
     return format
 
 
@@ -264,7 +265,7 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
     if scale is None and (low < 0 or high > 1):
         raise InputError(
             f"{name} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
-            "rescale it to 0 to 1, or say what 0 and 1 stand for",
+            "rescale it to 0 to 1, or say what 0 and 1 stand for; `idm import` takes a sinogram",
         )
     if scale is None:
         notes = (*notes, "floating-point values taken as they are")

@@ -109,9 +109,7 @@ def _read_7(path: Path) -> Content:
             for key, place in at.items()
             if place in file and file.dtype(place).kind in "iuf"
         }
-    parameters: dict[str, Any] = {
-        key: value for key in NUMBERS if (value := _number(given.get(key))) is not None
-    }
+    parameters: dict[str, Any] = {key: value for key in NUMBERS if (value := _number(given.get(key))) is not None}
     parameters |= {key: "".join(map(chr, given[key].ravel())) for key in TEXTS if key in given}
     if "angles" in given:
         parameters["angles"] = given["angles"].ravel().astype(np.float64)
