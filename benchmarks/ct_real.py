@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +64,9 @@ def tooth(data: Path, side: int, methods: list[str], reference: str) -> None:
 
 
 def fan(data: Path, side: int, methods: list[str]) -> None:
-    scans = [import_item(Item(data / name), {"shape": (side, side)})[0] for name in SCANS]
-    m = joined(scans)
-    truth = read_image(data / SEGMENTATION).pixels > 0.5
+    truth = read_image(data / SEGMENTATION).pixels > 0.5  # its pixels are detector cells as they are seen at the axis
+    given = {"shape": (side, side), "pixel": len(truth) / side}
+    m = joined([import_item(Item(data / name), given)[0] for name in SCANS])
     print(f"{m.operator.measurement_shape[1]} views over 90 degrees, {side} x {side} pixels")
     for method in methods:
         start = time.perf_counter()

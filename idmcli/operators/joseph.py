@@ -31,11 +31,9 @@ def line_integrals(n_c: Array, n_r: Array, s: Array, shape: tuple[int, int]) -> 
         the matrix in double precision.
 
     Example:
-        >>> down, right = line_integrals(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), (3, 3)).times(
-        ...     torch.arange(1.0, 10, dtype=torch.float64)[None]
-        ... )[0]
-        >>> down, right
-        (tensor(18., dtype=torch.float64), tensor(15., dtype=torch.float64))
+        >>> rays = line_integrals(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0]), (3, 3))
+        >>> rays.times(torch.arange(1.0, 10, dtype=torch.float64)[None])
+        tensor([[18., 15.]], dtype=torch.float64)
     """
     height, width = shape
     by_rows = abs(n_c) >= abs(n_r)

@@ -37,7 +37,10 @@ def line_integrals(
 
 
 def looks_like_intensities(views: NDArray[np.float32]) -> bool:
-    """Whether the outermost cells, which see the least of an object, hold more than the middle of all values."""
+    """Whether the outermost cells, which see the least of an object, hold values nearer to the highest than to the
+    lowest.
+    """
     edge = max(1, views.shape[1] // 50)
     outer = min(float(np.median(views[:, :edge])), float(np.median(views[:, -edge:])))
-    return outer > float(np.median(views)) and outer > 0
+    low, high = np.percentile(views, [1, 99])
+    return outer > (low + high) / 2

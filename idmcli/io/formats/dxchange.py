@@ -50,7 +50,7 @@ class DXchange(Format[Sinogram]):
             angles, unit = _theta(file, shape[0])
             white, dark = (_field(file, path, row, shape) for path in (WHITE, DARK))
         facts = {"row": f"{row} of 0 to {shape[1] - 1}"}
-        return Sinogram(views, False if white is not None else None, angles, unit, white, dark, facts=facts)
+        return Sinogram(views, False, angles, unit, white, dark, facts=facts)
 
 
 def _row(item: Item, count: int) -> int:

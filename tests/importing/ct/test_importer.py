@@ -109,7 +109,7 @@ def test_fan_beams_with_their_geometry(write: Callable[..., None]) -> None:
     assert isinstance(m.operator, FanBeamCT) and m.operator.to_spec() == FAN.to_spec()
     np.testing.assert_allclose(m.y[0], FAN_VIEWS, rtol=1e-6)
     assert "mm" in assumed and "line integrals" in assumed and "cell 64.5" in assumed
-    m, _ = imported("fan.mat", axis="60.5")
+    m, _ = imported("fan.mat", axis="60.5", shape=(96, 96), pixel=1.0)
     assert isinstance(m.operator, FanBeamCT) and m.operator.axis == 60.5
 
 
