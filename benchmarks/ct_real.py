@@ -37,7 +37,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of tooth.h5 and of the challenge's files")
     parser.add_argument("--part", choices=["tooth", "fan"], required=True)
-    parser.add_argument("--side", type=int, default=320, help="pixels of a side of the image")
+    parser.add_argument(
+        "--side",
+        type=int,
+        default=320,
+        help="pixels of a side; for the tooth a divisor of its 640 cells",
+    )
     parser.add_argument("--methods", default="fbp,sirt,tv,hqs")
     parser.add_argument("--reference", default="fbp", help="the method for all views: fbp or tv")
     arguments = parser.parse_args()
@@ -49,8 +54,9 @@ def main() -> None:
 
 
 def tooth(data: Path, side: int, methods: list[str], reference: str) -> None:
-    every, assumed = import_item(Item(data / "tooth.h5", 1), {"axis": "auto", "shape": (side, side)})
+    scan, assumed = import_item(Item(data / "tooth.h5", 1), {"axis": "auto"})
     print("\n".join(assumed))
+    every = binned(scan, scan.operator.measurement_shape[2] // side)
     truth = image_by(reference, every, window="hann")
     few = some_views(every, STEP)
     seen = circle(
@@ -84,7 +90,7 @@ def image_by(method: str, m: Measurement, **options: object) -> NDArray[np.float
 
 
 def sirt(operator: Tomography, y: Tensor, iterations: int = 200) -> NDArray[np.float32]:
-    """x + C A^T R (y - A x), with the inverse sums R of the rows and C of the columns of A, and x >= 0 (Gilbert, 1972)."""
+    """``x + C A^T R (y - A x)``, clipped at 0, with the inverse sums R of rows and C of columns (Gilbert, 1972)."""
     ones = torch.ones(1, *operator.image_shape)
     rows = operator.A(ones)
     columns = operator.AT(torch.ones_like(y[None]))
@@ -93,6 +99,15 @@ def sirt(operator: Tomography, y: Tensor, iterations: int = 200) -> NDArray[np.f
         step = operator.AT((y[None] - operator.A(x)) / rows.clamp_min(1e-3)) / columns.clamp_min(1e-3)
         x = (x + step).clamp_min(0)
     return np.asarray(x[0, 0].numpy())
+
+
+def binned(m: Measurement, cells: int) -> Measurement:
+    """Means of so many neighbouring detector cells, which become the pixels' side."""
+    _, views, detectors = m.operator.measurement_shape
+    y = m.y.view(1, views, detectors // cells, cells).mean(-1)
+    axis, side = (m.operator.axis - (cells - 1) / 2) / cells, detectors // cells
+    operator = ParallelBeamCT((1, side, side), m.operator.degrees, detectors=side, axis=axis, origin="middle")
+    return Measurement(operator, y, m.noise / cells**0.5, None)
 
 
 def some_views(m: Measurement, step: int) -> Measurement:

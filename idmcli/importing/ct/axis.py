@@ -17,6 +17,7 @@ WHOLE = 256  # cells at most for which all positions are tried; of more, those n
 REACH = 3.0  # cells around that one
 VIEWS = 90  # compared with their opposites at most
 OPEN = 3.0  # times the middle distance of two angles: a wider gap was not measured
+WIDEST = 90.0  # degrees, of a gap that was measured, however few views there are
 NEAR = 1.25  # times the middle distance: so far into such a gap views are extrapolated
 OVERLAP = 0.25  # of the cells of one view at least must have been measured twice
 
@@ -94,7 +95,7 @@ class _Views:
         self.values, count = values[which], len(which)
         gaps = np.diff(self.angles, append=self.angles[0] + 360)
         self._step = float(np.median(gaps))
-        self._open = gaps > OPEN * self._step  # by the view before the gap
+        self._open = gaps > min(OPEN * self._step, WIDEST)  # by the view before the gap
         evenly = np.linspace(0, count - 1, min(VIEWS, count)).round().astype(int)
         before = np.flatnonzero(self._open)
         self.some = np.unique(np.concatenate([evenly, before, (before + 1) % count]))
