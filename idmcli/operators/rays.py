@@ -61,8 +61,8 @@ class ParallelRays(NamedTuple):
         return self.pitch
 
     def lines(self, angle: float) -> tuple[Array, Array, Array]:
-        s = (np.arange(self.detectors) - self.axis) * self.pitch
-        return np.full(self.detectors, np.cos(angle)), np.full(self.detectors, -np.sin(angle)), s
+        s = (np.arange(self.detectors, dtype=np.float64) - self.axis) * self.pitch
+        return np.full_like(s, np.cos(angle)), np.full_like(s, -np.sin(angle)), s
 
     def positions(self, angle: float, c: Array, r: Array) -> tuple[Array, Array]:
         return self.axis + (c * np.cos(angle) - r * np.sin(angle)) / self.pitch, np.ones(np.broadcast(c, r).shape)
@@ -99,7 +99,7 @@ class FanRays(NamedTuple):
     @property
     def across(self) -> Array:
         """Where the cells are along the detector, (detectors,)."""
-        return (np.arange(self.detectors) - self.axis) * self.pitch
+        return np.asarray((np.arange(self.detectors, dtype=np.float64) - self.axis) * self.pitch)
 
     def lines(self, angle: float) -> tuple[Array, Array, Array]:
         cos, sin, q = np.cos(angle), np.sin(angle), self.across

@@ -91,7 +91,8 @@ class _Views:
     """
 
     def __init__(self, values: Array, degrees: Array) -> None:
-        self.angles, which = np.unique(np.round(np.mod(degrees, 360), 9), return_index=True)
+        places, which = np.unique(np.round(np.mod(degrees, 360), 9), return_index=True)
+        self.angles: Array = places.astype(np.float64)
         self.values, count = values[which], len(which)
         gaps = np.diff(self.angles, append=self.angles[0] + 360)
         self._step = float(np.median(gaps))

@@ -43,4 +43,4 @@ def looks_like_intensities(views: NDArray[np.float32]) -> bool:
     edge = max(1, views.shape[1] // 50)
     outer = min(float(np.median(views[:, :edge])), float(np.median(views[:, -edge:])))
     low, high = np.percentile(views, [1, 99])
-    return outer > (low + high) / 2
+    return bool(outer > (low + high) / 2)
