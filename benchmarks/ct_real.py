@@ -1,8 +1,7 @@
 """Tomography on real scans: a tooth of few parallel views, and a fan beam over 90 degrees.
 
 "tooth" reconstructs every sixth view of a scan in the layout of DXchange, and states the error relative to the image
-that the same detector gives of all its views (fbp with the Hann window, or tv, by --reference), within the circle that
-all views see. SIRT is computed here, for comparison.
+of all its views by --reference, within the circle that all views see. SIRT is computed here, for comparison.
 
 "fan" joins scans of the Helsinki tomography challenge, thresholds the image by Otsu's method, and states the Matthews
 correlation with the published segmentation.
@@ -57,7 +56,7 @@ def tooth(data: Path, side: int, methods: list[str], reference: str) -> None:
     scan, assumed = import_item(Item(data / "tooth.h5", 1), {"axis": "auto"})
     print("\n".join(assumed))
     every = binned(scan, scan.operator.measurement_shape[2] // side)
-    truth = image_by(reference, every, window="hann")
+    truth = image_by(reference, every)
     few = some_views(every, STEP)
     seen = circle(
         side, min(few.operator.axis, few.operator.measurement_shape[2] - 1 - few.operator.axis) * few.operator.pitch
@@ -82,11 +81,11 @@ def fan(data: Path, side: int, methods: list[str]) -> None:
         print(f"{method:8s} {matthews(large > otsu(image), truth):.3f} {seconds:7.1f} s", flush=True)
 
 
-def image_by(method: str, m: Measurement, **options: object) -> NDArray[np.float32]:
+def image_by(method: str, m: Measurement) -> NDArray[np.float32]:
     """The image, in the unit of y."""
     if method == "sirt":
         return sirt(m.operator, m.y)
-    return np.asarray(reconstruct(m, method=method, **(options if method == "fbp" else {})), np.float32).squeeze()
+    return np.asarray(reconstruct(m, method=method), np.float32).squeeze()
 
 
 def sirt(operator: Tomography, y: Tensor, iterations: int = 200) -> NDArray[np.float32]:

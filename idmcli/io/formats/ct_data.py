@@ -91,7 +91,7 @@ def _read_5(path: Path) -> Content:
         raise InputError(f"{str(path)!r}: {name} holds no sinogram", "check which file it is")
     given = found.get("parameters")
     given = given if isinstance(given, dict) else {}
-    parameters = {key: value for key in NUMBERS if (value := _number(given.get(key))) is not None}
+    parameters: dict[str, Any] = {key: value for key in NUMBERS if (value := _number(given.get(key))) is not None}
     parameters |= {key: given[key] for key in TEXTS if isinstance(given.get(key), str)}
     if isinstance(given.get("angles"), np.ndarray | float | int):
         parameters["angles"] = np.ravel(given["angles"]).astype(np.float64)
@@ -130,10 +130,10 @@ def _fan(name: str, parameters: Mapping[str, Any]) -> Fan | None:
     pitch = parameters.get("pixelSizePost")
     if pitch is None and "pixelSize" in parameters:
         pitch = parameters["pixelSize"] * parameters.get("binningPost", 1)
-    distances = [parameters.get(key) for key in NUMBERS[:2]]
-    if pitch is None or None in distances:
+    source_axis, source_detector = (parameters.get(key) for key in NUMBERS[:2])
+    if pitch is None or source_axis is None or source_detector is None:
         return None
-    fan = Fan(*(float(length) for length in (*distances, pitch)), unit=parameters.get("distanceUnit", ""))
+    fan = Fan(source_axis, source_detector, pitch, unit=parameters.get("distanceUnit", ""))
     if not all(math.isfinite(length) and length > 0 for length in fan[:3]):
         raise InputError(f"{name} holds distances that are not positive", "correct them, or give --fan")
     return fan
