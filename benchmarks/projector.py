@@ -2,8 +2,8 @@
 
 Each way is timed in every round, A and its transpose, and its least time compared with that of a projector that
 computes indices and weights in every call. "made" is ours where nothing is kept; "radon" is scikit-image's, of the
-projection alone; "astra" is ASTRA's on the CPU, where it is installed. --ways leaves some out, "gather" for example, which
-takes minutes for 720 views of 512 x 512.
+projection alone; "astra" is ASTRA's on the CPU, where it is installed. The first of --ways is what others are compared
+with; "gather" takes minutes for 720 views of 512 x 512.
 
     python benchmarks/projector.py --sides 256 --views 25,60,180
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -57,10 +58,8 @@ def compare(side: int, views: int, rounds: int, chosen: list[str]) -> None:
         ways["radon"] = lambda: torch.from_numpy(radon(pixels, angles, circle=False).T), None
     except ImportError:
         pass
-    try:
+    with suppress(ImportError):
         ways["astra"] = astra_ways(x[0, 0].numpy(), y[0, 0].numpy())
-    except ImportError:
-        pass
     ways = {name: way for name, way in ways.items() if name in chosen}
     seconds: dict[str, list[list[float]]] = {name: [[], []] for name in ways}
     errors = {}

@@ -88,4 +88,4 @@ def _gaps(degrees: Sequence[float], period: float) -> tuple[NDArray[np.float64],
 
 
 def _on_circle(degrees: Sequence[float], period: float) -> NDArray[np.float64]:
-    return np.round(np.mod(degrees, period), SAME) % period
+    return np.asarray(np.round(np.mod(degrees, period), SAME) % period, np.float64)

@@ -102,8 +102,8 @@ class Projector:
         elif map == "transpose":
             matrix = self._matrix("project", number, like).adjoint(grid[0] * grid[1])
         else:
-            c, r = np.arange(grid[1]) - (grid[1] - 1) / 2, np.arange(grid[0])[:, None] - (grid[0] - 1) / 2
-            seen = [self._rays.positions(angle, c, r) for angle in angles]
+            r, c = (np.arange(side, dtype=np.float64) - (side - 1) / 2 for side in grid)
+            seen = [self._rays.positions(angle, c, r[:, None]) for angle in angles]
             positions, factors = (np.stack([part.ravel() for part in parts]) for parts in zip(*seen, strict=True))
             matrix = interpolation(positions, factors, self._rays.detectors).to(like)
         if matrix.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT_BYTES:
