@@ -151,7 +151,7 @@ class Tomography(LinearOperator):
     def to_spec(self) -> Spec:
         """``angles`` is the number of views, or the list of angles; what is as it is by default is left out."""
         detectors = self.measurement_shape[2]
-        spec = {
+        spec: Spec = {
             "kind": self.kind,
             "image_shape": list(self.image_shape),
             "angles": self.angles,

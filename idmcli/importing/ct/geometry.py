@@ -76,7 +76,8 @@ def fan_of(text: str) -> Fan:
     numbers = _numbers(text.split(","))
     if numbers is None or len(numbers) not in (3, 4) or min(numbers[:3]) <= 0:
         raise InputError(f"--fan {text!r} is no geometry of a fan beam", WRITE_FAN)
-    return Fan(*numbers)
+    source_axis, source_detector, pitch, *offset = numbers
+    return Fan(source_axis, source_detector, pitch, *offset[:1])
 
 
 def numbers_of(option: str, text: str, hint: str) -> NDArray[Any]:

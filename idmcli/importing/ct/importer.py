@@ -262,7 +262,7 @@ def axis_of(
     Raises:
         InputError: it is not known, is given twice, or cannot be found.
     """
-    middle = (views.shape[1] - 1) / 2
+    middle = (int(views.shape[1]) - 1) / 2
     if options.axis is None:
         if fan is not None and (options.fan or aligned):
             axis = middle - fan.offset / fan.pitch
