@@ -77,7 +77,7 @@ def fan_of(text: str) -> Fan:
     if numbers is None or len(numbers) not in (3, 4) or min(numbers[:3]) <= 0:
         raise InputError(f"--fan {text!r} is no geometry of a fan beam", WRITE_FAN)
     source_axis, source_detector, pitch, *offset = numbers
-    return Fan(source_axis, source_detector, pitch, *offset[:1])
+    return Fan(source_axis, source_detector, pitch, offset[0] if offset else 0.0)
 
 
 def numbers_of(option: str, text: str, hint: str) -> NDArray[Any]:
