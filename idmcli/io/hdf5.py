@@ -7,8 +7,9 @@ authors, and claim data of any size. All of these are refused before anything is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,24 @@ class Hdf5File:
                 f"{self.name}: {path!r} claims {count} values of {data.dtype.itemsize} bytes, more than can be read",
                 "check the file, or cut it into smaller ones",
             )
+
+
+def looks_like(path: Path, test: Callable[[Hdf5File], bool]) -> bool:
+    """Whether a file is HDF5 and passes a test of what is in it; False too for what cannot be read.
+
+    Without the library h5py it is True for all HDF5 files: reading one says what is missing.
+    """
+    try:
+        require_file(path)
+        with path.open("rb") as file:
+            if file.read(len(SIGNATURE)) != SIGNATURE:
+                return False
+        if find_spec("h5py") is None:
+            return True
+        with hdf5_file(path) as content:
+            return test(content)
+    except (InputError, OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextmanager

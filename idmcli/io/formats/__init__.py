@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from idmcli.io.formats.base import MAX_PIXELS, Format, Picture, PictureFormat, head_of
+from idmcli.io.formats.cfl import Cfl
+from idmcli.io.formats.fastmri import FastMRI
+from idmcli.io.formats.ismrmrd import Ismrmrd
+from idmcli.io.formats.kspace import KSpace, KSpaceFormat
 from idmcli.io.formats.numbers import Mat, Npy, Npz, Numbers, Text
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
@@ -13,6 +17,11 @@ from idmcli.io.formats.tiff import Tiff
 from idmcli.plugins import FORMATS
 
 __all__ = [
+    "CFL",
+    "FASTMRI",
+    "ISMRMRD",
+    "KSpace",
+    "KSpaceFormat",
     "MAX_PIXELS",
     "MAT",
     "NPY",
@@ -30,6 +39,7 @@ __all__ = [
 
 PNG, JPEG, TIFF, BMP, GIF = Png(), Jpeg(), Tiff(), Bmp(), Gif()
 NPY, NPZ, MAT, TEXT = Npy(), Npz(), Mat(), Text()
+CFL, FASTMRI, ISMRMRD = Cfl(), FastMRI(), Ismrmrd()
 PICTURES: tuple[PictureFormat, ...] = (PNG, JPEG, TIFF, BMP, GIF)
 
 

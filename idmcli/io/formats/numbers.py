@@ -76,9 +76,6 @@ class NumbersFormat(Format[Numbers]):
             values = self.array(item.path, names[number - 1])
         return Numbers(values, names[number - 1])
 
-    def write(self, path: Path, content: Numbers) -> None:
-        raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .npz")
-
     def _arrays(self, path: Path) -> Mapping[str, tuple[int, ...]]:
         require_file(path)
         with _reading(self, path):
