@@ -90,6 +90,7 @@ DEFAULTS: Registry[Any] = Registry(
 IMPORTERS: Registry[Any] = Registry(
     "idmcli.importers",
     {
+        "kspace": "idmcli.importing.mri.importer:IMPORTER",
         "matrix": "idmcli.importing.matrix:IMPORTER",
         "picture": "idmcli.importing.picture:IMPORTER",
     },

@@ -24,7 +24,7 @@ from idmcli.io.items import Item
 from idmcli.reporting import Count
 from idmcli.text import escape
 
-PICTURES, NUMBERS = "Pictures that are measurements", "Measured numbers"
+PICTURES, NUMBERS, MRI = "Pictures that are measurements", "Measured numbers", "MRI"
 
 
 @output_flags
@@ -69,6 +69,33 @@ def import_(
         str | None,
         typer.Option("--shape", metavar="H,W[,3]", help="The size of the image.", rich_help_panel=NUMBERS),
     ] = None,
+    maps: Annotated[
+        str | None,
+        typer.Option(
+            "--maps",
+            metavar="espirit|lowres|FILE",
+            help="Coil maps: by ESPIRiT, the default; from images of low resolution; or a .cfl or .npy file.",
+            rich_help_panel=MRI,
+        ),
+    ] = None,
+    noise_scan: Annotated[
+        str | None,
+        typer.Option(
+            "--noise-scan",
+            metavar="FILE",
+            help="A noise scan of the same coils; else that of the file itself, if it has one.",
+            rich_help_panel=MRI,
+        ),
+    ] = None,
+    coils: Annotated[
+        int | None,
+        typer.Option(
+            "--coils",
+            min=1,
+            help="Combine the coils to so many virtual ones; else to as many as hold 99.9 % of the energy.",
+            rich_help_panel=MRI,
+        ),
+    ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -98,6 +125,8 @@ def import_(
     Example: idm import damaged.png --mask scratches.png
 
     Example: idm import y.npy --matrix phi.npz --shape 64,64
+
+    Example: idm import kspace.cfl --maps espirit --noise-scan noise.cfl
     """
     output = output_of(context)
     options = {
@@ -107,12 +136,15 @@ def import_(
         "matrix": matrix,
         "block": block,
         "shape": None if shape is None else shape_of(shape),
+        "maps": maps,
+        "noise_scan": noise_scan,
+        "coils": coils,
         "noise": noise,
         "gain": gain,
     }
     given = {name: value for name, value in options.items() if value is not None}
 
-    from idmcli.importing import import_item
+    from idmcli.importing import import_item, parts_of
     from idmcli.io.formats import MAX_PIXELS, all_formats
     from idmcli.io.images import find_items
     from idmcli.measuring.file import SUFFIX
@@ -143,22 +175,8 @@ def import_(
         raise error
 
 
-def parts_of(item: Item) -> list[Item]:
-    """The items of a file; the item itself if it names one of them, or if the file cannot be read."""
-    from idmcli.errors import InputError
-    from idmcli.io.formats import format_of
-
-    format = format_of(item.path)
-    if item.number is not None or format is None:
-        return [item]
-    try:
-        return [Item(part.path, part.number, item.below) for part in format.items(item.path)]
-    except InputError:  # said when it is read
-        return [item]
-
-
 def _command(item: Item, options: dict[str, Any], shape: str | None) -> str:
     """A command line that gives the same measurement."""
     texts = {**options, "shape": shape}
-    given = [f"--{name}={value}" for name, value in texts.items() if value is not None]
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in texts.items() if value is not None]
     return escape(shlex.join(["idm", "import", item.name, *given]))

@@ -71,15 +71,28 @@ def importer_for(format: Format[Any], given: Mapping[str, Any], name: str) -> Im
 
 
 def facts_of(item: Item) -> Facts | None:
-    """The facts about the raw data in a file; None for a file that holds none."""
+    """The facts about the raw data in one item of a file; None if there are none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     format = format_of(item.path)
-    if format is None:
+    able = [] if format is None else [each for each in _importers() if issubclass(format.gives, each.content)]
+    if format is None or not able:
         return None
-    for importer in _importers():
-        if issubclass(format.gives, importer.content) and not importer.claimed_by:
-            facts: Facts = importer.facts(format.read(item))
-            return facts
-    return None
+    facts: Facts = min(able, key=lambda importer: bool(importer.claimed_by)).facts(format.read(item))
+    return facts
+
+
+def parts_of(item: Item) -> list[Item]:
+    """The items of a file; the item itself if it names one of them, or if the file cannot be read."""
+    format = format_of(item.path)
+    if item.number is not None or format is None:
+        return [item]
+    try:
+        return [replace(part, below=item.below) for part in format.items(item.path)]
+    except InputError:  # said when it is read
+        return [item]
 
 
 def _importers() -> list[Importer[Any, Any]]:

@@ -53,7 +53,8 @@ class Cfl(KSpaceFormat):
         Three-dimensional k-space is transformed along an axis that is fully sampled.
 
         Raises:
-            InputError: a file is missing or damaged, or holds no k-space of an image; or the item names none of several.
+            InputError: a file is missing or damaged, or holds no k-space of an image; or the item names none of
+                several.
         """
         array = _Array(item.path)
         place = choose_item(item, array.count, "slices")
