@@ -39,12 +39,14 @@ def virtual_coils(calibration: Tensor, count: int | None = None) -> Tensor:
     energies, combinations = energies.flip(0).clamp_min(0), combinations.flip(1)
     held = energies.cumsum(0) / energies.sum()
     enough = int((held < KEPT).sum()) + 1 if count is None else count
-    return combinations[:, : min(enough, len(samples))].mH.contiguous()
+    strongest: Tensor = combinations[:, : min(enough, len(samples))]
+    return strongest.mH.contiguous()
 
 
 def combined(matrix: Tensor, samples: Tensor) -> Tensor:
     """Combinations of coils: (count, coils) times (coils, ...)."""
-    return torch.tensordot(matrix, samples, 1)
+    mixed: Tensor = torch.tensordot(matrix, samples, 1)
+    return mixed
 
 
 def aligned(maps: Tensor, calibration: Tensor) -> Tensor:
@@ -69,4 +71,5 @@ def low_resolution_maps(calibration: Tensor, shape: tuple[int, int]) -> Tensor:
     top, left = shape[0] // 2 - height // 2, shape[1] // 2 - width // 2
     full[:, top : top + height, left : left + width] = calibration * rows[:, None] * columns
     images = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(full, (1, 2))), (1, 2))
-    return images / images.norm(dim=0).clamp_min(1e-30)
+    maps: Tensor = images / images.norm(dim=0).clamp_min(1e-30)
+    return maps

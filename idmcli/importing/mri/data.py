@@ -97,7 +97,7 @@ class KSpaceData:
             return None
         try:
             matrix, level = whitening(torch.from_numpy(noise))
-        except torch.linalg.LinAlgError:
+        except RuntimeError:
             raise InputError(
                 "the noise scan has fewer independent samples than coils", "give another --noise-scan"
             ) from None

@@ -44,14 +44,17 @@ def span(calibration: Tensor) -> Tensor:
     k = min(KERNEL, height, width)
     patches = calibration.unfold(1, k, 1).unfold(2, k, 1).movedim(0, 2).reshape(-1, coils * k * k)
     values, vectors = torch.linalg.eigh(patches.T @ patches.conj())
-    return vectors[:, values > SIGNAL**2 * values[-1]].T.reshape(-1, coils, k, k)
+    basis: Tensor = vectors[:, values > SIGNAL**2 * values[-1]].T
+    return basis.reshape(-1, coils, k, k)
 
 
 def autocorrelation(v: Tensor) -> Tensor:
     """``K_cc'(d) = sum_rj V_rc(j) conj(V_rc'(j + d)) / k^2``, (coils, coils, 2 k - 1, 2 k - 1), d = 0 at [0, 0]."""
     k = v.shape[-1]
     spectra = torch.fft.fft2(v, s=(2 * k - 1, 2 * k - 1))
-    return torch.fft.ifft2(torch.einsum("rcij,rdij->cdij", spectra.conj(), spectra)).conj() / k**2
+    power = torch.einsum("rcij,rdij->cdij", spectra.conj(), spectra)
+    found: Tensor = torch.fft.ifft2(power).conj() / k**2
+    return found
 
 
 def symbols(k: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -64,6 +67,6 @@ def symbols(k: Tensor, shape: tuple[int, int]) -> Tensor:
     margins = [side for n in reversed(shape) for side in (n // 2 - reach, (n - 1) // 2 - reach)]
     padded = pad(torch.fft.fftshift(k[rows, columns], (1, 2)), margins)
     upper = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(padded, (1, 2))), (1, 2)).flatten(1).T
-    g = upper.new_empty(len(upper), coils, coils)
+    g: Tensor = upper.new_empty(len(upper), coils, coils)
     g[:, columns, rows], g[:, rows, columns] = upper.conj(), upper
     return g

@@ -23,7 +23,8 @@ class Box(NamedTuple):
     def cut(self, samples: Tensor) -> Tensor:
         """The rectangle of (..., H, W)."""
         top, left = (n // 2 - side // 2 for n, side in zip(samples.shape[-2:], self, strict=True))
-        return samples[..., top : top + self.height, left : left + self.width]
+        box: Tensor = samples[..., top : top + self.height, left : left + self.width]
+        return box
 
 
 def calibration_box(sampled: NDArray[np.bool_]) -> Box:
@@ -57,7 +58,8 @@ def cropped(samples: Tensor, axis: int, count: int) -> Tensor:
     image = torch.fft.fftshift(torch.fft.ifft(centred, dim=axis, norm="ortho"), axis)
     start = image.shape[axis] // 2 - count // 2
     kept = torch.fft.ifftshift(image.narrow(axis, start, count), axis)
-    return torch.fft.fftshift(torch.fft.fft(kept, dim=axis, norm="ortho"), axis)
+    smaller: Tensor = torch.fft.fftshift(torch.fft.fft(kept, dim=axis, norm="ortho"), axis)
+    return smaller
 
 
 def origin_moved(samples: Tensor) -> Tensor:

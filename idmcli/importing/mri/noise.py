@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ def noise_of_fit(operator: LinearOperator, y: Tensor) -> float | None:
     left = y.numel() - trace
     if left < LEAST_SHARE * y.numel():
         return None
-    return float((y - fitted[0]).abs().square().sum() / (2 * left)) ** 0.5
+    return math.sqrt(float((y - fitted[0]).abs().square().sum()) / (2 * left))
 
 
 def noise_of_margin(samples: Tensor, axis: int, count: int) -> float:
@@ -55,7 +57,7 @@ def noise_of_margin(samples: Tensor, axis: int, count: int) -> float:
     width = max((side - count) // 8, 1)
     starts = (0, width, side - 2 * width, side - width)
     power = [float(image.narrow(axis, start, width).abs().square().mean()) for start in starts]
-    return (min(power) / 2) ** 0.5
+    return math.sqrt(min(power) / 2)
 
 
 def noise_of_floor(samples: Tensor, sampled: Tensor) -> float | None:
@@ -81,4 +83,4 @@ def noise_of_floor(samples: Tensor, sampled: Tensor) -> float | None:
     pairs = outer[:, 1:] & outer[:, :-1]
     a, b = samples[:, :, 1:][:, pairs], samples[:, :, :-1][:, pairs]
     correlation = float((a.conj() * b).sum().abs() / (a.norm() * b.norm()).clamp_min(1e-30)) if a.numel() else 0.0
-    return (power / 2) ** 0.5 if 0 < before < FLAT * power and correlation < WHITE else None
+    return math.sqrt(power / 2) if 0 < before < FLAT * power and correlation < WHITE else None

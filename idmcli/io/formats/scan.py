@@ -166,7 +166,7 @@ class Scan:
                 "idm reconstructs slices: transform it along one axis first",
             )
         outside = (self.shape[self.axis] - self.fov[self.axis]) // 2
-        return slice_at(grid.samples, self.axis + 1, position + outside), sampled.take(0, self.axis)
+        return slice_at(grid.samples, self.axis + 1, position + outside), np.asarray(sampled.take(0, self.axis))
 
     def _calibration(self, part: tuple[int, ...], position: int) -> Samples | None:
         """K-space that was measured for coil calibration alone, on the same grid."""
