@@ -110,6 +110,7 @@ FORMATS: Registry[Any] = Registry(
         "cfl": "idmcli.io.formats:CFL",
         "fastmri": "idmcli.io.formats:FASTMRI",
         "ismrmrd": "idmcli.io.formats:ISMRMRD",
+        "twix": "idmcli.io.formats:TWIX",
         "npy": "idmcli.io.formats:NPY",
         "npz": "idmcli.io.formats:NPZ",
         "mat": "idmcli.io.formats:MAT",

@@ -14,6 +14,7 @@ from idmcli.io.formats.numbers import Mat, Npy, Npz, Numbers, Text
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
 from idmcli.io.formats.tiff import Tiff
+from idmcli.io.formats.twix import Twix
 from idmcli.plugins import FORMATS
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "NPZ",
     "Numbers",
     "TEXT",
+    "TWIX",
     "PICTURES",
     "Format",
     "Picture",
@@ -39,7 +41,7 @@ __all__ = [
 
 PNG, JPEG, TIFF, BMP, GIF = Png(), Jpeg(), Tiff(), Bmp(), Gif()
 NPY, NPZ, MAT, TEXT = Npy(), Npz(), Mat(), Text()
-CFL, FASTMRI, ISMRMRD = Cfl(), FastMRI(), Ismrmrd()
+CFL, FASTMRI, ISMRMRD, TWIX = Cfl(), FastMRI(), Ismrmrd(), Twix()
 PICTURES: tuple[PictureFormat, ...] = (PNG, JPEG, TIFF, BMP, GIF)
 
 
