@@ -101,7 +101,7 @@ def padding_of(shape: tuple[int, int], axis: int, first: int, last: int) -> Plac
         boolean, (H, W); None if there are none.
     """
     middle = shape[axis] // 2
-    beyond = np.abs(np.arange(shape[axis]) - middle) > max(middle - first, last - middle)
+    beyond = np.abs(np.arange(shape[axis]) - middle) > max(middle - first, last + 1 - middle)
     if not beyond.any():
         return None
     return np.broadcast_to(beyond if axis else beyond[:, None], shape).copy()

@@ -117,6 +117,8 @@ class Scan:
         (samples, sampled), notes = self._slice(grid, position), self._notes(part)
         calibration = self._calibration(part, position)
         counts = grid.counts[grid.counts > 0]
+        if not counts.size:
+            raise InputError(f"{self.name} holds no sample that lies in k-space", "check what its readouts discard")
         if counts.max() > 1:
             notes.append(f"mean of {_range(counts.min(), counts.max())} averages")
         rows, columns = (axis for axis in range(3) if axis != (0 if self.axis is None else self.axis))
