@@ -133,4 +133,4 @@ def lines_of(kspace: Complex) -> list[tuple[dict[str, Any], Complex]]:
 
 
 def as_tensor(values: Complex) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values))
+    return torch.from_numpy(np.ascontiguousarray(values, np.complex64))

@@ -66,7 +66,7 @@ class Cfl(KSpaceFormat):
     def noise(self, path: Path) -> Samples:
         """All samples of the file, by coil."""
         values = _Array(path).values
-        return np.ascontiguousarray(np.moveaxis(values, COIL, 0).reshape(values.shape[COIL], -1))
+        return np.array(np.moveaxis(values, COIL, 0).reshape(values.shape[COIL], -1))
 
 
 class _Array:
