@@ -28,11 +28,13 @@ class Choice:
         method: its name.
         where: whether it serves an operator at a level of noise, for images in 0..1.
         case: the same for people; empty where there is no condition.
+        options: of the method, where it serves here.
     """
 
     method: str
     where: Callable[[Any, float], bool] = lambda operator, noise: True
     case: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,17 @@ class Defaults:
 
     def best(self, operator: Operator, noise: float = 0.0) -> list[str]:
         """The methods that serve an operator at a level of noise, the best first."""
-        return [choice.method for choice in self.choices if choice.where(operator, noise)]
+        return list(dict.fromkeys(each.method for each in self.choices if each.where(operator, noise)))
 
     def method(self, operator: Operator, noise: float = 0.0) -> str:
         """The default method."""
         return self.best(operator, noise)[0]
+
+    def options_for(self, solver: Solver, operator: Operator, noise: float = 0.0) -> Mapping[str, Any]:
+        """The options of a method for an operator at a level of noise, where they differ from the method's own."""
+        serving = (choice for choice in self.choices if choice.method == solver.name and choice.where(operator, noise))
+        first = next(serving, None)
+        return {**self.options.get(solver.name, {}), **({} if first is None else first.options)}
 
     def weights_for(self, solver: Solver, channels: int) -> str | None:
         """The shipped weights for a method and images of so many channels; None where there are none."""
@@ -97,6 +105,11 @@ def one_coil(operator: MRI, noise: float) -> bool:
     return one and not by_lines and noise <= LITTLE_NOISE
 
 
+def several_coils(operator: MRI, noise: float) -> bool:
+    """Whether several coils measured a complex image with noise, so that least squares is a good start."""
+    return operator.measurement_shape[0] > 1 and operator.complex_image and noise > 0
+
+
 def mixes(operator: CompressedSensing, noise: float) -> bool:
     """Whether every measurement mixes pixels of the whole image."""
     return operator.mixing
@@ -124,7 +137,11 @@ INPAINTING = Defaults(
     options={"tv": {"iterations": 2000, "tolerance": 1e-6}},  # to fill holes
 )
 MAGNETIC = Defaults(
-    choices=(Choice("idm", one_coil, "one coil, real images, masks that are not of lines"), Choice("hqs")),
+    choices=(
+        Choice("idm", one_coil, "one coil, real images, masks that are not of lines"),
+        Choice("hqs", several_coils, "several coils, noise", options={"iterations": 6, "sigma_start": 0.1}),
+        Choice("hqs"),
+    ),
     weights={"prior": "prior-mri", "idm": "mri-tiny"},
     options={"hqs": {"sigma_start": 0.3}},
 )
