@@ -4,13 +4,15 @@
 
 The slice goes through `idm import` and `idm reconstruct` with their defaults. Printed is, for each undersampling and
 method, the error of the magnitude against the root-sum-of-squares of all coils' full images,
-``|x - r| / |r|`` over the object (where r exceeds 8 % of its maximum), and the seconds of one processor core. With `--bart` it
-runs BART too, if it is installed: maps by `ecalib`, and `pics` with three penalties, each at the best of three weights.
+``|x - r| / |r|`` over the object (where r exceeds 8 % of its maximum), and the seconds of one processor core. With
+`--bart` it runs BART too, if it is installed: maps by `ecalib`, and `pics` with three penalties, each at the best of
+three weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import resource
 import shutil
 import subprocess
@@ -33,7 +35,7 @@ from idmcli.methods import Methods, solve
 
 OBJECT = 0.08  # of the brightest
 CENTRE = 24  # points a side, for the coil maps
-WEIGHTS = {"l2": (0.003, 0.01, 0.03), "W": (0.002, 0.004, 0.008), "T": (0.002, 0.004, 0.008)}  # of BART's penalties
+WEIGHTS = {"l2": (0.003, 0.01, 0.03), "W": (0.001, 0.002, 0.004), "T": (0.002, 0.004, 0.008)}  # of BART's penalties
 BART = {"l2": ["-l2"], "W": ["-RW:7:0:{}"], "T": ["-RT:7:0:{}"]}
 Mask = NDArray[np.bool_]
 Complex = NDArray[np.complex64]
@@ -154,7 +156,7 @@ def main() -> None:
         parser.error(f"{item} is of no format that idm knows")
     full: KSpace = format.read(item)
     r = root_sum_of_squares(full.samples)
-    options = {key: float(value) for key, _, value in (text.partition("=") for text in arguments.set)}
+    options = {key: ast.literal_eval(value) for key, _, value in (text.partition("=") for text in arguments.set)}
     for name in arguments.only or MASKS:
         mask = MASKS[name](full.sampled.shape)
         scan = replace(full, samples=full.samples * mask, sampled=mask)

@@ -17,6 +17,7 @@ from idmcli.solvers import Solver
 
 REACH = 8  # pixels over which networks see what is around a hole
 LITTLE_NOISE = 0.02  # where mri-tiny, trained without any, was still ahead of hqs; at 0.05 it was not
+FEW_STEPS = {"iterations": 6, "sigma_start": 0.1, "momentum": 0.0}  # where least squares is a good start
 PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
 
 
@@ -139,7 +140,7 @@ INPAINTING = Defaults(
 MAGNETIC = Defaults(
     choices=(
         Choice("idm", one_coil, "one coil, real images, masks that are not of lines"),
-        Choice("hqs", several_coils, "several coils, noise", options={"iterations": 6, "sigma_start": 0.1}),
+        Choice("hqs", several_coils, "several coils, noise", options=FEW_STEPS),
         Choice("hqs"),
     ),
     weights={"prior": "prior-mri", "idm": "mri-tiny"},

@@ -48,7 +48,7 @@ class KSpaceData:
             raise InputError(f"{str(item)!r} holds NaN or infinity", "leave out the damaged readouts")
         if not content.samples.any():
             raise InputError(f"{str(item)!r} holds zeros alone", "check the scan")
-        samples = torch.from_numpy(content.samples)
+        samples = torch.from_numpy(content.samples.copy())
         rows, columns = (n // 2 for n in content.sampled.shape)
         assumptions.add(f"frequency zero at row {rows + 1}, column {columns + 1} of k-space, counted from 1")
         if content.calibration is None:
@@ -69,6 +69,11 @@ class KSpaceData:
         return (self.samples.shape[1], self.samples.shape[2])
 
     @property
+    def places(self) -> Tensor:
+        """Where k-space was sampled, (H, W)."""
+        return torch.from_numpy(self.sampled.copy())
+
+    @property
     def centre(self) -> Tensor:
         """The calibration region, (coils, h, w); all of k-space if its centre was not sampled."""
         box = calibration_box(self.calibrated)
@@ -84,7 +89,7 @@ class KSpaceData:
         """Make the noise of the coils equal and independent.
 
         Args:
-            noise: complex64, (coils, N); None if there is none.
+            noise: complex64, (coils of the file, N); None if there is none.
             repeats: how often each point of k-space was measured.
 
         Returns:
@@ -96,7 +101,7 @@ class KSpaceData:
         if noise is None:
             return None
         try:
-            matrix, level = whitening(torch.from_numpy(noise))
+            matrix, level = whitening(combined(self.mixing, torch.from_numpy(noise)))
         except RuntimeError:
             raise InputError(
                 "the noise scan has fewer independent samples than coils", "give another --noise-scan"

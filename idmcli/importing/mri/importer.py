@@ -59,8 +59,6 @@ class KSpaceImporter(Importer[KSpace, KSpaceImportOptions]):
     def measure(
         self, content: KSpace, options: KSpaceImportOptions, item: Item, assumptions: Assumptions
     ) -> Measurement:
-        import torch
-
         from idmcli.importing.mri.data import KSpaceData
         from idmcli.importing.mri.files import noise_scan
         from idmcli.importing.mri.grid import origin_moved
@@ -72,11 +70,11 @@ class KSpaceImporter(Importer[KSpace, KSpaceImportOptions]):
             assumptions.add(note)
         data = KSpaceData.of(content, item, assumptions)
         scan = content.noise if options.noise_scan is None else noise_scan(options.noise_scan, data.coils)
-        scanned = data.decorrelate(scan, content.repeats)
         data.combine(options.coils)
+        scanned = data.decorrelate(scan, content.repeats)
         margin = data.crop(content)
         data.pad(content)
-        sampled, maps = torch.from_numpy(data.sampled), coil_maps(data, options.maps)
+        sampled, maps = data.places, coil_maps(data, options.maps)
         operator = MRI((1, *data.shape), sampled, dc="centre", complex_image=True, sensitivity=maps)
         y = origin_moved(data.samples)[:, sampled]
         noise = options.noise
@@ -87,8 +85,6 @@ class KSpaceImporter(Importer[KSpace, KSpaceImportOptions]):
 
 def _noise_level(operator: MRI, y: Tensor, data: KSpaceData, scanned: float | None, margin: float | None) -> float:
     """The noise level, by the best evidence that there is."""
-    import torch
-
     from idmcli.importing.mri.noise import noise_of_fit, noise_of_floor
 
     found = {
@@ -98,7 +94,7 @@ def _noise_level(operator: MRI, y: Tensor, data: KSpaceData, scanned: float | No
     if not any(found.values()):
         found["the margin of the oversampled readout"] = margin
     if not any(found.values()):
-        floor = noise_of_floor(data.samples, torch.from_numpy(data.sampled))
+        floor = noise_of_floor(data.samples, data.places)
         found["the highest frequencies, where the signal has fallen to a floor"] = floor
     level, source = max((level or 0.0, source) for source, level in found.items())
     if level:

@@ -41,7 +41,21 @@ def coil_maps(data: KSpaceData, wanted: str) -> Tensor | None:
     way, find = WAYS[wanted]
     calibration = box.cut(data.calibration)
     data.assumptions.add(f"coil maps by {way} from the {by(box)} points in the centre of k-space")
-    return aligned(find(calibration, data.shape), calibration)
+    return aligned(normalised(find(calibration, data.shape), data.mixing), calibration)
+
+
+def normalised(maps: Tensor, mixing: Tensor) -> Tensor:
+    """Maps with ``sum_c |S_c|^2 = 1`` over the coils of the file, so that images are as bright whatever was combined.
+
+    Args:
+        maps: of the combined coils, (count, H, W), at any scale.
+        mixing: the combinations, (count, coils).
+
+    Returns:
+        the maps of the combined coils; zero where they were.
+    """
+    lengths = combined(torch.linalg.pinv(mixing), maps).norm(dim=0)
+    return torch.where(lengths > 0, maps / lengths.clamp_min(1e-30), 0)
 
 
 def _given(data: KSpaceData, name: str) -> Tensor:
