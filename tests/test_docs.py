@@ -22,7 +22,7 @@ from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
-from tests import foreign
+from tests import foreign, scanners
 
 ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -67,6 +67,10 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
     tifffile.imwrite("stack.tif", np.stack([np.uint8(255 * camera)] * 2), photometric="minisblack")
+    kspace = scanners.kspace_of(scanners.coil_images(4))
+    scanners.write_fastmri(tmp_path / "scan.h5", np.stack([kspace] * 2))
+    scanners.write_cfl(tmp_path / "kspace.cfl", kspace.transpose(1, 2, 0)[None])
+    scanners.write_cfl(tmp_path / "noise.cfl", scanners.noise((200, 1, 1, 4), 0.01))
     torch.manual_seed(0)
     unet = StableDiffusionConfig(steps=2, channels=(32, 64))
     model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))
