@@ -447,6 +447,7 @@ def _measured(picture: Image, operator: Operator, noise: float, seed: int, prove
         provenance=provenance,
         noise_seed=noise_seed if noise else None,
         base_seed=seed,
+        geometry=picture.geometry,
     )
 
 

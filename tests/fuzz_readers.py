@@ -12,6 +12,7 @@ exit status is 1.
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import json
 import logging
@@ -32,24 +33,32 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import h5py
+import nibabel
 import numpy as np
+import pydicom
+import scipy.io
+import scipy.sparse
 import tifffile
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image as Pillow
 from safetensors.torch import load, save
 
+from idmcli import learned
 from idmcli.config import TrainingConfig, list_presets, load_config
-from idmcli.errors import IdmError
+from idmcli.errors import IdmError, InputError
+from idmcli.importing import import_item
 from idmcli.io import png
 from idmcli.io.formats import CFL, format_of
+from idmcli.io.geometry import Geometry
 from idmcli.io.images import read_image, read_provenance, write_image
 from idmcli.io.items import Item
 from idmcli.io.scale import Scale
 from idmcli.measuring import Provenance
 from idmcli.measuring.file import Stored, read_stored, write_stored
 from idmcli.methods import Methods
-from idmcli.models.checkpoints import save_weights
+from idmcli.models.checkpoints import load_weights, save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.pretrained import CONFIG
 from idmcli.models.released import released_names
@@ -73,6 +82,7 @@ from idmcli.priors.published.diffusers_folders import SCHEDULER
 from idmcli.runs.resume import check_data
 from idmcli.tasks.kernels import read_kernel
 from idmcli.tasks.masks import read_mask
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from tests.foreign import FILES, drawn
@@ -307,6 +317,7 @@ RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (14, 18), np.uint8)
 RGB = RNG.integers(0, 256, (14, 18, 3), np.uint8)
 PROVENANCE = {"command": "idm reconstruct a.png", "seed": 0}
+PLACE = Geometry((-10, 20, 35.5), (0, 0.75, 0), (0.5, 0, 0), (0, 0, 3), "1.2.3.4")
 
 
 def saved(samples: np.ndarray[Any, Any], kind: str, mode: str | None = None, **options: Any) -> bytes:
@@ -427,13 +438,39 @@ def training_step() -> Step:
 
 def checkpoint(folder: Path) -> bytes:
     step = training_step()
-    RunFolder(folder).save(step.model, step.average, step.optimisers, 3)
+    run = RunFolder(folder)
+    with run.locked():
+        run.save(step.model, step.average, step.optimisers, Progress(3))
     return (folder / "checkpoint.pt").read_bytes()
 
 
 def restored(run: RunFolder) -> None:
     step = training_step()
     run.restore(step.model, step.average, step.optimisers)
+
+
+RUN = '[model]\nkind = "prior"\nchannels = [4]\nblocks = [1]\n'
+
+
+def run_checkpoint(folder: Path) -> bytes:
+    """That of a run of idm's own."""
+    (folder / "run").mkdir()
+    (folder / "run/config.toml").write_text(RUN)
+    config = load_config(file=folder / "run/config.toml").config
+    step = Step(learned.build(config), config.training)
+    run = RunFolder(folder / "run")
+    with run.locked():
+        run.save(step.model, step.average, step.optimisers, Progress(3))
+    return run.checkpoint.read_bytes()
+
+
+def averaged(path: Path) -> None:
+    """The weights of the run whose checkpoint is at hand."""
+    (path.parent / "config.toml").write_text(RUN)
+    try:
+        load_weights(path.parent)
+    finally:
+        (path.parent / "config.toml").unlink()
 
 
 METRICS = b"iteration,loss,psnr\n1,0.5,20.0\n2,0.4,21.0\n3,0.3,22.0\n"
@@ -451,6 +488,78 @@ def read_pictures(path: Path) -> None:
     for item in items[:3]:
         read_image(item, max_pixels=MAX_PIXELS)
     read_provenance(path)
+
+
+def read_readings(path: Path) -> None:
+    """Readings of a single-pixel camera, if the file holds any."""
+    import_item(Item(path), {"patterns": "hadamard:natural", "shape": (8, 8)}, max_pixels=MAX_PIXELS)
+
+
+def dicom_files(folder: Path) -> tuple[bytes, ...]:
+    """A result, a slice with padding, packed, and one of two frames with slopes of their own."""
+    write_image(folder / "a.dcm", GREY / 255, 32, scale=Scale(-1024, 3072, "HU"), geometry=PLACE)
+    found = [(folder / "a.dcm").read_bytes()]
+    data = pydicom.dcmread(folder / "a.dcm")
+    data.add_new("PixelPaddingValue", "US", 0)
+    data.Modality = "CT"
+    data.compress(pydicom.uid.RLELossless)
+    pydicom.dcmwrite(buffer := BytesIO(), data, enforce_file_format=True)
+    found.append(buffer.getvalue())
+    data = pydicom.dcmread(folder / "a.dcm")
+    data.NumberOfFrames, data.PixelData = 2, data.PixelData * 2
+    change, measures, shared, frame = (pydicom.Dataset() for _ in range(4))
+    change.RescaleSlope, change.RescaleIntercept, change.RescaleType = "2", "1", "HU"
+    measures.PixelSpacing = ["1", "2"]
+    frame.PixelValueTransformationSequence, shared.PixelMeasuresSequence = [change], [measures]
+    data.PerFrameFunctionalGroupsSequence, data.SharedFunctionalGroupsSequence = [frame] * 2, [shared]
+    pydicom.dcmwrite(buffer := BytesIO(), data, enforce_file_format=True)
+    return (*found, buffer.getvalue())
+
+
+def nifti_files(folder: Path) -> tuple[bytes, ...]:
+    """A result with a comment, and a volume of 16-bit samples with a slope."""
+    write_image(folder / "a.nii", GREY / 255, 32, provenance=PROVENANCE, geometry=PLACE)
+    found = [(folder / "a.nii").read_bytes()]
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        volume = kind(RNG.integers(0, 99, (5, 4, 3, 2)).astype(np.int16), np.diag([1, -2, 3, 1]))
+        volume.header.set_slope_inter(2, -5)
+        found.append(volume.to_bytes())
+    return tuple(found)
+
+
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, 1, mtime=0)
+
+
+def readings_files(folder: Path) -> tuple[bytes, ...]:
+    """As text and as an array of NumPy's. MATLAB's are not here: SciPy ends the process at some damaged ones."""
+    np.savetxt(folder / "y.csv", RNG.integers(0, 255, (64, 3)), fmt="%d", delimiter=",", header="a,b,c", comments="")
+    np.save(folder / "y.npy", RNG.random((64, 2)))
+    return tuple((folder / name).read_bytes() for name in ("y.csv", "y.npy"))
+
+
+def read_numbers(path: Path) -> None:
+    """Every array, if the format is recognised."""
+    format = format_of(path)
+    if format is None:
+        raise InputError("it is of no format", "")
+    for item in format.items(path)[:3]:
+        format.read(item)
+
+
+def arrays(save: Callable[..., object], *inputs: Any, **options: Any) -> bytes:
+    """What a library writes of arrays into a file."""
+    save(buffer := BytesIO(), *inputs, **options)
+    return buffer.getvalue()
+
+
+def hdf5_matrix(folder: Path) -> bytes:
+    """A MATLAB file of version 7.3."""
+    with h5py.File(folder / "a.mat", "w", userblock_size=512) as file:
+        file["Phi"] = GREY / 255
+    content = bytearray((folder / "a.mat").read_bytes())
+    content[:22] = b"MATLAB 7.3 MAT-file   "
+    return bytes(content)
 
 
 def readers(folder: Path) -> dict[str, Reader]:
@@ -505,6 +614,15 @@ def readers(folder: Path) -> dict[str, Reader]:
         ),
         "BMP": Reader(read_pictures, (saved(RGB, "BMP"), saved(GREY, "BMP"), saved(GREY, "BMP", "1"))),
         "GIF": Reader(read_pictures, (saved(GREY, "GIF"), saved(GREY, "GIF", transparency=3), several("GIF"))),
+        "DICOM": Reader(read_pictures, dicom_files(folder), "input.dcm"),
+        "NIfTI": Reader(read_pictures, nifti_files(folder), "input.nii"),
+        "packed NIfTI": Reader(
+            read_pictures,
+            tuple(map(packed, nifti_files(folder))),
+            "input.nii.gz",
+            forge=lambda content, rng: packed(damaged(Reader(read_pictures, (gzip.decompress(content),)), rng)),
+        ),
+        "readings": Reader(read_readings, readings_files(folder), "input.csv"),
         "masks": Reader(lambda path: read_mask(path, (1, 14, 18)), (saved(GREY, "PNG", "1"),), mend=mend_png),
         "kernels": Reader(
             lambda path: Blur((1, 14, 18), read_kernel(path)),
@@ -562,6 +680,27 @@ def readers(folder: Path) -> dict[str, Reader]:
             "run.json",
             forge=forged_json,
         ),
+        "averages": Reader(averaged, (run_checkpoint(folder),), "checkpoint.pt", forge=forged_pickle),
+        "arrays": Reader(
+            read_numbers,
+            (
+                arrays(np.save, GREY),
+                arrays(np.save, GREY / 255 + 1j),
+                arrays(np.savez, a=GREY, b=RGB / 255),
+                arrays(np.savez_compressed, GREY),
+                arrays(scipy.sparse.save_npz, scipy.sparse.csr_matrix(GREY > 128)),
+            ),
+        ),
+        "MATLAB": Reader(
+            read_numbers,
+            (
+                arrays(scipy.io.savemat, {"Phi": GREY / 255, "y": GREY[0]}),
+                arrays(scipy.io.savemat, {"A": scipy.sparse.csc_matrix(GREY > 128)}, do_compression=True),
+                hdf5_matrix(folder),
+            ),
+            "input.mat",
+        ),
+        "tables": Reader(read_numbers, (b"a,b\n1,2.5\n-3,4e9\n", b"1 2 3\n4 5 6\n", b"# y\n0.5;1\n"), "input.csv"),
         "metrics": Reader(in_run(lambda run: run.drop_metrics_after(2)), (METRICS,), "metrics.csv"),
         "TOML": Reader(
             lambda path: load_config(file=path), tuple(preset.text.encode() for preset in list_presets()), "input.toml"

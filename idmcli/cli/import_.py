@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from idmcli.batch import for_each, output_paths, prepare_folders
+from idmcli.batch import find_inputs, for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     DryRunOption,
     MaxPixelsOption,
@@ -24,7 +24,8 @@ from idmcli.io.items import Item
 from idmcli.reporting import Count
 from idmcli.text import escape
 
-PICTURES, NUMBERS, MRI = "Pictures that are measurements", "Measured numbers", "MRI"
+PICTURES, NUMBERS, PIXEL = "Pictures that are measurements", "Measured numbers", "Single-pixel cameras"
+MRI = "MRI"
 
 
 @output_flags
@@ -96,6 +97,34 @@ def import_(
             rich_help_panel=MRI,
         ),
     ] = None,
+    patterns: Annotated[
+        str | None,
+        typer.Option(
+            "--patterns",
+            metavar="hadamard:ORDER",
+            help="The patterns of -1 and 1, in natural, sequency, dyadic, sequency-2d or dyadic-2d order.",
+            rich_help_panel=PIXEL,
+        ),
+    ] = None,
+    shown: Annotated[
+        str | None,
+        typer.Option(
+            "--shown",
+            metavar="FILE",
+            help="The numbers of the patterns that were shown, from 0; the first ones if not given.",
+            rich_help_panel=PIXEL,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="HOW",
+            help="How readings make coefficients. One of each pattern: signed, or binary for patterns of 0 and 1. "
+            "Pairs of a pattern and its negative: interleaved or halves. Phase steps in columns: phases.",
+            rich_help_panel=PIXEL,
+        ),
+    ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -127,6 +156,8 @@ def import_(
     Example: idm import y.npy --matrix phi.npz --shape 64,64
 
     Example: idm import kspace.cfl --maps espirit --noise-scan noise.cfl
+
+    Example: idm import y.csv --patterns hadamard:natural --split interleaved --shape 32,32
     """
     output = output_of(context)
     options = {
@@ -139,6 +170,9 @@ def import_(
         "maps": maps,
         "noise_scan": noise_scan,
         "coils": coils,
+        "patterns": patterns,
+        "shown": shown,
+        "split": split,
         "noise": noise,
         "gain": gain,
     }
@@ -146,12 +180,12 @@ def import_(
 
     from idmcli.importing import import_item, parts_of
     from idmcli.io.formats import MAX_PIXELS, all_formats
-    from idmcli.io.images import find_items
     from idmcli.measuring.file import SUFFIX
     from idmcli.measuring.format import MEASUREMENT
 
     suffixes = {suffix for format in all_formats() if format is not MEASUREMENT for suffix in format.suffixes}
-    sources = [part for item in find_items(inputs, suffixes=suffixes, recursive=recursive) for part in parts_of(item)]
+    found, missing = find_inputs(inputs, output, suffixes=suffixes, recursive=recursive)
+    sources = [part for item in found for part in parts_of(item)]
     files = output_paths(sources, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
 
@@ -160,17 +194,18 @@ def import_(
             item, given, command=_command(item, options, shape), max_pixels=max_pixels or MAX_PIXELS
         )
         if dry_run:
-            return plan(item, files[item], m.operator, output)
-        m.save(files[item][0])
-        record: dict[str, Any] = {"input": str(item), "output": files[item][0], "kind": m.operator.kind}
+            return plan(item, files[item].paths, m.operator, output)
+        (path,), replace = files[item]
+        m.save(path, replace=replace)
+        record: dict[str, Any] = {"input": str(item), "output": path, "kind": m.operator.kind}
         record |= {"assumed": assumed, "noise": m.noise, "gain": m.gain, "ratio": m.amount.ratio}
         lines = [
-            f"{item} -> {files[item][0]}: {m.operator.kind}, {m.amount.text}",
+            f"{item} -> {path}: {m.operator.kind}, {m.amount.text}",
             *(f"  assumed: {a}" for a in assumed),
         ]
-        output.result(record, "\n".join(map(escape, lines)))
+        output.result(record, lines)
 
-    error = for_each(list(files), work, output, "importing")
+    error = for_each(list(files), work, output, "importing", missing)
     if error is not None:
         raise error
 

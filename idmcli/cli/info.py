@@ -14,7 +14,6 @@ from idmcli.batch import for_each
 from idmcli.cli.options import output_flags, output_of
 from idmcli.errors import InputError
 from idmcli.reporting import Count
-from idmcli.text import escape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +44,7 @@ def info(
         record = {"input": str(item), **described(item)}
         rows = dict(_rows(record))
         width = max(map(len, rows))
-        output.result(record, "\n".join(f"{escape(key):<{width}}  {escape(text)}" for key, text in rows.items()))
+        output.result(record, [f"{key:<{width}}  {text}" for key, text in rows.items()])
 
     error = for_each([Item.parse(path) for path in inputs], work, output, "reading")
     if error is not None:
@@ -114,11 +113,13 @@ def _picture(path: Path) -> dict[str, Any]:
     image = read_image(items[0])
     return {
         "type": "picture",
+        "format": format.name,
         "pages": len(items),
         "pixels": " x ".join(map(str, image.pixels.shape[:2])),
         "colour": "grey" if image.pixels.ndim == 2 else "rgb",
         "bits": image.bits,
         "scale": str(image.scale),
+        "geometry": None if image.geometry is None else image.geometry.to_json(),
         "notes": list(image.notes),
         "made": read_provenance(path),
     }

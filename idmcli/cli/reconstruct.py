@@ -6,11 +6,11 @@ import os
 from dataclasses import replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from idmcli.batch import for_each, output_paths, prepare_folders
+from idmcli.batch import find_inputs, for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
@@ -44,9 +44,9 @@ from idmcli.cli.options import (
     output_of,
     scale_of,
     shape_of,
-    show_config,
 )
 from idmcli.cli.results import Results, plan
+from idmcli.cli.shown import RECONSTRUCTING, show_config, with_method
 from idmcli.devices import choose_device
 from idmcli.errors import ConfigError, InputError
 from idmcli.reporting import Count
@@ -86,11 +86,12 @@ def reconstruct(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
     ] = Path("reconstructions"),
     format: Annotated[
-        Literal["png", "tif", "npz"],
+        str,
         typer.Option(
             "--format",
-            help="Of the results: png clips to black and white, tif holds 32-bit values in their scale, npz complex "
-            "ones as well.",
+            metavar="png|tif|npz|dcm|nii.gz|...",
+            help="Of the results: png clips to black and white; tif, dcm and nii.gz hold values in their scale, the "
+            "medical ones with their place in the patient; npz holds complex ones as well.",
             rich_help_panel="Files",
         ),
     ] = "png",
@@ -131,13 +132,13 @@ def reconstruct(
         {**measuring, "--method": ("solver.method", method)},
     )
     if print_config:
-        return show_config(output, loaded)
+        return show_config(output, with_method(loaded, weights, prior), RECONSTRUCTING)
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
     from idmcli.importing import import_item, parts_of
     from idmcli.io.formats import format_of
-    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
+    from idmcli.io.images import MAX_PIXELS, image_suffixes, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
     from idmcli.measuring.file import SUFFIX
@@ -147,12 +148,11 @@ def reconstruct(
 
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    sources = [
-        part
-        for item in find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
-        for part in (parts_of(item) if is_raw(item.path) else [item])
-    ]
+    suffixes = image_suffixes() | {SUFFIX}
+    found, missing = find_inputs(named, output, suffixes=suffixes, recursive=recursive)
+    sources = [part for item in found for part in (parts_of(item) if is_raw(item.path) else [item])]
     scaled, results = scale_of(scale), Results(format, samples, compare)
+    results.check()
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     methods = Methods(
@@ -231,7 +231,7 @@ def reconstruct(
                 raise InputError(error.message, error.hint) from error
             raise
         if dry_run:
-            return plan(item, files[item], m.operator, output, method=method.name)
+            return plan(item, files[item].paths, m.operator, output, method=method.name)
         given = loaded.config.solver.seed
         if given is None and from_file:
             given = seed  # of a file nothing else is left to draw
@@ -251,7 +251,7 @@ def reconstruct(
         record, text = results.write(files[item], m, result, rough, provenance_of(m, method, result))
         output.result({"input": str(item), **record}, f"{item} -> {text}")
 
-    error = for_each(list(files), work, output, "reconstructing")
+    error = for_each(list(files), work, output, "reconstructing", missing)
     if error is not None:
         raise error
 

@@ -70,6 +70,7 @@ class PictureImporter(Importer[Picture, PictureImportOptions]):
             options.gain or 1.0,
             image.scale,
             16 if image.bits == 16 else 8,
+            geometry=image.geometry,
         )
 
 

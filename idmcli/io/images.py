@@ -13,25 +13,27 @@ from numpy.typing import NDArray
 
 from idmcli.errors import InputError, NumericalError
 from idmcli.io.files import require_file
-from idmcli.io.formats import MAX_PIXELS, PICTURES, Picture, PictureFormat, head_of
+from idmcli.io.formats import MAX_PIXELS, Picture, PictureFormat, format_of, head_of, picture_formats
+from idmcli.io.geometry import Geometry
 from idmcli.io.items import Item
 from idmcli.io.records import from_text, to_line
 from idmcli.io.scale import Scale
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "Image",
     "as_image",
     "find_images",
     "find_items",
+    "image_suffixes",
     "luminance",
     "read_image",
     "read_provenance",
     "write_image",
+    "writer_of",
 ]
 
-IMAGE_SUFFIXES = frozenset(suffix for format in PICTURES for suffix in format.suffixes)
+NO_ITEMS = "check the names; a pattern may stand in quotes"  # the hint where names stand for nothing
 _DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _MAX_COMMENT = 60_000  # characters; a JPEG holds 64 KiB
 _MARK = "idm"  # the key that tells a comment of idm's from any other
@@ -56,6 +58,7 @@ class Image:
         notes: one sentence per conversion that took place; empty if the file was read as it stands.
         scale: what 0 and 1 stand for.
         number: the page or frame, from 1; None of a file with one picture.
+        geometry: where the pixels lie; None if the file does not say.
     """
 
     pixels: NDArray[np.float32]
@@ -64,6 +67,7 @@ class Image:
     notes: tuple[str, ...]
     scale: Scale = Scale()
     number: int | None = None
+    geometry: Geometry | None = None
 
     @property
     def item(self) -> Item:
@@ -72,17 +76,18 @@ class Image:
 
 
 def read_image(path: str | Path | Item, *, scale: Scale | None = None, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, or a float TIFF.
+    """Read a picture: an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, a float TIFF, a slice of
+    DICOM or NIfTI, or any other format that a package adds.
 
-    The content decides the format, not the name. ``FILE#N`` is page or frame N of a TIFF or GIF. Converted with a
-    note: palettes, fewer than 8 bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a
-    preview beside the picture in a JPEG.
+    The content decides the format, not the name. ``FILE#N`` is page, frame or slice N. Converted with a note: palettes,
+    fewer than 8 bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a preview beside the picture
+    in a JPEG.
 
     Args:
         path: the file, or one item of it.
-        scale: what 0 and 1 stand for, where the file does not say (results of idm do). The values of a float
-            TIFF are mapped by it, and those outside of it kept: such pixels lie outside [0, 1], with a note.
-            Without a scale they must lie in [0, 1].
+        scale: what 0 and 1 stand for; if it is not given, what the file says (results of idm, DICOM and NIfTI do).
+            Floating-point values are mapped by it, and those outside of it kept: such pixels lie outside [0, 1], with
+            a note. Without a scale they must lie in [0, 1].
         max_pixels: of a larger picture nothing but the header is read.
 
     Raises:
@@ -106,10 +111,10 @@ def as_image(picture: Picture, item: Item, *, scale: Scale | None = None) -> Ima
     Raises:
         InputError: a value is not finite or out of range.
     """
-    recorded = scale or _parse_comment(_format_of(item.path).read_comment(item.path)).scale
+    recorded = scale or _parse_comment(picture.comment).scale or picture.scale
     pixels, notes = _to_pixels(picture, recorded, repr(str(item)))
     bits = 8 if picture.samples.dtype == np.uint8 else 16
-    return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number)
+    return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number, picture.geometry)
 
 
 def write_image(
@@ -119,11 +124,14 @@ def write_image(
     *,
     scale: Scale | None = None,
     provenance: Mapping[str, Any] | None = None,
+    geometry: Geometry | None = None,
+    replace: bool = True,
 ) -> None:
     """Write grey (H, W) or RGB (H, W, 3) pixels atomically; of complex ones, the magnitude.
 
     The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded.
-    TIFF with 32 bits is floating point: the values in their scale, neither clipped nor rounded.
+    TIFF, DICOM and NIfTI with 32 bits hold the values in their scale, neither clipped nor rounded (but DICOM to 65536
+    levels).
 
     Args:
         path: the file.
@@ -132,6 +140,8 @@ def write_image(
         scale: what 0 and 1 stand for; stored beside the pixels, and always with 32 bits.
         provenance: how the picture was made, JSON-able; stored beside the pixels for :func:`read_provenance`.
             With neither, nothing is. No date belongs in it: the same command gives the same bytes.
+        geometry: where the pixels lie, for DICOM and NIfTI.
+        replace: a file that exists; InputError if not.
 
     Raises:
         InputError: another suffix, bits that the format does not have, or a provenance of more than 60 kB.
@@ -139,9 +149,7 @@ def write_image(
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
-    format = next((format for format in PICTURES if format.bits and path.suffix.lower() in format.suffixes), None)
-    if format is None:
-        raise InputError(f"cannot write {str(path)!r}: unknown image suffix", "use .png, .tif or .jpg")
+    format = writer_of(path)
     format.check_bits(path, bits)
     if pixels.ndim != 2 and pixels.shape[2:] != (3,):
         raise ValueError(f"expected (H, W) or (H, W, 3) pixels, got shape {pixels.shape}")
@@ -156,7 +164,27 @@ def write_image(
         samples = scale.invert(pixels.astype(np.float64)).astype(np.float32)
     else:
         samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1)).astype(_DTYPES[bits])
-    format.write(path, Picture(samples, comment=_comment_line(scale, provenance)))
+    picture = Picture(samples, comment=_comment_line(scale, provenance), scale=scale, geometry=geometry)
+    format.write(path, picture, replace=replace)
+
+
+def writer_of(path: Path) -> PictureFormat:
+    """The format of pictures that a file's name asks for.
+
+    Raises:
+        InputError: no format with such a suffix is written.
+    """
+    name, writers = path.name.lower(), [format for format in picture_formats() if format.bits]
+    format = next((format for format in writers if name.endswith(format.suffixes)), None)
+    if format is None:
+        known = ", ".join(format.suffixes[0] for format in writers)
+        raise InputError(f"cannot write {str(path)!r}: unknown image suffix", f"use one of {known}")
+    return format
+
+
+def image_suffixes() -> frozenset[str]:
+    """The endings of the names of pictures."""
+    return frozenset(suffix for format in picture_formats() for suffix in format.suffixes)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
@@ -175,10 +203,10 @@ def luminance(rgb: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return grey
 
 
-def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
+def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None) -> list[Path]:
     """The files that ``paths`` name, in the order given, each once.
 
-    A file is taken whatever its suffix; a folder gives its own files with one of ``suffixes``
+    A file is taken whatever its suffix; a folder gives its own files with one of ``suffixes``, by default of pictures
     (not those of its subfolders, nor hidden ones), sorted by name; anything else is tried as a glob
     pattern, sorted too.
 
@@ -189,34 +217,45 @@ def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAG
 
 
 def find_items(
-    paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES, recursive: bool = False
+    paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None, recursive: bool = False
 ) -> list[Item]:
     """Like :func:`find_images`, where ``FILE#N`` also names one page or frame of a file.
 
     With ``recursive`` a folder gives the files of its subfolders too, but for hidden ones and links.
     """
+    items, problems = look_for(paths, suffixes=suffixes, recursive=recursive)
+    if problems:
+        raise InputError("; ".join(problems.values()), NO_ITEMS)
+    return items
+
+
+def look_for(
+    paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None, recursive: bool = False
+) -> tuple[list[Item], dict[str, str]]:
+    """What :func:`find_items` finds, each once, and the names that stand for nothing, with the reason."""
     found: dict[Item, Item] = {}
-    failed: list[str] = []
+    suffixes = image_suffixes() if suffixes is None else suffixes
+    problems: dict[str, str] = {}
     for given in map(str, paths):
         try:
             items, problem = _items_of(given, suffixes, recursive)
         except OSError as error:
             items, problem = [], f"{given!r} cannot be read: {error.strerror}"
         if not items:
-            failed.append(problem)
+            problems[given] = problem
         for item in items:
             found.setdefault(replace(item, path=item.path.resolve()), item)
-    if failed:
-        raise InputError("; ".join(failed), "check the names; a pattern may stand in quotes")
-    return list(found.values())
+    return list(found.values()), problems
 
 
 def _items_of(given: str, suffixes: Collection[str], recursive: bool) -> tuple[list[Item], str]:
     """The items that one path names, and what to say if there are none."""
+    if not given:
+        return [], "'' is no name of a file or a folder"
     path = Path(given)
     if path.is_dir():
         files = [f for folder in _folders(path, recursive) for f in sorted(folder.iterdir())]
-        files = [f for f in files if f.suffix.lower() in suffixes and f.name[0] != "." and f.is_file()]
+        files = [f for f in files if f.name.lower().endswith(tuple(suffixes)) and f.name[0] != "." and f.is_file()]
         problem = f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
         return [Item(file, below=file.parent.relative_to(path)) for file in files], problem
     if path.exists():
@@ -244,11 +283,15 @@ def _folders(path: Path, recursive: bool) -> Iterator[Path]:
 
 def _format_of(path: Path) -> PictureFormat:
     head = head_of(path)
-    format = next((format for format in PICTURES if format.begins(head)), None)
-    if format is None:
-        reason = "does not begin like a PNG, JPEG, TIFF, BMP or GIF file" if head else "the file is empty"
-        raise InputError(f"{str(path)!r} is not a readable image ({reason})", "save it as PNG or TIFF")
-    return format
+    format = format_of(path)
+    if isinstance(format, PictureFormat):
+        return format
+    if format is not None:
+        reason, hint = f"its format is: {format.name}", "`idm import` makes measurements of numbers"
+    else:
+        names = ", ".join(format.name for format in picture_formats())
+        reason, hint = f"it is none of {names}" if head else "the file is empty", "save it as PNG or TIFF"
+    raise InputError(f"{str(path)!r} is not a readable image ({reason})", hint)
 
 
 def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:

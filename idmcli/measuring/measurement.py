@@ -14,6 +14,7 @@ from torch import Tensor
 
 from idmcli import __version__, tasks
 from idmcli.errors import InputError
+from idmcli.io.geometry import Geometry
 from idmcli.io.scale import Scale
 from idmcli.operators import LinearOperator, Operator, Problem, Spec
 from idmcli.seeds import item_seed
@@ -69,6 +70,7 @@ class Measurement:
         provenance: how y was made, if that is known.
         noise_seed: where the noise was drawn from; None without noise.
         base_seed: where a solver's seed follows from if nothing that was measured is random.
+        geometry: where the pixels of the image lie, for results in DICOM and NIfTI; None if it is not known.
         container: the kind of arrays that a result comes back in from :func:`idmcli.reconstruct`.
 
     Raises:
@@ -86,6 +88,7 @@ class Measurement:
     provenance: Provenance | None = None
     noise_seed: int | None = None
     base_seed: int = 0
+    geometry: Geometry | None = None
     container: Literal["numpy", "torch"] = "numpy"
 
     def __post_init__(self) -> None:
@@ -131,19 +134,21 @@ class Measurement:
         """What solvers solve: ``y / gain = A (x / gain) + n / gain``, with a batch dimension."""
         return Problem(self.operator, self.y[None] / gain, self.noise / gain)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, replace: bool = True) -> None:
         """Write a measurement file, from which :func:`idmcli.load` makes an equal measurement, without the truth.
 
         Args:
-            path: ends in ``.safetensors``; an existing file is replaced.
+            path: ends in ``.safetensors``.
+            replace: a file that exists.
 
         Raises:
-            InputError: another suffix, or an operator that has no specification (one of functions).
+            InputError: another suffix, a file that exists and may not be replaced, an operator that has no
+                specification (one of functions), or an image of neither 1 nor 3 channels.
             ResourceError: the folder cannot be written to.
         """
         from idmcli.measuring.file import save_measurement
 
-        save_measurement(path, self)
+        save_measurement(path, self, replace=replace)
 
     def record(self) -> dict[str, Any]:
         """The facts beside y for people and JSON."""
@@ -153,6 +158,7 @@ class Measurement:
             "colour": "grey" if self.operator.image_shape[0] == 1 else "rgb",
             "bits": self.bits,
             "scale": str(self.scale),
+            "geometry": None if self.geometry is None else self.geometry.to_json(),
             "noise": self.noise,
             "noise_seed": self.noise_seed,
             "gain": self.gain,

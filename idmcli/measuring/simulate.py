@@ -43,6 +43,7 @@ def simulate(image: Image, config: Config, provenance: Provenance | None = None)
         provenance=provenance,
         noise_seed=noise_seed if noise else None,
         base_seed=options.seed,
+        geometry=image.geometry,
     )
 
 

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from idmcli.operators import MatrixOperator
 
 
+BlockSide = Annotated[int, Field(ge=1, le=2**15)]
+
+
 @dataclass(frozen=True)
 class MatrixOptions(OperatorOptions):
     """[operator] of task matrix."""
 
     matrix_file: str | None = None  # file of the matrix: .npy, .npz or .mat, dense or sparse; FILE#N is its N-th array
-    block: Annotated[int, Field(ge=1, le=2**15)] | None = (
-        None  # it measures blocks of so many pixels a side; not set: all
-    )
+    block: BlockSide | None = None  # side in pixels of the blocks that it measures; not set: the whole image
 
 
 class MatrixTask(Task[MatrixOptions]):
@@ -62,6 +63,22 @@ def read_matrix(name: str) -> Any:
     Raises:
         ConfigError: naming the file, if it cannot be read or holds no matrix.
     """
+    values = read_numbers("matrix", name)
+    if values.ndim != 2:
+        raise ConfigError(f"the matrix {name!r} has the shape {values.shape}", "give one of two dimensions")
+    return values
+
+
+def read_numbers(what: str, name: str) -> Any:
+    """An array in a file of numbers that an option names.
+
+    Args:
+        what: what it is, for messages.
+        name: the file, or FILE#N for one of several arrays in it.
+
+    Raises:
+        ConfigError: naming the file, if it cannot be read.
+    """
     from idmcli.io.files import require_file
     from idmcli.io.formats import Numbers, format_of
     from idmcli.io.items import Item
@@ -72,12 +89,9 @@ def read_matrix(name: str) -> Any:
         format = format_of(item.path)
         if format is None or format.gives is not Numbers:
             raise InputError(f"{str(item)!r} is no file of numbers", "save it as .npy, .npz or .mat")
-        values = format.read(item).values
+        return format.read(item).values
     except InputError as error:
-        raise ConfigError(f"the matrix {error.message}", error.hint) from error
-    if values.ndim != 2:
-        raise ConfigError(f"the matrix {str(item)!r} has the shape {values.shape}", "give one of two dimensions")
-    return values
+        raise ConfigError(f"the {what} {error.message}", error.hint) from error
 
 
 TASK = MatrixTask()

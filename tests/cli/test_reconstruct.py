@@ -125,7 +125,7 @@ def test_a_measurement_file_gives_the_same_bytes_in_another_process(
     assert main(["sense", str(camera), *measuring]) == 0
     Path("measurements/camera.safetensors").rename("other.safetensors")  # no seed follows from a file's name
     camera.unlink()
-    done = idm("reconstruct", "other.safetensors", "--method", method, *SHORT[method])
+    done = idm("reconstruct", "other.safetensors", "--method", method, *SHORT[method], "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert "PSNR" not in done.stdout
     assert Path("reconstructions/other.png").read_bytes() == Path("simulated/camera.png").read_bytes()
@@ -237,7 +237,7 @@ def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Ca
 
 def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
-    assert "--ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct" in err
+    assert "--ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct" in err
     assert "operator.ratio" in failed(capsys, camera, "--ratio", "1.5")
 
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.files import PERMISSIONS, require_file
+from idmcli.io.geometry import Geometry
 from idmcli.io.items import Item
+from idmcli.io.scale import Scale
 from idmcli.text import escape
 
 MAX_PIXELS = 64_000_000
@@ -51,8 +53,8 @@ class Format(ABC, Generic[T]):
     def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> T:
         """One item; InputError with the reason if it cannot be read faithfully."""
 
-    def write(self, path: Path, content: T) -> None:
-        """Write a file of one item, atomically.
+    def write(self, path: Path, content: T, *, replace: bool = True) -> None:
+        """Write a file of one item, atomically; ``replace`` as for :func:`idmcli.io.atomic.atomic_path`.
 
         Raises:
             InputError: files of this format are only read.
@@ -68,32 +70,42 @@ class Picture:
     Attributes:
         samples: uint8, uint16 or floating point, (H, W) or (H, W, 3).
         notes: one sentence per conversion that took place.
-        comment: one line of ASCII to be stored with it; :meth:`PictureFormat.read_comment` reads it.
+        comment: one line of ASCII that is stored with it.
+        scale: for floating-point samples, the values that black and white stand for; None if the file does not say.
+        geometry: where the pixels lie; None if the file does not say.
     """
 
     samples: NDArray[Any]
     notes: tuple[str, ...] = ()
     comment: str = ""
+    scale: Scale | None = None
+    geometry: Geometry | None = None
 
 
 class Raw(NamedTuple):
-    """Samples as stored, (H, W) or (H, W, 3), uint8, uint16 or float; the EXIF orientation to undo; notes."""
+    """Samples as stored, (H, W) or (H, W, 3), uint8, uint16 or float; the EXIF orientation to undo; notes. Scale and
+    geometry are as in :class:`Picture`.
+    """
 
     samples: NDArray[Any]
     orientation: int
     notes: list[str]
+    scale: Scale | None = None
+    geometry: Geometry | None = None
 
 
 class PictureFormat(Format[Picture]):
     """A format of pictures: what its files begin with, and how to take them apart and put them together.
 
+    Another package adds one by an entry point of the group ``idmcli.formats``.
+
     Attributes:
-        signatures: the first bytes, one of these.
+        signatures: the first bytes, one of these; :meth:`recognises` says what other files look like.
         bits: bits per sample that can be written; none if nothing can.
     """
 
     gives = Picture
-    signatures: tuple[bytes, ...]
+    signatures: tuple[bytes, ...] = ()
     bits: tuple[int, ...] = ()
 
     @abstractmethod
@@ -115,13 +127,9 @@ class PictureFormat(Format[Picture]):
     def recognises(self, path: Path) -> bool:
         """Whether the file begins with one of the signatures."""
         try:
-            return self.begins(head_of(path))
+            return head_of(path).startswith(self.signatures)
         except InputError:
             return False
-
-    def begins(self, head: bytes) -> bool:
-        """Whether these are the first bytes of such a file."""
-        return head.startswith(self.signatures)
 
     def items(self, path: Path) -> list[Item]:
         """The pages or frames."""
@@ -138,30 +146,32 @@ class PictureFormat(Format[Picture]):
                 pixel, CMYK or other colours, or other sample types.
         """
         with _reading(self, item.path, str(item)) as file:
-            samples, orientation, notes = self.decode(file, item.number, max_pixels)
-        if orientation != 1:
-            notes.append(turned(orientation))
-        return Picture(_upright(samples, orientation), tuple(notes))
+            raw = self.decode(file, item.number, max_pixels)
+        comment = self.read_comment(item.path)  # decoders may have closed the file
+        if raw.orientation != 1:
+            raw.notes.append(turned(raw.orientation))
+        return Picture(_upright(raw.samples, raw.orientation), tuple(raw.notes), comment, raw.scale, raw.geometry)
 
     def read_comment(self, path: Path) -> str:
         """The text stored with a picture; empty if there is none. Errors as :meth:`read`."""
         with _reading(self, path) as file:
             return self.comment(file)
 
-    def write(self, path: Path, picture: Picture) -> None:
+    def write(self, path: Path, picture: Picture, *, replace: bool = True) -> None:
         """Write a picture atomically; equal pictures give equal bytes.
 
         Raises:
-            InputError: this format is not written, or not with so many bits.
+            InputError: this format is not written, or not with so many bits; or the file exists and may not be
+                replaced.
             ResourceError: the folder cannot be written to.
         """
         self.check_bits(path, picture.samples.dtype.itemsize * 8)
-        write_bytes(path, self.encode(picture))
+        write_bytes(path, self.encode(picture), replace=replace)
 
     def check_bits(self, path: Path, bits: int) -> None:
         """InputError if a picture with so many bits per sample cannot be written to ``path``."""
         if not self.bits:
-            raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .png, .tif or .jpg")
+            raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .png or .tif")
         if bits not in self.bits:
             hint = "use .tif" if bits == 32 else "use 8 bits, or 16 bits with .png or .tif"
             raise InputError(f"cannot write {str(path)!r} with {bits} bits", hint)
@@ -175,12 +185,12 @@ class RefusedError(Exception):
         self.hint = hint
 
 
-def head_of(path: Path) -> bytes:
+def head_of(path: Path, count: int = _HEAD) -> bytes:
     """The first bytes of a file; InputError if it cannot be read."""
     require_file(path)
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(count)
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", PERMISSIONS) from error
 
@@ -196,7 +206,7 @@ def _reading(format: PictureFormat, path: Path, name: str = "") -> Iterator[Bina
             yield file
     except RefusedError as refusal:
         raise InputError(f"{name} {refusal}", refusal.hint) from None
-    except MemoryError:
+    except (InputError, MemoryError):  # InputError: a library is missing
         raise
     except Exception as error:  # decoders fed with damaged bytes raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:
