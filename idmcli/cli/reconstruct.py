@@ -188,7 +188,7 @@ def reconstruct(
         return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
     def imported(item: Item) -> Measurement:
-        refuse_measuring("a file of raw data", "--seed", "--noise", "--matrix")
+        refuse_measuring("a file of raw data", "--seed", "--noise", "--matrix", "implied by --matrix")
         given = {"matrix": matrix, "shape": None if shape is None else shape_of(shape), "noise": noise, "gain": gain}
         m, assumed = import_item(item, {name: value for name, value in given.items() if value is not None})
         for text in assumed:
