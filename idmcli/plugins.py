@@ -94,6 +94,7 @@ DEFAULTS: Registry[Any] = Registry(
 IMPORTERS: Registry[Any] = Registry(
     "idmcli.importers",
     {
+        "kspace": "idmcli.importing.mri.importer:IMPORTER",
         "hadamard": "idmcli.importing.hadamard:IMPORTER",
         "matrix": "idmcli.importing.matrix:IMPORTER",
         "picture": "idmcli.importing.picture:IMPORTER",
@@ -116,6 +117,10 @@ FORMATS: Registry[Any] = Registry(
         "gif": "idmcli.io.formats:GIF",
         "nifti": "idmcli.io.formats:NIFTI",
         "measurement": "idmcli.measuring.format:MEASUREMENT",
+        "cfl": "idmcli.io.formats:CFL",
+        "fastmri": "idmcli.io.formats:FASTMRI",
+        "ismrmrd": "idmcli.io.formats:ISMRMRD",
+        "twix": "idmcli.io.formats:TWIX",
         "npy": "idmcli.io.formats:NPY",
         "npz": "idmcli.io.formats:NPZ",
         "dxchange": "idmcli.io.formats:DXCHANGE",
