@@ -35,12 +35,12 @@ ORDER = (
         "reversible",
         "operators",
         "io",
+        "models",
         "batch",
         "tasks",
         "config",
         "measuring",
         "importing",
-        "models",
     ),
     *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "api", "cli"),
 )

@@ -123,6 +123,7 @@ INPAINTING = Defaults(
     weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},
     options={"tv": {"iterations": 2000, "tolerance": 1e-6}},  # to fill holes
 )
+LEARNED = Defaults(choices=(Choice("hqs"),))
 MAGNETIC = Defaults(
     choices=(Choice("idm", one_coil, "one coil, real images, masks that are not of lines"), Choice("hqs")),
     weights={"prior": "prior-mri", "idm": "mri-tiny"},

@@ -7,6 +7,7 @@ from idmcli.operators.blur import Blur
 from idmcli.operators.compressed_sensing import CompressedSensing
 from idmcli.operators.hdr import HDR
 from idmcli.operators.inpainting import Inpainting
+from idmcli.operators.learned import LearnedSampling
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
 from idmcli.operators.linear_map import LinearMap
 from idmcli.operators.matrix import MatrixOperator
@@ -26,6 +27,7 @@ __all__ = [
     "Blur",
     "CompressedSensing",
     "Gram",
+    "LearnedSampling",
     "Inpainting",
     "LinearMap",
     "LinearOperator",

@@ -1,0 +1,45 @@
+"""CSNet+: a learned matrix for blocks of 32 x 32 pixels, and residual blocks (Shi et al., IEEE TIP 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from idmcli.models.block_sampling import BLOCK, BlockSampling
+from idmcli.models.injector import Context
+from idmcli.models.precision import precisely
+from idmcli.models.sampling_network import CHANNELS, SamplingConfig, SamplingNetwork
+
+BLOCKS = 5
+
+
+class CSNetPlus(SamplingNetwork):
+    """The network that Table 6 of Chen et al. (TPAMI 2025) counts as CSNet+: five residual blocks."""
+
+    kind = "csnet-plus"
+
+    def __init__(self, config: SamplingConfig) -> None:
+        measuring = nn.Conv2d(1, max(1, round(config.ratio * BLOCK**2)), BLOCK, stride=BLOCK, bias=False)
+        sampling = BlockSampling(nn.Sequential(measuring), BLOCK)
+        super().__init__(config, sampling, [LateBlock() for _ in range(BLOCKS)])
+        self.head = nn.Conv2d(1, CHANNELS, 3, padding=1, bias=False)
+        self.tail = nn.Conv2d(CHANNELS, 1, 3, padding=1, bias=False)
+
+    def refine(self, image: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
+        return precisely(self.tail, blocks(F.relu(precisely(self.head, image))))
+
+
+class LateBlock(nn.Module):
+    """``out = relu(conv(a))`` with ``a = relu(conv(x)) + x``: the skip joins after the first convolution."""
+
+    samplewise = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.conv2 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        return F.relu(self.conv2(F.relu(self.conv1(x)) + x))
