@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,7 +17,11 @@ BLOCKS = 5
 
 
 class CSNetPlus(SamplingNetwork):
-    """The network that Table 6 of Chen et al. (TPAMI 2025) counts as CSNet+: five residual blocks."""
+    """The network that Table 6 of Chen et al. (TPAMI 2025) counts as CSNet+: five residual blocks.
+
+    The sampling starts as the lowest frequencies of a block, and the first image as its adjoint: from random weights a
+    long training finds little else.
+    """
 
     kind = "csnet-plus"
 
@@ -24,11 +29,25 @@ class CSNetPlus(SamplingNetwork):
         measuring = nn.Conv2d(1, max(1, round(config.ratio * BLOCK**2)), BLOCK, stride=BLOCK, bias=False)
         sampling = BlockSampling(nn.Sequential(measuring), BLOCK)
         super().__init__(config, sampling, [LateBlock() for _ in range(BLOCKS)])
+        phi = lowest_frequencies(measuring.out_channels, BLOCK)
+        with torch.no_grad():
+            measuring.weight.copy_(phi.view_as(measuring.weight))
+            sampling.initial.weight.copy_(phi.T[..., None, None])
         self.head = nn.Conv2d(1, CHANNELS, 3, padding=1, bias=False)
         self.tail = nn.Conv2d(CHANNELS, 1, 3, padding=1, bias=False)
 
     def refine(self, image: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
         return precisely(self.tail, blocks(F.relu(precisely(self.head, image))))
+
+
+def lowest_frequencies(rows: int, side: int) -> Tensor:
+    """The ``rows`` vectors of lowest frequency in the orthonormal two-dimensional cosine transform (DCT-II) of
+    ``side`` x ``side`` pixels, (rows, side^2), ordered by the length of their wave vector."""
+    k = torch.arange(side, dtype=torch.float64)
+    cosines = torch.cos(torch.pi / side * k[:, None] * (k + 0.5)) * (2 / side) ** 0.5
+    cosines[0] /= 2**0.5
+    order = (k[:, None] ** 2 + k**2).flatten().argsort(stable=True)[:rows]
+    return torch.kron(cosines, cosines)[order].float()
 
 
 class LateBlock(nn.Module):
