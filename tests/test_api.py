@@ -256,3 +256,18 @@ def test_training_from_python(folder: Path) -> None:
     assert x.shape == IMAGE.shape
     with pytest.raises(idm.InputError, match="nothing says what to train"):
         idm.train("data", "other")
+
+
+def test_operators_take_numpy_arrays() -> None:
+    mask, kernel = np.zeros((6, 8), bool), np.ones((3, 3))
+    mask[::2] = True
+    given = [
+        idm.operators.Inpainting((1, 6, 8), mask),
+        idm.operators.MRI((1, 6, 8), mask, sensitivity=np.full((2, 6, 8), 1j)),
+        idm.operators.Blur((1, 6, 8), kernel[::-1]),
+        idm.operators.CompressedSensing((1, 4, 4), 0.25, block=4, phi=np.eye(16)[:4]),
+    ]
+    x = torch.rand(1, 1, 6, 8)
+    assert torch.equal(given[0].A(x), x[:, :, ::2].flatten(2))
+    assert given[1].measurement_shape == (2, 24) and given[2].kernel.dtype == torch.float64
+    assert given[3].A(x[..., :4, :4]).shape == (1, 1, 4)

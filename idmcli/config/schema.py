@@ -66,6 +66,8 @@ class TrainingConfig:
     patch: Annotated[int, Field(ge=8, le=4096)] = 64  # side of a crop in pixels
     optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: Positive = 1e-3
+    rule_learning_rate: Positive | None = None  # idm: of the numbers of the sampling steps; not set: learning_rate
+    coupling_learning_rate: Positive | None = None  # of mixing weights and scales of streams; not set: learning_rate
     muon_learning_rate: Positive = 0.02  # of the convolutions that Muon updates
     weight_decay: PositiveOrZero = 0.0
     warmup: CountOrZero = 200  # iterations of linear warm-up
@@ -74,7 +76,7 @@ class TrainingConfig:
     sigma_min: Positive = 0.01  # prior, sr3: noise levels are log-uniform in ..
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
     loss: Literal["l1", "l2", "rmse", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
-    gradient_clip: PositiveOrZero = 1.0  # largest gradient norm; 0 switches clipping off
+    gradient_clip: PositiveOrZero = 1.0  # largest gradient norm of each group of parameters; 0: no clipping
     memory: MemoryPlan = "unet"  # idm: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
     precision: Literal["float32", "bf16", "auto"] = "float32"  # bf16: autocast; auto: bf16 where the device has it

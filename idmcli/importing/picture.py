@@ -60,7 +60,7 @@ class PictureImporter(Importer[Picture, PictureImportOptions]):
             operator = Blur(shape, read_kernel(Path(options.kernel or "")), boundary=options.boundary)
             y = x
             edges = "are mirrored" if options.boundary == "reflect" else "repeat"
-            assumptions.add(f"the picture is blurred by {options.kernel}, and what lies beyond its edges {edges}")
+            assumptions.add(f"the picture is blurred by {options.kernel}, and its edges {edges}")
         for note in image.notes:
             assumptions.add(note)
         return Measurement(

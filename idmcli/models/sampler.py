@@ -60,6 +60,7 @@ class InvertibleDiffusion(Network):
     """
 
     kind = "idm"
+    parameter_group = "couplings"  # the scales of the streams
     config: SamplerConfig
 
     def __init__(self, config: SamplerConfig) -> None:

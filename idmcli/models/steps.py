@@ -14,7 +14,6 @@ A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps nu
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.injector import Injection
 from idmcli.models.turns import TURNS
-from idmcli.numerics.divergence import divergence, onsager
+from idmcli.numerics.divergence import onsager, stein_divergence
 from idmcli.operators import LinearOperator, Problem
 from idmcli.reversible.engine import Memory
 
@@ -35,6 +34,8 @@ SPLITTING_WEIGHT = 0.3  # lambda, as hqs has it by default
 
 class PaperStep(nn.Module):
     """k = m = 0 and b = 1, with T learned alphas whose products are ab_t (Chen et al., TPAMI 2025)."""
+
+    parameter_group = "rule"
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -70,6 +71,8 @@ class MatchedStep(nn.Module):
     a last projection on the measurements closes it.
     """
 
+    parameter_group = "rule"
+
     def __init__(self, steps: int) -> None:
         super().__init__()
         inner = torch.ones(steps)
@@ -101,8 +104,7 @@ class MatchedStep(nn.Module):
         last = step == len(self.log_gain) - 1
         c: Tensor | float = 0.0
         if not last:
-            again = partial(denoiser, injection=injection, number=turns)
-            c = onsager(divergence(lambda r, sigma: again(r, sigma)[0], r, sigma, x0, seed=step))
+            c = onsager(stein_divergence(r, sigma, x0))
         u = x0 - self.correction[step] * c * sigma * e
         xb = problem.project(u, self._gain(problem, step + 1))  # Eq. 2
         f: Tensor = xb + self.renoise[step] * sigma * e  # Eq. 3
@@ -132,6 +134,8 @@ class SplittingStep(nn.Module):
     Measurements with noise are met as far as they are trusted beside x0: ``argmin_x |y - A x|^2 + rho |x - x0|^2`` with
     ``rho = lambda noise^2 / sigma^2``, as in :func:`idmcli.solvers.hqs.hqs`, takes the place of Eq. 2.
     """
+
+    parameter_group = "rule"
 
     def __init__(self, steps: int) -> None:
         super().__init__()

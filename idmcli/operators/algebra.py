@@ -207,7 +207,16 @@ class Stack(Composite):
 
 
 def stack(parts: Iterable[LinearOperator]) -> Stack:
-    """The operator that measures the same image by each of several: see :class:`Stack`."""
+    """The operator that measures the same image by each of several, see :class:`Stack`.
+
+    >>> import torch, idmcli
+    >>> blur = idmcli.operators.Blur((1, 8, 8), torch.ones(3, 1))
+    >>> idmcli.stack([blur, 0.5 * blur]).measurement_shape
+    (128,)
+
+    Raises:
+        InputError: there are none, or their images differ.
+    """
     return Stack(*parts)
 
 

@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Any, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.operators.base import Spec
-from idmcli.operators.checks import check_image_shape
+from idmcli.operators.checks import check_image_shape, tensor_of
 from idmcli.operators.convolution import (
     check_boundary,
     convolution_matrix,
@@ -63,14 +64,20 @@ class Blur(LinearOperator):
     kernel: Tensor
 
     def __init__(
-        self, image_shape: tuple[int, int, int], kernel: Tensor | Mapping[str, Any], *, boundary: str = "reflect"
+        self,
+        image_shape: tuple[int, int, int],
+        kernel: Tensor | NDArray[Any] | Mapping[str, Any],
+        *,
+        boundary: str = "reflect",
     ) -> None:
         super().__init__()
         self.image_shape = self.measurement_shape = check_image_shape(image_shape)
         check_boundary(boundary)
         self.boundary = boundary
-        self.description = {"type": "given"} if isinstance(kernel, Tensor) else dict(kernel)
-        made = kernel if isinstance(kernel, Tensor) else make_described("kernel", kernel, {"gaussian": gaussian_kernel})
+        if isinstance(kernel, Mapping):
+            self.description, made = dict(kernel), make_described("kernel", kernel, {"gaussian": gaussian_kernel})
+        else:
+            self.description, made = {"type": "given"}, tensor_of(kernel)
         self.register_buffer("kernel", check_kernel(made), persistent=False)
 
     def A(self, x: Tensor) -> Tensor:

@@ -7,12 +7,19 @@ from math import prod
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.errors import InputError
 
 MOST_VALUES = 2**40  # of an image, or of a measurement
+
+
+def tensor_of(values: Tensor | NDArray[Any]) -> Tensor:
+    """The values of a NumPy array as a tensor, in their precision; a tensor as it is."""
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
 
 
 def check_image_shape(shape: Any) -> tuple[int, int, int]:

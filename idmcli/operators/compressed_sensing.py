@@ -9,13 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
 from idmcli.operators.base import Spec
 from idmcli.operators.blocks import from_blocks, next_multiples, to_blocks
-from idmcli.operators.checks import check_fraction, check_image_shape, check_integer, check_seed
+from idmcli.operators.checks import check_fraction, check_image_shape, check_integer, check_seed, tensor_of
 from idmcli.operators.gaussian import orthonormal_rows
 from idmcli.operators.linear import LinearOperator, Spectrum
 from idmcli.operators.spec import Specification
@@ -84,7 +85,7 @@ class CompressedSensing(LinearOperator):
         seed: int = 0,
         permutation: str | Tensor = "global",
         permutation_seed: int | Sequence[int] | None = None,
-        phi: Tensor | None = None,
+        phi: Tensor | NDArray[Any] | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
@@ -92,6 +93,7 @@ class CompressedSensing(LinearOperator):
         self.block = block = check_integer("block size", block, 1, MAX_BLOCK)
         self.seed = None if phi is not None else check_seed("seed of the matrix", seed)
         rows = math.ceil(self._ratio * block**2 - 1e-9)  # 0.07 * 100 is 7.000000000000001
+        phi = None if phi is None else tensor_of(phi)
         if phi is None:
             phi = orthonormal_rows(block**2, seed, rows)
         else:

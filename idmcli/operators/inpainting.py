@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.operators.base import Spec
-from idmcli.operators.checks import check_image_shape
+from idmcli.operators.checks import check_image_shape, tensor_of
 from idmcli.operators.linear import LinearOperator, Spectrum
 from idmcli.operators.masks import PIXEL_MASKS, check_mask, make_mask
 from idmcli.operators.spec import Specification
@@ -46,11 +47,13 @@ class Inpainting(LinearOperator):
     mask: Tensor
     index: Tensor
 
-    def __init__(self, image_shape: tuple[int, int, int], mask: Tensor | Mapping[str, Any]) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], mask: Tensor | NDArray[Any] | Mapping[str, Any]) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
-        self.description = {"type": "given"} if isinstance(mask, Tensor) else dict(mask)
-        kept = mask if isinstance(mask, Tensor) else make_mask(mask, (height, width), PIXEL_MASKS)
+        if isinstance(mask, Mapping):
+            self.description, kept = dict(mask), make_mask(mask, (height, width), PIXEL_MASKS)
+        else:
+            self.description, kept = {"type": "given"}, tensor_of(mask)
         self.register_buffer("mask", check_mask(kept, (height, width)), persistent=False)
         self.register_buffer("index", self.mask.flatten().nonzero().flatten(), persistent=False)
         self.measurement_shape = (channels, len(self.index))

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import Spec
-from idmcli.operators.checks import check_finite, check_image_shape
+from idmcli.operators.checks import check_finite, check_image_shape, tensor_of
 from idmcli.operators.linear import LinearOperator
 from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
 from idmcli.operators.spec import Specification
@@ -70,11 +71,11 @@ class MRI(LinearOperator):
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        mask: Tensor | Mapping[str, Any],
+        mask: Tensor | NDArray[Any] | Mapping[str, Any],
         *,
         dc: DC = "corner",
         complex_image: bool = False,
-        sensitivity: Tensor | None = None,
+        sensitivity: Tensor | NDArray[Any] | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
@@ -84,15 +85,16 @@ class MRI(LinearOperator):
             raise InputError(f"the DC convention is {dc!r}", "it must be 'corner' or 'centre'")
         self.dc = dc
         self.complex_image = complex_image
-        self.description = {"type": "given"} if isinstance(mask, Tensor) else dict(mask)
-        sampled = mask if isinstance(mask, Tensor) else make_mask(mask, (height, width), KSPACE_MASKS)
-        sampled = check_mask(sampled, (height, width))
-        if isinstance(mask, Tensor) and dc == "centre":
-            sampled = torch.fft.ifftshift(sampled)
+        if isinstance(mask, Mapping):
+            self.description, sampled = dict(mask), make_mask(mask, (height, width), KSPACE_MASKS)
+        else:
+            self.description, sampled = {"type": "given"}, check_mask(tensor_of(mask), (height, width))
+            sampled = torch.fft.ifftshift(sampled) if dc == "centre" else sampled
         points = torch.arange(height * width, device=sampled.device).view(height, width)
         self.register_buffer("mask", sampled, persistent=False)
         self.register_buffer("index", self._in_layout(points)[self._in_layout(sampled)], persistent=False)
         if sensitivity is not None:
+            sensitivity = tensor_of(sensitivity)
             _check_sensitivity(sensitivity, (height, width))
         self.register_buffer("sensitivity", sensitivity, persistent=False)
         self.measurement_shape = (1 if sensitivity is None else len(sensitivity), len(self.index))

@@ -25,6 +25,8 @@ class Coupling(nn.Module):
     The arithmetic runs in the precision of the streams, never in autocast's.
     """
 
+    parameter_group = "couplings"
+
     def __init__(self, v: float = 0.5) -> None:
         super().__init__()
         self.v = nn.Parameter(torch.tensor(float(v)))
@@ -53,6 +55,8 @@ class ReversibleGroup(nn.Module):
         v: initial mixing weight.
         exits: numbers of modules after which there is an exit, ascending; the last is the end.
     """
+
+    parameter_group = "couplings"
 
     def __init__(self, modules: Iterable[nn.Module], v: float = 0.5, exits: Sequence[int] | None = None) -> None:
         super().__init__()

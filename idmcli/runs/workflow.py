@@ -11,7 +11,7 @@ from typing import cast
 import torch
 
 from idmcli import learned
-from idmcli.config import Config, load_config, to_toml
+from idmcli.config import Config, TrainingConfig, load_config, to_toml
 from idmcli.distributed import Processes
 from idmcli.errors import InputError
 from idmcli.io.atomic import ensure_writable, write_text
@@ -28,6 +28,7 @@ from idmcli.runs.precision import settle
 from idmcli.runs.resume import check_config, check_data, check_iterations
 from idmcli.sizes import format_size
 from idmcli.training.loop import LogLine, train
+from idmcli.training.optimisers import WEIGHTS, dominant_group
 from idmcli.training.pictures import Pictures, find_pictures
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.scalars import scalar_log
@@ -153,7 +154,7 @@ def _train(
         with listener.progress(config.training.iterations, "iterations") as progress:
             progress.advance(done)
             scalars = held.enter_context(scalar_log(run.path / "tensorboard", done)) if processes.leads else None
-            reports = _reporter(listener, progress, scalars)
+            reports = _reporter(listener, progress, scalars, config.training)
             drawing = spare if pictures.streamed or workers is not None else 0
             last = train(step, stage, run, processes, reports, start=done, workers=drawing)
         if processes.leads:
@@ -180,13 +181,23 @@ def _initialise(model: Learned, init: str, listener: Listener) -> Start:
 
 
 def _reporter(
-    listener: Listener, progress: Count, scalars: Callable[[LogLine], None] | None
+    listener: Listener, progress: Count, scalars: Callable[[LogLine], None] | None, training: TrainingConfig
 ) -> Callable[[LogLine], None]:
     """What tells the user, and ``scalars``, of each log line."""
+    warned = False
 
     def report(line: LogLine) -> None:
+        nonlocal warned
+        if not warned and (group := dominant_group(line.gradients, training)):
+            share = line.gradients[group] / max(line.gradients[WEIGHTS], 1e-30)
+            listener.warning(
+                f"the {group} have {share:.0f} times the gradient of all weights, and learn as fast as these: "
+                f"set training.{group.removesuffix('s')}_learning_rate lower, to a tenth for example"
+            )
+            warned = True
         speed = f"{line.images_per_second:.1f} images/s, {100 * line.waiting:.0f} % waiting for data"
         note = f"loss {line.loss:.4f}  {line.psnr:.2f} dB  {speed}  {format_size(line.memory)}"
+        note += "  gradients: " + ", ".join(f"{name} {norm:.3g}" for name, norm in line.gradients.items())
         progress.advance(line.iteration - progress.done, note=note)
         if line.validation:
             scores = "  ".join(f"{name} {value:.2f}" for name, value in line.validation.scores.items())

@@ -62,11 +62,13 @@ def read_matrix(name: str) -> Any:
     Raises:
         ConfigError: naming the file, if it cannot be read or holds no matrix.
     """
+    from idmcli.io.files import require_file
     from idmcli.io.formats import Numbers, format_of
     from idmcli.io.items import Item
 
     item = Item.parse(name)
     try:
+        require_file(item.path)
         format = format_of(item.path)
         if format is None or format.gives is not Numbers:
             raise InputError(f"{str(item)!r} is no file of numbers", "save it as .npy, .npz or .mat")

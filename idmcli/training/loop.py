@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from statistics import fmean
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -52,6 +54,7 @@ class LogLine:
         learning_rate: of the last iteration.
         waiting: the share of the time in which the process that waited longest had no data, 0 .. 1.
         memory: the peak of the process that took most, in bytes: resident, on a GPU that of PyTorch's allocator.
+        gradients: root mean square of the gradients' norms before clipping, for each group of parameters.
         validation: if there was one.
     """
 
@@ -62,6 +65,7 @@ class LogLine:
     learning_rate: float
     waiting: float
     memory: int
+    gradients: Mapping[str, float]
     validation: Validation | None
 
 
@@ -98,6 +102,7 @@ def train(
     config, parts = step.config, step.config.accumulate
     losses: list[float] = []
     scores: list[float] = []
+    norms: list[Mapping[str, Tensor]] = []
     line, bad, since = None, 0, time.perf_counter()
     if processes.leads:
         run.drop_metrics_after(start)
@@ -117,6 +122,7 @@ def train(
             if step.update(loss):
                 losses.append(loss)
                 scores.append(score)
+                norms.append(step.norms)
                 bad = 0
             elif (bad := bad + 1) == MAX_BAD_STEPS:
                 raise processes.reported_once(
@@ -142,6 +148,7 @@ def train(
                     learning_rate=rate,
                     waiting=max(row[0] for row in usage),
                     memory=int(max(row[1] for row in usage)),
+                    gradients={name: _root_mean_square(each[name] for each in norms) for name in norms[0]},
                     validation=validation,
                 )
                 if processes.leads:
@@ -149,7 +156,7 @@ def train(
                     if validation:
                         run.write_sample(done, validation)
                     report(line)
-                losses, scores, since, data.seconds = [], [], now, 0.0
+                losses, scores, norms, since, data.seconds = [], [], [], now, 0.0
             if processes.leads and (done % config.checkpoint_every == 0 or last or stop):
                 run.save(step.model, step.average, step.optimisers, done)
             if stop:
@@ -184,6 +191,10 @@ class Timed(Iterator[T]):
             return next(self._iterator)
         finally:
             self.seconds += time.perf_counter() - start
+
+
+def _root_mean_square(values: Iterable[Tensor]) -> float:
+    return math.sqrt(fmean(float(value) ** 2 for value in values))
 
 
 def peak_memory(device: torch.device) -> int:

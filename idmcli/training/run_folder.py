@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("iteration", "loss", "psnr", "images_per_second", "learning_rate"),
-    *("waiting", "peak_memory_mib", "validation"),
+    *("waiting", "peak_memory_mib", "gradients", "validation"),
 )
 MAX_SAMPLES = 20  # sheets of pictures; older ones are removed
 
@@ -146,7 +146,7 @@ class RunFolder:
         return read_object(self.record, "remove it to resume without it") if self.record.exists() else {}
 
     def log(self, line: LogLine) -> None:
-        """Append one row to ``metrics.csv``; validation scores go into its last column as ``name=value``."""
+        """Append one row to ``metrics.csv``; its last two columns hold gradient norms and scores as ``name=value``."""
         new = not self.metrics.exists()
         scores = line.validation.scores.items() if line.validation else ()
         with self.metrics.open("a", newline="") as file:
@@ -162,6 +162,7 @@ class RunFolder:
                     f"{line.learning_rate:.3e}",
                     f"{line.waiting:.4f}",
                     f"{line.memory / 2**20:.0f}",
+                    " ".join(f"{name}={value:.4g}" for name, value in line.gradients.items()),
                     " ".join(f"{name}={value:.4f}" for name, value in scores),
                 ]
             )

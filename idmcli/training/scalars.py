@@ -28,6 +28,8 @@ def scalar_log(folder: Path, done: int) -> Iterator[Callable[[LogLine], None] | 
     def write(line: LogLine) -> None:
         for name in FIELDS:
             writer.add_scalar(f"training/{name}", getattr(line, name), line.iteration)
+        for name, value in line.gradients.items():
+            writer.add_scalar(f"gradients/{name}", value, line.iteration)
         for name, value in line.validation.scores.items() if line.validation else ():
             writer.add_scalar(f"validation/{name}", value, line.iteration)
         writer.flush()

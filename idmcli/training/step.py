@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from idmcli.models.compiled import compile_blocks
 from idmcli.models.precision import choose_precision
-from idmcli.training.optimisers import build_optimisers, learning_rate_factor
+from idmcli.training.optimisers import build_optimisers, learning_rate_factor, parameter_groups
 
 if TYPE_CHECKING:
     from idmcli.config import TrainingConfig
@@ -46,11 +46,14 @@ class Step:
         model: being trained.
         average: the exponential moving average of its weights, ``average.module``.
         optimisers: one or two.
+        norms: of the last gradient, before clipping, for each group of :func:`parameter_groups`.
     """
 
     def __init__(self, model: nn.Module, config: TrainingConfig, processes: int = 1, *, restart: int = 0) -> None:
         self.model, self.config, self._restart = model, config, restart
         self.optimisers = build_optimisers(model, config)
+        self.norms: dict[str, Tensor] = {}
+        self._groups = parameter_groups(model)
         self.average = AveragedModel(model, multi_avg_fn=moving_average(config.ema))
         self._rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.optimisers]
         self._constraints = [module.constrain_ for module in model.modules() if isinstance(module, Constrained)]
@@ -75,7 +78,8 @@ class Step:
 
         Args:
             loss: ``loss(model, *part)`` is the loss of a part and a score in dB.
-            parts: ``count`` of them.
+            parts: of the batch, each as the arguments of ``loss``.
+            count: their number.
 
         Returns:
             The mean loss and the mean score. Those of other processes are not in them; the gradients are.
@@ -101,8 +105,9 @@ class Step:
         Returns:
             Whether loss and gradients were finite; nothing moves if they were not.
         """
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
-        finite = math.isfinite(loss) and math.isfinite(norm)
+        limit = self.config.gradient_clip or math.inf
+        self.norms = {name: nn.utils.clip_grad_norm_(group, limit) for name, group in self._groups.items()}
+        finite = math.isfinite(loss) and all(map(math.isfinite, self.norms.values()))
         if finite:
             for optimiser in self.optimisers:
                 optimiser.step()

@@ -156,7 +156,8 @@ def test_weights_of_another_network(source: Config, target: Config, message: str
 
 def test_ordinary_weights_load_without_diffusers() -> None:
     code = (
-        "import sys; from pathlib import Path; from idmcli.config import load_config; from idmcli.models import *;"
+        "import sys; from pathlib import Path; from idmcli import learned; from idmcli.config import load_config;"
+        "from idmcli.models.start import initialise;"
         "initialise(learned.build(load_config('prior-grey').config), Path(sys.argv[1]));"
         "sys.exit(bool({'diffusers', 'huggingface_hub', 'transformers'} & set(sys.modules)))"
     )

@@ -10,10 +10,10 @@ from torch.optim import Adam, AdamW
 
 from idmcli.config import TrainingConfig
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
-from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.sampler import InvertibleDiffusion, Rule, SamplerConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.training.muon import Muon
-from idmcli.training.optimisers import build_optimisers, learning_rate_factor
+from idmcli.training.optimisers import build_optimisers, dominant_group, learning_rate_factor, parameter_groups
 
 UNET = UNetConfig(channels=(8, 16), blocks=(1, 1))
 
@@ -23,9 +23,35 @@ def test_one_optimiser_for_everything(name: Literal["adam", "adamw"], kind: type
     model = Denoiser(DenoiserConfig(UNET))
     (optimiser,) = build_optimisers(model, TrainingConfig(optimizer=name, learning_rate=0.004, weight_decay=0.1))
     assert type(optimiser) is kind
-    (group,) = optimiser.param_groups
-    assert group["lr"] == 0.004 and len(group["params"]) == len(list(model.parameters()))
-    assert group["weight_decay"] == (0.1 if name == "adamw" else 0)
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(model.parameters()))
+    for group in optimiser.param_groups:
+        assert group["lr"] == 0.004 and group["weight_decay"] == (0.1 if name == "adamw" else 0)
+
+
+@pytest.mark.parametrize("rule", ["paper", "matched", "splitting"])
+def test_scalars_that_move_every_pixel_are_groups_of_their_own(rule: Rule) -> None:
+    unet = UNetConfig(channels=(8, 16), blocks=(1, 1), steps=2)
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet), rule))
+    groups, names = parameter_groups(model), {id(each): name for name, each in model.named_parameters()}
+    assert groups.keys() == {"weights", "rule", "couplings"}
+    assert sorted(names.values()) == sorted(names[id(each)] for group in groups.values() for each in group)
+    assert all(names[id(each)].startswith("rule.") for each in groups["rule"])
+    assert all(each.numel() == 1 for each in groups["couplings"])
+    assert all(each.ndim for each in groups["weights"])
+
+
+def test_groups_have_learning_rates_of_their_own() -> None:
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(UNetConfig(channels=(8,), blocks=(1,), steps=2))))
+    rates = {"rule_learning_rate": 3e-4, "coupling_learning_rate": 5e-6}
+    (optimiser,) = build_optimisers(model, TrainingConfig(learning_rate=4e-5, **rates))
+    assert {group["lr"] for group in optimiser.param_groups} == {4e-5, 3e-4, 5e-6}
+
+
+def test_a_dominant_group_is_one_that_learns_as_fast_as_the_weights() -> None:
+    norms = {"weights": 2.0, "rule": 3.0, "couplings": 50.0}
+    assert dominant_group(norms, TrainingConfig()) == "couplings"
+    assert dominant_group(norms, TrainingConfig(coupling_learning_rate=1e-5)) is None
+    assert dominant_group(norms | {"couplings": 19.0}, TrainingConfig()) is None
 
 
 def test_muon_takes_the_convolutions_inside_the_blocks() -> None:
@@ -35,7 +61,7 @@ def test_muon_takes_the_convolutions_inside_the_blocks() -> None:
     assert muon.param_groups[0]["lr"] == 0.01
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     moved = {names[id(parameter)] for parameter in muon.param_groups[0]["params"]}
-    rest = {names[id(parameter)] for parameter in adamw.param_groups[0]["params"]}
+    rest = {names[id(parameter)] for group in adamw.param_groups for parameter in group["params"]}
     assert moved | rest == set(names.values()) and not moved & rest
     assert moved == {name for name in names.values() if ".conv1.weight" in name or ".conv2.weight" in name}
 
@@ -44,7 +70,7 @@ def test_frozen_parameters_are_left_out() -> None:
     model = Denoiser(DenoiserConfig(UNET))
     model.unet.conv_in.requires_grad_(False)
     for optimiser in build_optimisers(model, TrainingConfig(optimizer="muon")):
-        assert all(parameter.requires_grad for parameter in optimiser.param_groups[0]["params"])
+        assert all(parameter.requires_grad for group in optimiser.param_groups for parameter in group["params"])
 
 
 Schedule = Literal["cosine", "trapezoid", "step", "constant"]

@@ -73,8 +73,8 @@ def test_a_batch_depends_on_the_seed_and_its_numbers_alone() -> None:
 def test_processes_share_a_batch_without_changing_it() -> None:
     """The loss of a batch is the mean of the losses of its shares: the same crops, levels and noise."""
     model, textured = Denoiser(CONFIG), stage(image=np.random.default_rng(0).random((1, 30, 30), dtype=np.float32))
-    whole = loss_of(textured, model, 3, Processes(CPU).share(3, 8))[0]
-    shares = [loss_of(textured, model, 3, Processes(CPU, rank, 4).share(3, 8))[0] for rank in range(4)]
+    whole = loss_of(textured, model, 3, Processes(CPU).crops(3, 8))[0]
+    shares = [loss_of(textured, model, 3, Processes(CPU, rank, 4).crops(3, 8))[0] for rank in range(4)]
     torch.testing.assert_close(torch.stack(shares).mean(), whole)
 
 

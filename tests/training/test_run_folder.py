@@ -25,7 +25,7 @@ from idmcli.training.validation import Validation
 
 def line(iteration: int, **validation: float) -> LogLine:
     found = Validation(validation, {"truth": torch.rand(6, 1, 8, 8)}) if validation else None
-    return LogLine(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, found)
+    return LogLine(iteration, 0.5, 20.0, 100.0, 1e-3, 0.25, 3 * 2**20, {"weights": 2.5, "couplings": 40.0}, found)
 
 
 def parts(width: int = 3) -> tuple[nn.Linear, nn.Linear, list[SGD]]:
@@ -144,9 +144,9 @@ def test_metrics(run: RunFolder) -> None:
     run.log(line(5))
     run.log(line(10, psnr_a=31.25, psnr_b=20.0))
     assert rows(run) == [
-        "iteration,loss,psnr,images_per_second,learning_rate,waiting,peak_memory_mib,validation",
-        "5,0.500000,20.0000,100.00,1.000e-03,0.2500,3,",
-        "10,0.500000,20.0000,100.00,1.000e-03,0.2500,3,psnr_a=31.2500 psnr_b=20.0000",
+        "iteration,loss,psnr,images_per_second,learning_rate,waiting,peak_memory_mib,gradients,validation",
+        "5,0.500000,20.0000,100.00,1.000e-03,0.2500,3,weights=2.5 couplings=40,",
+        "10,0.500000,20.0000,100.00,1.000e-03,0.2500,3,weights=2.5 couplings=40,psnr_a=31.2500 psnr_b=20.0000",
     ]
 
 

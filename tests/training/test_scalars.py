@@ -13,7 +13,7 @@ from idmcli.training.loop import LogLine
 from idmcli.training.scalars import scalar_log
 from idmcli.training.validation import Validation
 
-LINE = LogLine(7, 0.5, 20.0, 100.0, 1e-3, 0.25, 2**20, Validation({"psnr_a": 31.5}))
+LINE = LogLine(7, 0.5, 20.0, 100.0, 1e-3, 0.25, 2**20, {"weights": 2.0}, Validation({"psnr_a": 31.5}))
 
 
 class Writer:
@@ -49,7 +49,7 @@ def test_scalars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (writer,) = Writer.made
     assert (writer.folder, writer.purge_step, writer.open) == (str(tmp_path / "tensorboard"), 6, False)
     assert writer.written[("validation/psnr_a", 7)] == 31.5 and writer.written[("training/loss", 7)] == 0.5
-    assert len(writer.written) == 7
+    assert writer.written[("gradients/weights", 7)] == 2.0 and len(writer.written) == 8
 
 
 def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
