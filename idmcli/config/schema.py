@@ -68,6 +68,7 @@ class TrainingConfig:
     learning_rate: Positive = 1e-3
     rule_learning_rate: Positive | None = None  # idm: of the numbers of the sampling steps; not set: learning_rate
     coupling_learning_rate: Positive | None = None  # of mixing weights and scales of streams; not set: learning_rate
+    sampling_learning_rate: Positive | None = None  # of a learned A and its first image; not set: learning_rate
     muon_learning_rate: Positive = 0.02  # of the convolutions that Muon updates
     weight_decay: PositiveOrZero = 0.0
     warmup: CountOrZero = 200  # iterations of linear warm-up

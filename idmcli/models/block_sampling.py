@@ -10,6 +10,7 @@ from idmcli.numerics.linear_map import no_autocast
 from idmcli.operators.blocks import from_blocks, to_blocks
 
 BLOCK = 32  # side of a block in pixels, as in CSNet+ and RK-CCSNet
+GROUP = "sampling"  # of the parameters: a good start is soon spoilt by the steps that the deep part needs
 DENSE = 0.25  # share of entries other than zero from which on a matrix is kept as a whole
 
 
@@ -34,6 +35,8 @@ class BlockSampling(nn.Module):
         self.initial = nn.Conv2d(self.channels, scale**2, 1, bias=False)
         for weight in measuring.parameters():
             nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+        for layer in self.modules():
+            layer.parameter_group = GROUP
 
     @property
     def rows(self) -> int:
