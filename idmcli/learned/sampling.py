@@ -37,6 +37,7 @@ class SamplingKind(ModelKind):
     """A network that learns to measure and to reconstruct together."""
 
     for_measurements = True
+    computes_steps = True
 
     @abstractmethod
     def network(self, config: SamplingConfig) -> SamplingNetwork:

@@ -20,7 +20,7 @@ import torch
 
 from idmcli import learned
 from idmcli.memory.step import any_loss, operator_of
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models import Network
 from idmcli.reversible.plan import Plan
 from idmcli.training.step import Step
 
@@ -69,8 +69,9 @@ def measure(config: Config, plan: Plan, device: torch.device) -> Measured:
         OutOfMemoryError: of PyTorch.
     """
     model = learned.build(config).to(device)
-    assert isinstance(model, InvertibleDiffusion)
-    operator, step = operator_of(config).to(device), Step(model, config.training)
+    assert isinstance(model, Network)
+    operator, step = operator_of(config), Step(model, config.training)
+    operator = operator and operator.to(device)
 
     def run() -> None:
         loss, _ = step.forward(any_loss, config, operator, plan, config.training.crops_at_once())

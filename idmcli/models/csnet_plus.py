@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from idmcli.models.block_sampling import BLOCK, BlockSampling
 from idmcli.models.injector import Context
 from idmcli.models.precision import precisely
-from idmcli.models.sampling_network import CHANNELS, SamplingConfig, SamplingNetwork
+from idmcli.models.sampling_network import CHANNELS, SamplingConfig, SamplingNetwork, silent
 
 BLOCKS = 5
 
@@ -20,7 +20,8 @@ class CSNetPlus(SamplingNetwork):
     """The network that Table 6 of Chen et al. (TPAMI 2025) counts as CSNet+: five residual blocks.
 
     The sampling starts as the lowest frequencies of a block, and the first image as its adjoint: from random weights a
-    long training finds little else.
+    long training finds little else. The deep part starts with He et al.'s weights (ICCV 2015), for smaller ones fade
+    in it: half of its layers have no way around them.
     """
 
     kind = "csnet-plus"
@@ -34,7 +35,7 @@ class CSNetPlus(SamplingNetwork):
             measuring.weight.copy_(phi.view_as(measuring.weight))
             sampling.initial.weight.copy_(phi.T[..., None, None])
         self.head = nn.Conv2d(1, CHANNELS, 3, padding=1, bias=False)
-        self.tail = nn.Conv2d(CHANNELS, 1, 3, padding=1, bias=False)
+        self.tail = silent(nn.Conv2d(CHANNELS, 1, 3, padding=1, bias=False))
 
     def refine(self, image: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
         return precisely(self.tail, blocks(F.relu(precisely(self.head, image))))
@@ -59,6 +60,8 @@ class LateBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         self.conv2 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        for layer in (self.conv1, self.conv2):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         return F.relu(self.conv2(F.relu(self.conv1(x)) + x))

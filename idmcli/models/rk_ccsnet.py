@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from idmcli.models.block_sampling import BlockSampling
 from idmcli.models.injector import Context
 from idmcli.models.precision import precisely
-from idmcli.models.sampling_network import CHANNELS, SamplingConfig, SamplingNetwork
+from idmcli.models.sampling_network import CHANNELS, SamplingConfig, SamplingNetwork, silent
 
 BLOCKS = 8
 
@@ -28,7 +28,7 @@ class RKCCSNet(SamplingNetwork):
         super().__init__(config, _sampling(config.ratio), [RungeKuttaBlock() for _ in range(BLOCKS)])
         self.head = nn.Conv2d(1, CHANNELS, 3, padding=1)
         self.body = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
-        self.tail = nn.Conv2d(CHANNELS, 1, 3, padding=1)
+        self.tail = silent(nn.Conv2d(CHANNELS, 1, 3, padding=1))
 
     def refine(self, image: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
         features = precisely(self.head, image)
