@@ -23,6 +23,7 @@ ORDER = (
         "registry",
         "plugins",
         "sizes",
+        "durations",
         "ranges",
         "seeds",
         "environment",
@@ -42,7 +43,7 @@ ORDER = (
         "measuring",
         "importing",
     ),
-    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "api", "cli"),
+    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "studies", "api", "cli"),
 )
 AMBIGUOUS = {"idm", "sr3", "gradient"}  # methods that share their name with a kind of model, or with a word
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

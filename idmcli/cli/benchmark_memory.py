@@ -246,8 +246,8 @@ def _variants(config: Config, budget: int | None, about: str, output: Output) ->
         return gigabytes(variant.reversible, variant.injectors)
 
     def gigabytes(reversible: bool, injectors: bool) -> float | None:
-        found = published_variant(m.kind, reversible, injectors)
-        return found and found["memory_gb"]
+        figures = published_variant(m.kind, reversible, injectors)
+        return float(figures["memory_gb"]) if figures else None
 
     def size(reversible: bool, injectors: bool) -> int | None:
         found = gigabytes(reversible, injectors)

@@ -95,8 +95,13 @@ def variant_table(found: Sequence[Variant], published: Callable[[Variant], float
     lines = []
     for variant in found:
         memory = variant.memory
-        sizes = {part: getattr(memory, part) for part in ("parameters", "optimiser", "activations", "temporaries", "peak")}
-        line: dict[str, Any] = {"variant": variant.name, **{part: f"{size / 2**20:.0f}" for part, size in sizes.items()}}
+        sizes = {
+            part: getattr(memory, part) for part in ("parameters", "optimiser", "activations", "temporaries", "peak")
+        }
+        line: dict[str, Any] = {
+            "variant": variant.name,
+            **{part: f"{size / 2**20:.0f}" for part, size in sizes.items()},
+        }
         line["saved %"] = f"{100 * (1 - memory.peak / _same_without(variant, found).memory.peak):.1f}"
         line["paper GB"] = published(variant)
         line["batch within"] = variant.fitting and variant.fitting.batch

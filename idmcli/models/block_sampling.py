@@ -36,7 +36,7 @@ class BlockSampling(nn.Module):
         for weight in measuring.parameters():
             nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
         for layer in self.modules():
-            layer.parameter_group = GROUP
+            layer.__dict__["parameter_group"] = GROUP  # a plain attribute, which getattr finds
 
     @property
     def rows(self) -> int:

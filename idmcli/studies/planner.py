@@ -110,7 +110,8 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
         jobs.append(Job("train", "train", ["train", *common, *data, *start, "--out", str(run), *_device(places)]))
     if "evaluate" in study.do:
         weights = variant.weights or (str(run / "weights.safetensors") if trains else None)
-        chosen = [*(["--weights", weights] if weights else []), *(["--method", variant.method] if variant.method else [])]
+        named = {"--weights": weights, "--method": variant.method}
+        chosen = [part for flag, value in named.items() if value for part in (flag, value)]
         ratios = ["--ratio", ",".join(f"{ratio:g}" for ratio in study.ratios)] if study.ratios else []
         for test in places.tests:
             name = f"evaluate-{folder_name(test.resolve().name)}"

@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from idmcli.errors import CheckFailed
@@ -35,7 +34,7 @@ class Runner:
     listener: Listener
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
-    _stopping: bool = False
+    _stopping: Event = field(default_factory=Event)
 
     def run(self, cases: Sequence[Case], at_once: int = 1) -> None:
         """Run all jobs of cases, ``at_once`` cases at a time.
@@ -43,38 +42,30 @@ class Runner:
         Raises:
             KeyboardInterrupt, SystemExit: stopped, and the processes with it; what they saved is continued next time.
         """
-        with self.listener.progress(len(cases), "cases") as progress, self._stopped_at_exit():
-            with ThreadPoolExecutor(at_once) as pool:
-                futures = {pool.submit(self._case, case): case for case in cases}
-                try:
-                    for future in as_completed(futures):
-                        future.result()
-                        case = futures[future]
-                        progress.advance(note=f"{case.variant.name}, seed {case.seed}")
-                except BaseException:
-                    self.stop()
-                    pool.shutdown(cancel_futures=True)
-                    raise
+        with self.listener.progress(len(cases), "cases") as progress, ThreadPoolExecutor(at_once) as pool:
+            futures = {pool.submit(self._case, case): case for case in cases}
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    case = futures[future]
+                    progress.advance(note=f"{case.variant.name}, seed {case.seed}")
+            except BaseException:
+                self.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def stop(self) -> None:
         """End all processes, and start no more."""
         with self._lock:
-            self._stopping = True
+            self._stopping.set()
             for process in self._running:
                 assert process.stdin is not None
                 process.stdin.close()
 
-    @contextmanager
-    def _stopped_at_exit(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.stop()
-
     def _case(self, case: Case) -> None:
         trained = True
         for job in case.jobs:
-            if self._stopping or (job.needs_training and not trained):
+            if self._stopping.is_set() or (job.needs_training and not trained):
                 continue
             record = read_record(case, job)
             if record is None or not record.done:
@@ -91,7 +82,7 @@ class Runner:
         start = time.perf_counter()
         with open(_log(case, job), "wb") as log, open(case.folder / f".{job.name}.out", "w+b") as out:
             with self._lock:
-                if self._stopping:
+                if self._stopping.is_set():
                     return None
                 process = subprocess.Popen(
                     [*self.program, *resumed(case, job), "--json"], stdin=subprocess.PIPE, stdout=out, stderr=log
@@ -106,7 +97,7 @@ class Runner:
             out.seek(0)
             said = _parsed(out.read())
         os.unlink(case.folder / f".{job.name}.out")
-        if self._stopping:
+        if self._stopping.is_set():
             return None
         seconds = time.perf_counter() - start
         record = Record(job.command, process.returncode, seconds, 1024 * usage.ru_maxrss, said)

@@ -59,4 +59,5 @@ def measured_speed(device: torch.device, rounds: int = 5) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)
-    return counter.get_total_flops() / best
+    flops: int = counter.get_total_flops()
+    return flops / best
