@@ -1,19 +1,19 @@
-"""What a training would take, before it is started: its computed memory, and its time by operations counted."""
+"""What a training would take, before it is started: the memory of its steps computed, their time from a few of them."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from idmcli import learned
-from idmcli.config import Config
+from idmcli.memory.measured import measure_apart
 from idmcli.memory.step import ComputedStep
-from idmcli.reversible.plan import named_plan
+from idmcli.reversible.plan import Plan, named_plan
 
-CHANNELS, SIDE = 64, 128  # of the convolution by which a device's speed is measured
+if TYPE_CHECKING:
+    from idmcli.config import Config
 
 
 @dataclass(frozen=True)
@@ -22,42 +22,32 @@ class Estimate:
 
     Attributes:
         memory: peak of a step in bytes; None for kinds of model whose steps are not computed.
-        seconds: of all iterations; None likewise.
+        seconds: of all iterations; None likewise, or where no step was timed.
     """
 
     memory: int | None = None
     seconds: float | None = None
 
 
-def estimate(config: Config, speed: float) -> Estimate:
-    """Memory exactly, and time from the number of operations.
+def estimate(config: Config, device: torch.device | None) -> Estimate:
+    """The memory exactly, and the time as that of steps on one crop.
 
     Args:
         config: of the training.
-        speed: operations per second, see :func:`measured_speed`.
+        device: where to time steps; None to time none.
     """
-    kind, training = learned.find(config.model.kind), config.training
-    if not kind.computes_steps:
+    if not learned.find(config.model.kind).computes_steps:
         return Estimate()
-    name = "unet" if training.memory == "auto" else training.memory
-    computed, counter = ComputedStep(config), FlopCounterMode(display=False)
-    with counter:
-        memory = computed.memory(named_plan(name, kind.memory_steps(config)))
-    return Estimate(memory.peak, counter.get_total_flops() * training.accumulate * training.iterations / speed)
+    plan, memory = plan_of(config), ComputedStep(config).memory(plan_of(config)).peak
+    if device is None:
+        return Estimate(memory)
+    t = config.training
+    one = replace(config, training=replace(t, batch=1, accumulate=1, compile=False))
+    measured = measure_apart(one, plan, device)
+    return Estimate(memory, measured and measured.milliseconds / 1000 * t.batch * t.iterations)
 
 
-def measured_speed(device: torch.device, rounds: int = 5) -> float:
-    """Operations per second of a 3 x 3 convolution and its gradients on a device, the best of a few rounds."""
-    layer = torch.nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(device)
-    x = torch.zeros(1, CHANNELS, SIDE, SIDE, device=device, requires_grad=True)
-    best = float("inf")
-    with FlopCounterMode(display=False) as counter:
-        layer(x).sum().backward()
-    for _ in range(rounds):
-        start = time.perf_counter()
-        layer(x).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    flops: int = counter.get_total_flops()
-    return flops / best
+def plan_of(config: Config) -> Plan | None:
+    """The memory plan that [training] names, "unet" where it is chosen later; None if the model keeps everything."""
+    steps, name = learned.find(config.model.kind).memory_steps(config), config.training.memory
+    return named_plan("unet" if name == "auto" else name, steps) if steps else None

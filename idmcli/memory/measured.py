@@ -44,7 +44,7 @@ class Measured:
     milliseconds: float
 
 
-def measure_apart(config: Config, plan: Plan, device: torch.device) -> Measured | None:
+def measure_apart(config: Config, plan: Plan | None, device: torch.device) -> Measured | None:
     """:func:`measure` in a fresh process; None if the device has not enough memory.
 
     Raises:
@@ -62,7 +62,7 @@ def measure_apart(config: Config, plan: Plan, device: torch.device) -> Measured 
     return None if found is None else Measured(**found)
 
 
-def measure(config: Config, plan: Plan, device: torch.device) -> Measured:
+def measure(config: Config, plan: Plan | None, device: torch.device) -> Measured:
     """A training step with its optimiser state in place: two steps to warm up, then the median of five.
 
     Raises:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from idmcli import learned
+from idmcli.memory.estimate import plan_of
 from idmcli.memory.report import Fit, largest
 from idmcli.memory.step import ComputedStep, StepMemory
-from idmcli.reversible.plan import Plan, named_plan
+from idmcli.reversible.plan import Plan
 
 if TYPE_CHECKING:
     from idmcli.config import Config
@@ -87,6 +87,4 @@ def _each(config: Config) -> Iterator[tuple[tuple[bool, bool], ComputedStep, Pla
     for reversible, injectors in VARIANTS:
         model = replace(config.model, reversible=reversible, injectors=injectors)
         changed = replace(config, model=model)
-        steps = learned.find(model.kind).memory_steps(changed)
-        plan = named_plan("unet", steps) if steps else None
-        yield (reversible, injectors), ComputedStep(changed), plan
+        yield (reversible, injectors), ComputedStep(changed), plan_of(changed)

@@ -89,7 +89,8 @@ def plan(study: Study, scale: Scale, places: Places) -> list[Case]:
 
 
 def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: int) -> Case:
-    preset, settings = variant.preset or study.preset, (*scale.set, *variant.set)
+    preset, small = variant.preset or study.preset, variant.small if scale is study.small else ()
+    settings = (*scale.set, *variant.set, *small)
     seeded = (*settings, f"training.seed={seed}")
     try:
         config = load_config(preset, None, seeded).config

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tomli
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -33,15 +33,18 @@ class Variant:
         name: in tables, and of its folder.
         preset: to start from; the study's if None.
         set: ``section.key=value`` settings on top of the study's.
+        small: more of them, at the small scale alone.
         init: weights that the training starts from.
         weights: what is evaluated without a training: a file, or the name of weights that come with idm.
         method: that reconstructs; the one of the weights if None.
         paper: the figures that were published for it, as text.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     name: Name
     preset: str | None = None
     set: Texts = ()
+    small: Texts = ()
     init: str | None = None
     weights: str | None = None
     method: str | None = None
@@ -57,6 +60,7 @@ class Scale:
         seeds: of the trainings.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     set: Texts = ()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
 
@@ -76,6 +80,7 @@ class Study:
         budget: memory for which the largest batch is found too ("80GB"); None for none.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     preset: str
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)] = (Variant("base"),)
     do: Annotated[tuple[Action, ...], Field(min_length=1)] = ACTIONS
@@ -106,7 +111,7 @@ def parse_study(text: str, source: str) -> Study:
     """
     try:
         content = tomli.loads(text)
-        study = TypeAdapter(Study, config=STRICT).validate_python(content)
+        study = TypeAdapter(Study).validate_python(content)
     except tomli.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}", 'values look like key = 1 or key = "text"') from error
     except ValidationError as error:
