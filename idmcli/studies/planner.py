@@ -8,6 +8,7 @@ from pathlib import Path
 
 from idmcli.config import Config, load_config
 from idmcli.errors import ConfigError, InputError
+from idmcli.plugins import MODELS
 from idmcli.studies.study import Action, Scale, Study, Variant, folder_name
 
 
@@ -99,12 +100,12 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
     folder = places.out / "cases" / folder_name(variant.name) / f"seed-{seed}"
     common = ["--preset", preset, *(f"--set={setting}" for setting in seeded)]
     run, jobs = folder / "run", []
-    if "memory" in study.do:
+    trains = "train" in study.do and variant.weights is None
+    if "memory" in study.do and variant.weights is None and MODELS.find(config.model.kind).computes_steps:
         jobs.append(Job("memory", "memory", ["benchmark-memory", *common, "--device", "cpu"]))
         if study.budget:
             fit = ["benchmark-memory", *common, "--device", "cpu", "--fit", study.budget]
             jobs.append(Job("memory", "largest-batch", fit))
-    trains = "train" in study.do and variant.weights is None
     if trains:
         start = ["--init", variant.init] if variant.init else []
         data = [f"--data={source}" for source in places.data]

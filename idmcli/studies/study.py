@@ -21,7 +21,7 @@ ACTIONS: tuple[Action, ...] = ("memory", "train", "evaluate")  # in the order in
 MAX_BYTES = 1_000_000
 MAX_CASES = 10_000
 Texts = Annotated[tuple[str, ...], Field(max_length=1000)]
-Name = Annotated[str, Field(pattern=r"^[\w+-][\w .,+=()-]{0,79}$")]
+Name = Annotated[str, Field(pattern=r"^\S.{0,78}$")]
 STRICT = ConfigDict(extra="forbid")
 
 
