@@ -42,6 +42,7 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
+    sampling_flags,
     scale_of,
     shape_of,
     show_config,
@@ -125,7 +126,7 @@ def reconstruct(
         config,
         settings or (),
         os.environ,
-        {**measuring, "--method": ("solver.method", method)},
+        {**measuring, **sampling_flags(weights), "--method": ("solver.method", method)},
     )
     if print_config:
         return show_config(output, loaded)

@@ -111,7 +111,7 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
         data = [f"--data={source}" for source in places.data]
         jobs.append(Job("train", "train", ["train", *common, *data, *start, "--out", str(run), *_device(places)]))
     if "evaluate" in study.do:
-        weights = variant.weights or (str(run / "weights.safetensors") if trains else None)
+        weights = str(run / "weights.safetensors") if trains else variant.weights and _file(variant.weights)
         named = {"--weights": weights, "--method": variant.method}
         chosen = [part for flag, value in named.items() if value for part in (flag, value)]
         ratios = ["--ratio", ",".join(f"{ratio:g}" for ratio in study.ratios)] if study.ratios else []
@@ -120,6 +120,13 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
             scores = ["--out", str(folder / name), "--overwrite", *_device(places)]
             jobs.append(Job("evaluate", name, ["eval", str(test), *common, *chosen, *ratios, *scores], trains))
     return Case(variant, seed, config, folder, jobs)
+
+
+def _file(weights: str) -> str:
+    """The file of weights, which may come with idm and be named only."""
+    from idmcli.models.checkpoints import shipped_names, shipped_weights
+
+    return str(shipped_weights(weights)) if weights in shipped_names() else weights
 
 
 def _device(places: Places) -> list[str]:

@@ -18,7 +18,9 @@ seeds = [3, 4]
 
 def test_a_grid_repeats_every_variant_with_every_combination() -> None:
     text = SMALL + '[grid]\n"model.v" = [0.4, 0.5]\n"training.loss" = ["l1", "l2"]\n'
-    both = parse_study(text + '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nset = ["model.injectors=true"]\n', "x")
+    both = parse_study(
+        text + '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nset = ["model.injectors=true"]\n', "x"
+    )
     variants = both.expanded()
     assert [variant.name for variant in variants[:2]] == ["a v=0.4 loss=l1", "a v=0.4 loss=l2"]
     assert len(variants) == 8
