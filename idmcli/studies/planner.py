@@ -101,11 +101,6 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
     common = ["--preset", preset, *(f"--set={setting}" for setting in seeded)]
     run, jobs = folder / "run", []
     trains = "train" in study.do and variant.weights is None
-    if "memory" in study.do and variant.weights is None and MODELS.find(config.model.kind).computes_steps:
-        jobs.append(Job("memory", "memory", ["benchmark-memory", *common, "--device", "cpu"]))
-        if study.budget:
-            fit = ["benchmark-memory", *common, "--device", "cpu", "--fit", study.budget]
-            jobs.append(Job("memory", "largest-batch", fit))
     if trains:
         start = ["--init", variant.init] if variant.init else []
         data = [f"--data={source}" for source in places.data]
@@ -119,6 +114,11 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
             name = f"evaluate-{folder_name(test.resolve().name)}"
             scores = ["--out", str(folder / name), "--overwrite", *_device(places)]
             jobs.append(Job("evaluate", name, ["eval", str(test), *common, *chosen, *ratios, *scores], trains))
+    if "memory" in study.do and variant.weights is None and MODELS.find(config.model.kind).computes_steps:
+        jobs.append(Job("memory", "memory", ["benchmark-memory", *common, "--device", "cpu"]))
+        if study.budget:
+            fit = ["benchmark-memory", *common, "--device", "cpu", "--fit", study.budget]
+            jobs.append(Job("memory", "largest-batch", fit))
     return Case(variant, seed, config, folder, jobs)
 
 

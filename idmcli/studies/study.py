@@ -16,8 +16,8 @@ from idmcli.config.render import inline
 from idmcli.errors import ConfigError
 from idmcli.ranges import Ratio, Seed
 
-Action = Literal["memory", "train", "evaluate"]
-ACTIONS: tuple[Action, ...] = ("memory", "train", "evaluate")  # in the order in which they are done
+Action = Literal["train", "evaluate", "memory"]
+ACTIONS: tuple[Action, ...] = ("train", "evaluate", "memory")  # in the order in which they are done
 MAX_BYTES = 1_000_000
 MAX_CASES = 10_000
 Texts = Annotated[tuple[str, ...], Field(max_length=1000)]

@@ -82,7 +82,7 @@ def test_paper_s_scale_where_there_is_none(capsys: Capture) -> None:
 
 
 def test_measurements_by_a_learned_sampling_need_nothing_but_their_file(capsys: Capture) -> None:
-    save_weights(Path("rk.safetensors"), RKCCSNet(SamplingConfig()), trained_for={"task": "learned"})
+    save_weights(Path("rk.safetensors"), RKCCSNet(SamplingConfig()), training={}, trained_for={"task": "learned"})
     assert main(["sense", "photos/0.png", "--weights", "rk.safetensors", "-o", "m"]) == 0
     assert any(key.startswith("operator") or "phi" in key for key in safetensors.torch.load_file("m/0.safetensors"))
     assert main(["reconstruct", "m/0.safetensors", "--weights", "rk.safetensors", "-o", "by-network"]) == 0
