@@ -50,7 +50,7 @@ def test_small_settings_are_for_the_small_scale() -> None:
     assert paper.sampling_learning_rate is None
 
 
-@pytest.mark.parametrize("name", ["memory", "steps", "table5", "table6", "unseen-ratio"])
+@pytest.mark.parametrize("name", ["memory", "prior", "steps", "table5", "table6", "unseen-ratio"])
 def test_the_settings_of_the_studies_that_come_with_idm_are_right(name: str) -> None:
     study, _ = read_study(name)
     for scale in (study.small, study.paper):
