@@ -45,7 +45,7 @@ def test_small_settings_are_for_the_small_scale() -> None:
     study, _ = read_study("table6")
     assert study.paper is not None
     small, paper = (plan(study, scale, PLACES)[0].config.training for scale in (study.small, study.paper))
-    assert small.sampling_learning_rate == 1e-5
+    assert small.sampling_learning_rate == 3e-2
     assert small.iterations < paper.iterations
     assert paper.sampling_learning_rate is None
 
