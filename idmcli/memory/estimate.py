@@ -44,7 +44,8 @@ def estimate(config: Config, device: torch.device | None) -> Estimate:
     t = config.training
     one = replace(config, training=replace(t, batch=1, accumulate=1, compile=False))
     measured = measure_apart(one, plan, device)
-    return Estimate(memory, measured and measured.milliseconds / 1000 * t.batch * t.iterations)
+    seconds = None if measured is None else measured.milliseconds / 1000 * t.batch * t.iterations
+    return Estimate(memory, seconds)
 
 
 def plan_of(config: Config) -> Plan | None:
