@@ -270,4 +270,4 @@ def test_operators_take_numpy_arrays() -> None:
     x = torch.rand(1, 1, 6, 8)
     assert torch.equal(given[0].A(x), x[:, :, ::2].flatten(2))
     assert given[1].measurement_shape == (2, 24) and given[2].kernel.dtype == torch.float64
-    assert given[3].A(x[..., :4, :4]).shape == (1, 1, 4)
+    assert given[3].A(x[..., :4, :4]).shape == (1, 1, 1, 4)

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idmcli import solvers
-from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, Operator
+from idmcli.operators import CompressedSensing, LinearOperator, Operator
 from idmcli.plugins import DEFAULTS
 from idmcli.solvers import Solver
 
-REACH = 8  # pixels over which networks see what is around a hole
-LITTLE_NOISE = 0.02  # where mri-tiny, trained without any, was still ahead of hqs; at 0.05 it was not
 PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
 
 
@@ -77,26 +75,6 @@ def runnable(operator: Operator) -> Sequence[Solver]:
     return [solver for solver in able if solver.weights is None or solver.weights in shipped]
 
 
-def has_holes(operator: Inpainting, noise: float = 0.0) -> bool:
-    """Whether a lost pixel has no known one within 8 rows and columns, in a mask that is not random."""
-    from torch.nn.functional import max_pool2d
-
-    if operator.description["type"] == "random":
-        return False
-    near = operator.mask[None].float()
-    for rows, columns in ((REACH, 0), (0, REACH)):  # one after the other: as many steps as a side has, not an area
-        near = max_pool2d(near, (2 * rows + 1, 2 * columns + 1), stride=1, padding=(rows, columns))
-    return not bool(near.all())
-
-
-def one_coil(operator: MRI, noise: float) -> bool:
-    """Whether one coil samples a real image, not line by line, with little noise: where mri-tiny was trained."""
-    mask = operator.mask
-    by_lines = any(bool((mask == line).all()) for line in (mask[:1], mask[:, :1]))
-    one = operator.measurement_shape[0] == 1 and not operator.complex_image
-    return one and not by_lines and noise <= LITTLE_NOISE
-
-
 def mixes(operator: CompressedSensing, noise: float) -> bool:
     """Whether every measurement mixes pixels of the whole image."""
     return operator.mixing
@@ -114,18 +92,16 @@ CS = Defaults(
     weights={**PHOTOGRAPHS, "idm": "cs-tiny"},
 )
 INPAINTING = Defaults(
-    choices=(
-        # What a network or a prior makes up in holes is further off than a smooth surface.
-        Choice("tv", has_holes, "boxes or masks from files with holes of 17 pixels or more"),
-        Choice("idm", lambda operator, noise: not has_holes(operator), "scattered pixels"),
-        Choice("hqs"),
-    ),
+    choices=(Choice("hqs"),),
     weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},
-    options={"tv": {"iterations": 2000, "tolerance": 1e-6}},  # to fill holes
+    options={
+        "hqs": {"sigma_start": 0.2},  # how far off the smooth surface is that lost pixels start from
+        "tv": {"iterations": 2000, "tolerance": 1e-6},  # to fill holes
+    },
 )
 LEARNED = Defaults(choices=(Choice("hqs"),))
 MAGNETIC = Defaults(
-    choices=(Choice("idm", one_coil, "one coil, real images, masks that are not of lines"), Choice("hqs")),
+    choices=(Choice("hqs"),),
     weights={"prior": "prior-mri", "idm": "mri-tiny"},
     options={"hqs": {"sigma_start": 0.3}},
 )

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from idmcli.numerics.harmonic import harmonic_extension
 from idmcli.operators.base import Spec
 from idmcli.operators.checks import check_image_shape, tensor_of
 from idmcli.operators.linear import LinearOperator, Spectrum
@@ -65,6 +66,10 @@ class Inpainting(LinearOperator):
         _, height, width = self.image_shape
         zeros = y.new_zeros(*y.shape[:2], height * width)
         return zeros.index_copy(2, self.index, y).view(*y.shape[:2], height, width)
+
+    def start(self, y: Tensor, noise: float = 0.0) -> Tensor:
+        """The known pixels with the smoothest surface between them: a denoiser might take edges of holes for real ones."""
+        return harmonic_extension(self.AT(y), self.mask)
 
     def spectrum(self) -> Spectrum:
         """``V^T`` lists the kept pixels, then the lost ones; S = 1."""

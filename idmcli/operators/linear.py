@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
@@ -15,6 +16,7 @@ from idmcli.numerics.power_iteration import largest_eigenvalue
 from idmcli.operators.base import Operator
 from idmcli.operators.checks import is_number
 
+IMAGE_POWER = 0.06  # variance of centred images in [0, 1]
 LARGEST_WEIGHT = 1e12  # of the measurements in the regularised inverse; single precision overflows with larger ones
 
 
@@ -187,6 +189,22 @@ class LinearOperator(Operator):
     def pinv(self, y: Tensor) -> Tensor:
         """``A+ y``: :meth:`solve` without the status."""
         return self.solve(y).x
+
+    def start(self, y: Tensor, noise: float = 0.0) -> Tensor:
+        """An image that iterative methods start from.
+
+        It is A+ y or, as that blows noise up where A is weak, ``argmin |x|^2 / power + |A x - y|^2 / noise^2``.
+
+        Args:
+            y: measurements (B, \\*measurement_shape) of centred images.
+            noise: standard deviation of every measured number.
+
+        Returns:
+            images (B, \\*image_shape).
+        """
+        if noise == 0:
+            return self.pinv(y)
+        return self.prox(torch.zeros_like(self.AT(y)), y, IMAGE_POWER / noise**2)
 
     def project(self, x: Tensor, y: Tensor) -> Tensor:
         """Range-null-space projection ``x - A+ (A x - y)`` (Eq. 2): the nearest image with A x = y."""

@@ -14,7 +14,6 @@ from idmcli.operators.base import Operator
 from idmcli.operators.linear import LinearOperator
 
 ITERATIONS_PER_STEP = 10  # of conjugate gradients, in each step of a method
-IMAGE_POWER = 0.06  # variance of centred images in [0, 1]
 A = TypeVar("A", bound=Operator, default=LinearOperator, covariant=True)
 
 
@@ -66,13 +65,11 @@ class Problem(Generic[A]):
 
     @property
     def start(self: Problem) -> Tensor:
-        """``A+ y``; or ``argmin |x|^2 / power + |A x - y|^2 / noise^2``, as A+ blows noise up where A is weak."""
-        if self.noise == 0:
-            return self.pinv
-        return self.operator.prox(torch.zeros_like(self.operator.AT(self.y)), self.y, IMAGE_POWER / self.noise**2)
+        """The image that the operator starts from, :meth:`~idmcli.operators.LinearOperator.start`."""
+        return self.operator.start(self.y, self.noise)
 
     def first_guess(self, mean: float) -> Tensor:
-        """An image to start from, (B, C, H, W). If A is linear, no image with A x = y is nearer to a constant."""
+        """An image to start from, (B, C, H, W): near a constant where A is linear and says nothing."""
         if isinstance(self.operator, LinearOperator):
             centred = Problem(self.operator, self.y, self.noise).centred(mean)
             return centred.image(centred.start)
