@@ -45,7 +45,7 @@ ORDER = (
     ),
     *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "studies", "api", "cli"),
 )
-AMBIGUOUS = {"idm", "sr3", "rk-ccsnet", "csnet-plus", "gradient"}  # methods that share their name with a kind of model, or with a word
+AMBIGUOUS = {"idm", "sr3", "rk-ccsnet", "csnet-plus", "gradient"}  # methods named like a kind of model, or a word
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 

@@ -18,6 +18,7 @@ from idmcli.cli.presets import presets
 from idmcli.cli.reconstruct import reconstruct
 from idmcli.cli.sense import sense
 from idmcli.cli.study import study
+from idmcli.cli.tasks import tasks
 from idmcli.cli.train import train
 
 app = typer.Typer(
@@ -54,6 +55,7 @@ app.command()(info)
 app.command()(convert)
 app.command("benchmark-memory")(benchmark_memory)
 app.command("bench-memory", hidden=True)(benchmark_memory)
+app.command()(tasks)
 app.command()(methods)
 app.add_typer(presets, name="presets")
 app.command()(env)

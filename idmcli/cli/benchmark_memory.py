@@ -21,10 +21,10 @@ from idmcli.cli.options import (
     SetOption,
     output_flags,
     output_of,
-    show_config,
     size_of,
 )
 from idmcli.cli.output import Output
+from idmcli.cli.shown import TRAINING, show_config
 from idmcli.devices import choose_device
 from idmcli.errors import CheckFailed, InputError
 
@@ -112,7 +112,7 @@ def benchmark_memory(
         given = {flag: (key, REFERENCE.get(key) if value is None else value) for flag, (key, value) in given.items()}
     loaded = load_config(preset, config, settings or (), os.environ, given)
     if print_config:
-        return show_config(output, loaded)
+        return show_config(output, loaded, TRAINING)
     from idmcli.learned.sampling import SamplingSettings
     from idmcli.memory.plot import check_plot, plot_memory
     from idmcli.memory.step import check_computed
@@ -143,7 +143,7 @@ def benchmark_memory(
             peaks = {
                 row.name: [rows[n].memory.peak for rows in table.values()] for n, row in enumerate(table[values[0]])
             }
-            plot_memory(plot, about, values, peaks)
+            plot_memory(plot, about, values, peaks, replace=overwrite)
             output.status(f"wrote {plot}")
         rows = table[values[-1]]
     else:
@@ -188,7 +188,7 @@ def _plans(config: Config, budget: int | None, device: Device, about: str, outpu
     auto = [f"auto: {describe(row.plan)}." for row in found if row.name == "auto"]
     configured = next((record for record in records if record["plan"] == config.training.memory), None)
     notes = [*auto, *([MEASURED] if gpu else []), COMPUTED, PAPER_SAVING]
-    output.summary({"configured": configured}, "\n".join(notes))
+    output.summary({"configured": configured}, notes)
     return found
 
 
@@ -258,7 +258,7 @@ def _variants(config: Config, budget: int | None, about: str, output: Output) ->
     records = [variant.record() | {"paper_gb": paper(variant)} for variant in found]
     _show(output, records, variant_table(found, paper), f"{about}; in MiB, computed")
     configured = next(record for record in records if record["variant"] == own)
-    output.summary({"configured": configured}, f"{COMPUTED}\n{PAPER_BATCH}")
+    output.summary({"configured": configured}, [COMPUTED, PAPER_BATCH])
 
 
 def _show(output: Output, records: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]], title: str) -> None:

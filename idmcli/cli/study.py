@@ -76,7 +76,7 @@ def study(
         return output.table([{"name": name, "purpose": purpose(text)} for name, text in list_studies().items()])
     found, text = read_study(source)
     if show:
-        return output.result({"name": source, "toml": text}, text.rstrip("\n"))
+        return output.result({"name": source, "toml": text}, text.rstrip("\n").split("\n"))
     if paper and found.paper is None:
         raise InputError(f"study {source!r} has one scale only", "leave out --paper")
     scale = found.paper if paper and found.paper else found.small
@@ -155,9 +155,7 @@ def _estimate(cases: Sequence[Case], device: str, paper: bool, output: Output) -
             progress.advance()
     output.table(records, f"{len(cases)} cases on {where}")
     commands = [shlex.join(["idm", *job.command]) for case in cases for job in case.jobs]
-    time = (
-        ""
-        if timed is None
-        else f"\n\nTrainings: about {format_duration(total)} one after the other, with no other work."
-    )
-    output.summary({"commands": commands, "seconds": total if timed else None}, "\n".join(["", *commands]) + time)
+    text = ["", *commands]
+    if timed:
+        text += ["", f"Trainings: about {format_duration(total)} one after the other, with no other work."]
+    output.summary({"commands": commands, "seconds": total if timed else None}, text)

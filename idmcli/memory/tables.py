@@ -46,7 +46,7 @@ def _network(model: Any) -> str:
 
 def row_table(rows: Sequence[Row], config: Config) -> tuple[str, list[dict[str, Any]]]:
     """The unit, and one line for each plan."""
-    unit, factor = _unit(row.memory.peak for row in rows)
+    unit, factor = unit_of(row.memory.peak for row in rows)
 
     def cell(size: int | None) -> str:
         return "-" if size is None else f"{size / factor:.2f}"
@@ -69,7 +69,7 @@ def row_table(rows: Sequence[Row], config: Config) -> tuple[str, list[dict[str, 
 
 def sweep_table(table: Mapping[int, Sequence[Row]]) -> tuple[str, list[dict[str, Any]]]:
     """The unit, and one line for each T with the peak of each plan; the last line is the growth per step."""
-    unit, factor = _unit(row.memory.peak for rows in table.values() for row in rows)
+    unit, factor = unit_of(row.memory.peak for rows in table.values() for row in rows)
     lines: list[dict[str, Any]] = [
         {"T": steps, **{row.name: f"{row.memory.peak / factor:.2f}" for row in rows}} for steps, rows in table.items()
     ]
@@ -81,7 +81,7 @@ def sweep_table(table: Mapping[int, Sequence[Row]]) -> tuple[str, list[dict[str,
 
 def fit_table(fits: Sequence[Fit]) -> tuple[str, list[dict[str, Any]]]:
     """The unit, and one line for each plan."""
-    unit, factor = _unit(fit.peak for fit in fits)
+    unit, factor = unit_of(fit.peak for fit in fits)
     return unit, [{"plan": fit.name, "largest batch": fit.batch, "peak": f"{fit.peak / factor:.2f}"} for fit in fits]
 
 
@@ -114,6 +114,6 @@ def _same_without(variant: Variant, found: Sequence[Variant]) -> Variant:
     return next(other for other in found if not other.reversible and other.injectors == variant.injectors)
 
 
-def _unit(sizes: Iterable[int]) -> tuple[str, int]:
-    """The unit in which the largest has a few digits before the point."""
+def unit_of(sizes: Iterable[int]) -> tuple[str, int]:
+    """The unit in which the largest of some sizes has a few digits before the point, and its bytes."""
     return ("GiB", 2**30) if max(sizes) >= 2**30 else ("MiB", 2**20)
