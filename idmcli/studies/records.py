@@ -71,11 +71,17 @@ def read_record(case: Case, job: Job) -> Record | None:
 
 
 def refuse_other_study(cases: Sequence[Case]) -> None:
-    """Raise InputError if the folder holds results of other commands than these cases have."""
+    """Raise InputError if the folder holds results of other commands than these cases have.
+
+    A job that failed, and left nothing to continue from, may run again with another command.
+    """
     for case in cases:
+        kept = (case.run / "checkpoint.pt").exists()
         for job in case.jobs:
             record = read_record(case, job)
-            if record is not None and list(record.command) != list(job.command):
+            if record is None or (record.reason and not kept):
+                continue
+            if list(record.command) != list(job.command):
                 raise InputError(
                     f"{str(case.folder)!r} was made by another command of {job.action} than this study has now",
                     "choose another --out, or remove that folder",

@@ -126,6 +126,14 @@ def test_the_folder_of_another_study_is_refused() -> None:
         refuse_other_study([other])
 
 
+def test_a_failed_job_may_run_again_with_another_command() -> None:
+    run([case("x", job("train", "fail", "a"))])
+    mended = case("x", Job("train", "a", ["good", "a"]))
+    refuse_other_study([mended])
+    run([mended])
+    assert ran() == ["fail a", "good a"]
+
+
 def test_a_damaged_record_is_named() -> None:
     one = case("x", job("train", "good", "a"))
     write_record(one, one.jobs[0], Record(["good", "a"]))
