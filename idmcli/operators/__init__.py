@@ -5,6 +5,7 @@ from idmcli.operators.algebra import Adjoint, Product, Scaled, Stack, Sum, stack
 from idmcli.operators.base import Operator, Spec
 from idmcli.operators.blur import Blur
 from idmcli.operators.compressed_sensing import CompressedSensing
+from idmcli.operators.hadamard import Hadamard
 from idmcli.operators.hdr import HDR
 from idmcli.operators.inpainting import Inpainting
 from idmcli.operators.learned import LearnedSampling
@@ -27,8 +28,9 @@ __all__ = [
     "Blur",
     "CompressedSensing",
     "Gram",
-    "LearnedSampling",
+    "Hadamard",
     "Inpainting",
+    "LearnedSampling",
     "LinearMap",
     "LinearOperator",
     "MatrixOperator",
