@@ -141,7 +141,10 @@ def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.
         if arguments[0] == "train":
             arguments += SHORT if "--init" in arguments else SHORT + NARROW
         if arguments[0] in ("benchmark-memory", "bench-memory"):
-            arguments = [argument.replace("11GiB", "60MiB") for argument in arguments] + SMALL
+            arguments = [argument.replace("11GiB", "60MiB") for argument in arguments]
+            arguments += [] if "csnet" in command else SMALL
+        if arguments[0] == "study" and len(arguments) > 1:  # hours of work: their options are read, and the file shown
+            arguments += ["--show"]
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"

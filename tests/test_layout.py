@@ -23,6 +23,7 @@ ORDER = (
         "registry",
         "plugins",
         "sizes",
+        "durations",
         "ranges",
         "seeds",
         "environment",
@@ -35,16 +36,16 @@ ORDER = (
         "reversible",
         "operators",
         "io",
+        "models",
         "batch",
         "tasks",
         "config",
         "measuring",
         "importing",
-        "models",
     ),
-    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "api", "cli"),
+    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "studies", "api", "cli"),
 )
-AMBIGUOUS = {"idm", "sr3", "gradient"}  # methods that share their name with a kind of model, or with a word
+AMBIGUOUS = {"idm", "sr3", "rk-ccsnet", "csnet-plus", "gradient"}  # methods named like a kind of model, or a word
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 

@@ -43,6 +43,7 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
+    sampling_flags,
     scale_of,
     shape_of,
 )
@@ -131,7 +132,7 @@ def reconstruct(
         config,
         settings or (),
         os.environ,
-        {**measuring, "--method": ("solver.method", method)},
+        {**measuring, **sampling_flags(weights), "--method": ("solver.method", method)},
     )
     if print_config:
         return show_config(output, with_method(loaded, weights, prior), RECONSTRUCTING)

@@ -68,6 +68,7 @@ class TrainingConfig:
     learning_rate: Positive = 1e-3
     rule_learning_rate: Positive | None = None  # idm: of the numbers of the sampling steps; not set: learning_rate
     coupling_learning_rate: Positive | None = None  # of mixing weights and scales of streams; not set: learning_rate
+    sampling_learning_rate: Positive | None = None  # of a learned A and its first image; not set: learning_rate
     muon_learning_rate: Positive = 0.02  # of the convolutions that Muon updates
     weight_decay: PositiveOrZero = 0.0
     warmup: CountOrZero = 200  # iterations of linear warm-up
@@ -75,7 +76,7 @@ class TrainingConfig:
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
     sigma_min: Positive = 0.01  # prior, sr3: noise levels are log-uniform in ..
     sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
-    loss: Literal["l1", "l2", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
+    loss: Literal["l1", "l2", "rmse", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm of each group of parameters; 0: no clipping
     memory: MemoryPlan = "unet"  # idm: what is kept for the backward pass; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free

@@ -114,6 +114,7 @@ INPAINTING = Defaults(
         "tv": {"iterations": 2000, "tolerance": 1e-6},  # to fill holes
     },
 )
+LEARNED = Defaults(choices=(Choice("hqs"),))
 MAGNETIC = Defaults(
     choices=(Choice("hqs", several_coils, "several coils, noise", options=FEW_STEPS), Choice("hqs")),
     weights={"prior": "prior-mri", "idm": "mri-tiny"},
