@@ -90,6 +90,7 @@ def test_preset_names() -> None:
     assert [preset.name for preset in list_presets()] == [
         "cs",
         "cs-tiny",
+        "csnet-plus",
         "ct",
         "ct-tiny",
         "deblur",
@@ -106,6 +107,7 @@ def test_preset_names() -> None:
         "prior-ct",
         "prior-grey",
         "prior-mri",
+        "rk-ccsnet",
         "sr",
         "sr3-sr",
         "sr3-tiny",
@@ -150,7 +152,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
             f'{file}: operator.block = "32": expected a valid integer',
             f"{file}: operator.seed = -1: expected greater than or equal to 0",
             f"{file}: training.ema = 1.5: expected less than 1",
-            f"{file}: training.loss = \"l3\": expected 'l1', 'l2' or 'psnr'",
+            f"{file}: training.loss = \"l3\": expected 'l1', 'l2', 'rmse' or 'psnr'",
             "environment IDM_MODEL__STEPS: model.steps = 0: expected greater than or equal to 1",
             "--set: model.v = nan: expected a finite number",
         ]

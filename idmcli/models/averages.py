@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from idmcli.config import Config, load_config
 from idmcli.errors import InputError
 from idmcli.io.records import read_object
-from idmcli.models.learned import Learned, purpose_of
+from idmcli.models.learned import Learned
 from idmcli.models.tensors import check, fill, unpickled
 from idmcli.plugins import MODELS
 from idmcli.text import escape
@@ -26,14 +23,20 @@ def is_run(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
-def config_of(folder: Path) -> Config:
-    """The configuration of a run; ConfigError if its file is damaged."""
-    return load_config(None, folder / CONFIG).config
+def described(folder: Path) -> dict[str, Any]:
+    """What a run's record says of its weights: their "kind", "config", "training" and "trained_for".
 
-
-def training_record(config: Config, record: Mapping[str, Any]) -> dict[str, Any]:
-    """How a network was trained, JSON-able: the configuration, and what it started from, by the run's record."""
-    return {"config": asdict(config), "init": record.get("init"), "pictures": record.get("pictures")}
+    Raises:
+        InputError: the record is missing or damaged.
+    """
+    path = folder / RECORD
+    found = read_object(path, "resume the run, which writes it").get("weights") if path.is_file() else None
+    if not isinstance(found, dict) or not {"kind", "config", "training", "trained_for"} <= found.keys():
+        raise InputError(
+            f"the run folder {str(folder)!r} does not say what it trains",
+            "continue it with `idm train --resume`, which writes that",
+        )
+    return found
 
 
 def load_averaged(folder: Path) -> Learned:
@@ -42,19 +45,19 @@ def load_averaged(folder: Path) -> Learned:
     Its ``trained_for`` and ``training_record`` are as in a weights file; the record also has the "iteration".
 
     Raises:
-        InputError: there is no checkpoint, it is damaged, or it does not fit the run's configuration.
+        InputError: there is no checkpoint, it is damaged, or it does not fit the run's record.
         NumericalError: a weight is not finite.
     """
-    path, config = folder / CHECKPOINT, config_of(folder)
+    path = folder / CHECKPOINT
     if not path.is_file():
         raise InputError(f"there is no checkpoint in the run folder {str(folder)!r}", "train for longer")
+    record = described(folder)
     with torch.device("meta"):
-        model: Learned = MODELS.find(config.model.kind).build(config)
+        model: Learned = MODELS.find(record["kind"]).restore(record["config"])
     tensors, iteration = _average_in(path)
     check(path, model.state_dict(), tensors)
-    record = read_object(folder / RECORD, "remove it") if (folder / RECORD).exists() else {}
-    model.trained_for = purpose_of(asdict(config))
-    model.training_record = training_record(config, record) | {"iteration": iteration}
+    model.trained_for = record["trained_for"]
+    model.training_record = record["training"] | {"iteration": iteration}
     return fill(model, tensors)
 
 

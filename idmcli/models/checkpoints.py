@@ -16,7 +16,7 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, write
 from idmcli.models.architectures import updated
-from idmcli.models.averages import config_of, is_run, load_averaged
+from idmcli.models.averages import described, is_run, load_averaged
 from idmcli.models.learned import Learned, purpose_of
 from idmcli.models.released import load_released, released_for
 from idmcli.models.sampler import renamed
@@ -31,7 +31,7 @@ def kind_in(path: Path) -> str:
     for anything else."""
     try:
         if is_run(path):
-            return str(config_of(path).model.kind)
+            return str(described(path)["kind"])
         return str(peek(path, KIND).get("kind", ""))
     except InputError:
         return ""

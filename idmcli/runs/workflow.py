@@ -18,7 +18,6 @@ from idmcli.io.atomic import ensure_writable, write_text
 from idmcli.io.images import find_items
 from idmcli.memory.budget import free_memory, memory_plan
 from idmcli.models import Learned
-from idmcli.models.averages import training_record
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.compiled import check_compiler
 from idmcli.models.learned import purpose_of
@@ -150,9 +149,12 @@ def _train(
                 record["init"] = started.get("init")
                 progress = run.restore(step.model, step.average, step.optimisers)
                 check_iterations(progress.done, config.training.iterations)
+        training = {"config": asdict(config), "init": record["init"], "pictures": record["pictures"]}
+        purpose = purpose_of(asdict(config))
         if processes.leads:
             write_text(run.config, to_toml(config))
-            run.write_record(record)
+            described = {"kind": model.kind, "config": asdict(model.config)}
+            run.write_record({**record, "weights": {**described, "training": training, "trained_for": purpose}})
         listener.status(_about(pictures, model, run, processes))
         with listener.progress(config.training.iterations, "iterations") as count:
             count.advance(progress.done)
@@ -163,9 +165,8 @@ def _train(
             last = train(step, stage, run, processes, reports, progress, workers=drawing)
         if processes.leads:
             run.check_there()
-            model, purpose = cast(Learned, step.average.module), purpose_of(asdict(config))
-            training = training_record(config, record)
-            save_weights(run.weights, model, training=training, trained_for=purpose, half=True)
+            average = cast(Learned, step.average.module)
+            save_weights(run.weights, average, training=training, trained_for=purpose, half=True)
     return FinishedRun(run, start, dict(last.validation.scores) if last and last.validation else {})
 
 

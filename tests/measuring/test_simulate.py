@@ -123,7 +123,7 @@ def test_files_whose_parts_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="marked as rgb, but the image has 1 channels"):
         replace(m, colour="rgb").measurement()
     with pytest.raises(InputError, match="operator kind"):
-        replace(m, spec={**m.spec, "kind": "fan"}).measurement()
+        replace(m, spec={**m.spec, "kind": "cone"}).measurement()
 
 
 def noisy_pinv(problem: Problem, prior: None, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:

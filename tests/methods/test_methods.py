@@ -25,9 +25,12 @@ from idmcli.models import (
     shipped_weights,
 )
 from idmcli.models.checkpoints import save_weights
+from idmcli.models.csnet_plus import CSNetPlus
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.latent import LatentConfig, LatentDiffusion
+from idmcli.models.rk_ccsnet import RKCCSNet
 from idmcli.models.sampler import SamplerConfig
+from idmcli.models.sampling_network import SamplingConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, LinearOperator, Problem
@@ -97,12 +100,25 @@ def latent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory, "latent", LatentDiffusion(LatentConfig(1, 2, (8, 8), (8, 8))))
 
 
+@pytest.fixture(scope="module")
+def sampling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Networks that reconstruct what their own sampling measured."""
+    made = [kind(SamplingConfig(ratio=0.1)) for kind in (CSNetPlus, RKCCSNet)]
+    return {network.kind: saved(tmp_path_factory, network.kind, network) for network in made}
+
+
 @each(*REAL, *OWN)
 @pytest.mark.parametrize("name", solvers.names())
 def test_every_method_on_every_operator(
-    name: str, operator: LinearOperator, prior: Path, latent: Path, idm: Path, conditional: Path
+    name: str,
+    operator: LinearOperator,
+    prior: Path,
+    latent: Path,
+    idm: Path,
+    conditional: Path,
+    sampling: dict[str, Path],
 ) -> None:
-    files = {None: None, "prior": prior, "latent": latent, "idm": idm, "sr3": conditional}
+    files = {None: None, "prior": prior, "latent": latent, "idm": idm, "sr3": conditional, **sampling}
     weights = files[solvers.find(name).weights]
     method = Methods(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
     assert method.name == name

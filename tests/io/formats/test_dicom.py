@@ -78,7 +78,7 @@ def test_hounsfield_units_and_their_place(tmp_path: Path, syntax: Any, kind: typ
     path = saved(tmp_path / "slice", dataset((HU + 1024).astype(kind), syntax))
     assert format_of(path) is DICOM
     image = read_image(path)
-    assert image.scale == Scale(-1024, 3072, "HU") and image.bits == 16 and image.notes == ()
+    assert image.scale == Scale(-1024, 3072, "HU") and image.bits == 32 and image.notes == ()
     np.testing.assert_allclose(values(path), HU, atol=1e-3)
     assert image.geometry == PLACE
 
