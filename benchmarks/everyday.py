@@ -115,11 +115,15 @@ def score(m: idm.Measurement, method: str | None) -> float | None:
     return min(idm.psnr(x, truth.numpy()), SHOWN)
 
 
-def results(cases: Iterable[str], pictures: Iterable[str], methods: Iterable[str], side: int, log: Path) -> Iterator[dict[str, Any]]:
+def results(
+    cases: Iterable[str], pictures: Iterable[str], methods: Iterable[str], side: int, log: Path
+) -> Iterator[dict[str, Any]]:
     """Rows of the log, computed as far as they are not there."""
     known = {}
     if log.exists():
-        known = {(r["case"], r["picture"], r["method"], r["side"]): r for r in map(json.loads, log.read_text().splitlines())}
+        known = {
+            (r["case"], r["picture"], r["method"], r["side"]): r for r in map(json.loads, log.read_text().splitlines())
+        }
     for name in cases:
         for title in pictures:
             m = None

@@ -28,6 +28,7 @@ from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.runs.build import build_stage
 from idmcli.training.loop import train
 from idmcli.training.pictures import Pictures, find_pictures
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 
@@ -87,8 +88,9 @@ def run(config: Config, pictures: Pictures, iterations: int, build: Build) -> tu
     processes = Processes(torch.device("cpu"))
     stage, step = build_stage(config, pictures, processes.device), Step(model, settings)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        last = train(step, stage, RunFolder(Path(folder)), processes, lambda line: None)
+        start, run = time.perf_counter(), RunFolder(Path(folder))
+        with run.locked():
+            last = train(step, stage, run, processes, lambda line: None, Progress())
         assert last is not None and last.validation is not None
         return time.perf_counter() - start, dict(last.validation.scores)
 

@@ -8,6 +8,7 @@ failed, 2 usage, configuration or input, 3 numerical failure, 4 out of resources
 from __future__ import annotations
 
 import errno
+import os
 
 
 class IdmError(Exception):
@@ -64,6 +65,25 @@ class ReportedElsewhere(IdmError):
     def __init__(self, exit_code: int) -> None:
         super().__init__("")
         self.exit_code = exit_code
+
+
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+BAD_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
+
+
+def error_of(failure: Exception) -> IdmError:
+    """The error for any exception: an :class:`IdmError` as it is, and what the system or nobody foresaw in words."""
+    if isinstance(failure, IdmError):
+        return failure
+    if out_of_memory(failure):
+        return MemoryShortage("out of memory", "use a smaller image or batch, or another --device or --method")
+    if isinstance(failure, OSError) and failure.errno in BAD_NAME:
+        return InputError(f"{str(failure.filename)!r} is no name of a file: {os.strerror(failure.errno)}", "check it")
+    if isinstance(failure, OSError) and failure.errno in FULL_DISK:
+        where = f" ({failure.filename})" if failure.filename else ""
+        return ResourceError(f"cannot write: {os.strerror(failure.errno)}{where}", "free some space or write elsewhere")
+    reason = str(failure).strip().partition("\n")[0]
+    return IdmError(f"internal error: {type(failure).__name__}: {reason}", "run it again with --debug and report it")
 
 
 _MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory", "bad_alloc", "out of memory")

@@ -32,15 +32,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import h5py
 import numpy as np
+import scipy.io
+import scipy.sparse
 import tifffile
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image as Pillow
 from safetensors.torch import load, save
 
+from idmcli import learned
 from idmcli.config import TrainingConfig, list_presets, load_config
-from idmcli.errors import IdmError
+from idmcli.errors import IdmError, InputError
 from idmcli.io import png
 from idmcli.io.formats import format_of
 from idmcli.io.images import read_image, read_provenance, write_image
@@ -48,7 +52,7 @@ from idmcli.io.scale import Scale
 from idmcli.measuring import Provenance
 from idmcli.measuring.file import Stored, read_stored, write_stored
 from idmcli.methods import Methods
-from idmcli.models.checkpoints import save_weights
+from idmcli.models.checkpoints import load_weights, save_weights
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.pretrained import CONFIG
 from idmcli.models.released import released_names
@@ -72,6 +76,7 @@ from idmcli.priors.published.diffusers_folders import SCHEDULER
 from idmcli.runs.resume import check_data
 from idmcli.tasks.kernels import read_kernel
 from idmcli.tasks.masks import read_mask
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from tests.foreign import FILES, drawn
@@ -425,13 +430,39 @@ def training_step() -> Step:
 
 def checkpoint(folder: Path) -> bytes:
     step = training_step()
-    RunFolder(folder).save(step.model, step.average, step.optimisers, 3)
+    run = RunFolder(folder)
+    with run.locked():
+        run.save(step.model, step.average, step.optimisers, Progress(3))
     return (folder / "checkpoint.pt").read_bytes()
 
 
 def restored(run: RunFolder) -> None:
     step = training_step()
     run.restore(step.model, step.average, step.optimisers)
+
+
+RUN = '[model]\nkind = "prior"\nchannels = [4]\nblocks = [1]\n'
+
+
+def run_checkpoint(folder: Path) -> bytes:
+    """That of a run of idm's own."""
+    (folder / "run").mkdir()
+    (folder / "run/config.toml").write_text(RUN)
+    config = load_config(file=folder / "run/config.toml").config
+    step = Step(learned.build(config), config.training)
+    run = RunFolder(folder / "run")
+    with run.locked():
+        run.save(step.model, step.average, step.optimisers, Progress(3))
+    return run.checkpoint.read_bytes()
+
+
+def averaged(path: Path) -> None:
+    """The weights of the run whose checkpoint is at hand."""
+    (path.parent / "config.toml").write_text(RUN)
+    try:
+        load_weights(path.parent)
+    finally:
+        (path.parent / "config.toml").unlink()
 
 
 METRICS = b"iteration,loss,psnr\n1,0.5,20.0\n2,0.4,21.0\n3,0.3,22.0\n"
@@ -449,6 +480,30 @@ def read_pictures(path: Path) -> None:
     for item in items[:3]:
         read_image(item, max_pixels=MAX_PIXELS)
     read_provenance(path)
+
+
+def read_numbers(path: Path) -> None:
+    """Every array, if the format is recognised."""
+    format = format_of(path)
+    if format is None:
+        raise InputError("it is of no format", "")
+    for item in format.items(path)[:3]:
+        format.read(item)
+
+
+def arrays(save: Callable[..., object], *inputs: Any, **options: Any) -> bytes:
+    """What a library writes of arrays into a file."""
+    save(buffer := BytesIO(), *inputs, **options)
+    return buffer.getvalue()
+
+
+def hdf5_matrix(folder: Path) -> bytes:
+    """A MATLAB file of version 7.3."""
+    with h5py.File(folder / "a.mat", "w", userblock_size=512) as file:
+        file["Phi"] = GREY / 255
+    content = bytearray((folder / "a.mat").read_bytes())
+    content[:22] = b"MATLAB 7.3 MAT-file   "
+    return bytes(content)
 
 
 def readers(folder: Path) -> dict[str, Reader]:
@@ -554,6 +609,27 @@ def readers(folder: Path) -> dict[str, Reader]:
             "run.json",
             forge=forged_json,
         ),
+        "averages": Reader(averaged, (run_checkpoint(folder),), "checkpoint.pt", forge=forged_pickle),
+        "arrays": Reader(
+            read_numbers,
+            (
+                arrays(np.save, GREY),
+                arrays(np.save, GREY / 255 + 1j),
+                arrays(np.savez, a=GREY, b=RGB / 255),
+                arrays(np.savez_compressed, GREY),
+                arrays(scipy.sparse.save_npz, scipy.sparse.csr_matrix(GREY > 128)),
+            ),
+        ),
+        "MATLAB": Reader(
+            read_numbers,
+            (
+                arrays(scipy.io.savemat, {"Phi": GREY / 255, "y": GREY[0]}),
+                arrays(scipy.io.savemat, {"A": scipy.sparse.csc_matrix(GREY > 128)}, do_compression=True),
+                hdf5_matrix(folder),
+            ),
+            "input.mat",
+        ),
+        "tables": Reader(read_numbers, (b"a,b\n1,2.5\n-3,4e9\n", b"1 2 3\n4 5 6\n", b"# y\n0.5;1\n"), "input.csv"),
         "metrics": Reader(in_run(lambda run: run.drop_metrics_after(2)), (METRICS,), "metrics.csv"),
         "TOML": Reader(
             lambda path: load_config(file=path), tuple(preset.text.encode() for preset in list_presets()), "input.toml"

@@ -100,7 +100,7 @@ def in_another_process(code: str, folder: Path, **env: str) -> str:
         env={**os.environ, "NO_PROXY": "127.0.0.1", **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=500,
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr

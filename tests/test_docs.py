@@ -78,7 +78,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [page for page in PAGES if shown_commands(page)])
 def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in shown_commands(page):
@@ -123,7 +123,7 @@ def test_every_command_is_shown() -> None:
     assert set(commands.values()) == {commands[name] for name in names - groups}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_the_python_of_a_page_runs(page: str, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile("\n".join(blocks(page, "python")), page, "exec"), {})

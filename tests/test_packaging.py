@@ -21,7 +21,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel of this checkout, built offline by the declared backend."""
     folder = tmp_path_factory.mktemp("wheel")
     script = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", script, str(folder)], cwd=ROOT, check=True, capture_output=True, timeout=100)
+    subprocess.run([sys.executable, "-c", script, str(folder)], cwd=ROOT, check=True, capture_output=True, timeout=500)
     [path] = folder.glob("*.whl")
     return zipfile.ZipFile(path)
 
@@ -57,7 +57,7 @@ def test_presets_are_found_when_installed(wheel: zipfile.ZipFile, tmp_path: Path
         env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=500,
     )
     assert done.stderr.strip() == str(tmp_path / "site/idmcli/presets")
     names = {preset["name"] for preset in json.loads(done.stdout)["results"]}

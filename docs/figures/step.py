@@ -12,7 +12,7 @@ def draw() -> Drawing:
     size = (150, 64)
     for x, lines in (
         (140, ("denoise", "Eq. 1")),
-        (370, ("meet the", "measurements, Eq. 2")),
+        (370, ("meet y = A x", "Eq. 2")),
         (600, ("next noise level", "Eq. 3")),
     ):
         d.box((x, 110), size, *lines)
@@ -22,7 +22,7 @@ def draw() -> Drawing:
     d.arrow([(675, 110), (700, 110)])
     d.text((706, 110), "F(x_t)", anchor="start")
     d.text((255, 96), "x0")
-    d.text((485, 96), "x0 that fits y")
+    d.text((485, 96), "xb")
     d.arrow([(140, 78), (140, 36), (600, 36), (600, 78)])
     d.text((370, 22), "noise estimate e", "soft")
     d.box((370, 198), (150, 34), "y, A", kind="data")

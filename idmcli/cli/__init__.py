@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import signal
@@ -17,10 +16,8 @@ import typer
 
 from idmcli.cli.options import command_name, read_output_flags
 from idmcli.cli.output import Output, silence
-from idmcli.errors import IdmError, InputError, ResourceError, out_of_memory
+from idmcli.errors import IdmError, InputError, error_of
 
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-BAD_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    output, debug = read_output_flags(arguments)
+    output = read_output_flags(arguments)
     output.arguments = arguments
     with _signals_as_exceptions() as received:
-        error = _run(arguments, output, debug)
+        error = _run(arguments, output)
     if error is not None and received:  # libraries make other exceptions of one
         error = _stopped(received[0])
     if error is not None:
@@ -60,11 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if error is None else error.exit_code
 
 
-def _run(arguments: list[str], output: Output, debug: bool) -> IdmError | None:
+def _run(arguments: list[str], output: Output) -> IdmError | None:
     """Run one command; what stopped it, or None."""
     from idmcli.cli.app import app
 
     try:
+        _refuse_empty(arguments)
         code = typer.main.get_command(app)(arguments or ["--help"], prog_name="idm", obj=output, standalone_mode=False)
         if code == 130:  # Typer's word for Ctrl-C
             raise KeyboardInterrupt
@@ -72,15 +70,22 @@ def _run(arguments: list[str], output: Output, debug: bool) -> IdmError | None:
         if output.command:  # --help and --version are no commands
             output.finish()
     except BaseException as failure:
-        return _translate(failure, output, debug)
+        return _translate(failure, output)
     return None
 
 
-def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError | None:
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise InputError for an empty argument: a path would stand for the working folder."""
+    for argument in arguments:
+        if not argument or (argument.startswith("--") and argument.find("=") == len(argument) - 1 > 0):
+            raise InputError(f"the argument {argument!r} is empty", "is a variable of the shell unset?")
+
+
+def _translate(failure: BaseException, output: Output) -> IdmError | None:
     """The error to report for an exception that ended a command; None for a quiet end."""
     if isinstance(failure, SystemExit) and failure.code == 1 and isinstance(failure.__context__, BrokenPipeError):
         failure = failure.__context__  # Typer and rich make SystemExit(1) of it
-    if debug:
+    if output.debug:
         with suppress(OSError):
             traceback.print_exception(failure)
     match failure:
@@ -99,15 +104,9 @@ def _translate(failure: BaseException, output: Output, debug: bool) -> IdmError 
             return _stopped(signal.SIGINT)
         case SystemExit(code=129 | 143 as code):
             return _stopped(code - 128)
-    if out_of_memory(failure):
-        return ResourceError("out of memory", "use a smaller batch or image, or another --device")
-    if isinstance(failure, OSError) and failure.errno in BAD_NAME:
-        return InputError(f"{str(failure.filename)!r} is no name of a file: {os.strerror(failure.errno)}", "check it")
-    if isinstance(failure, OSError) and failure.errno in FULL_DISK:
-        where = f" ({failure.filename})" if failure.filename else ""
-        return ResourceError(f"cannot write: {os.strerror(failure.errno)}{where}", "free some space or write elsewhere")
-    reason = str(failure).strip().partition("\n")[0]
-    return IdmError(f"internal error: {type(failure).__name__}: {reason}", "run it again with --debug and report it")
+    if isinstance(failure, Exception):
+        return error_of(failure)
+    return IdmError(f"internal error: {type(failure).__name__}: {failure}", "run it again with --debug and report it")
 
 
 def _stopped(number: int) -> Stopped:

@@ -17,6 +17,7 @@ from idmcli.cli.methods import methods
 from idmcli.cli.presets import presets
 from idmcli.cli.reconstruct import reconstruct
 from idmcli.cli.sense import sense
+from idmcli.cli.tasks import tasks
 from idmcli.cli.train import train
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ app.command()(info)
 app.command()(convert)
 app.command("benchmark-memory")(benchmark_memory)
 app.command("bench-memory", hidden=True)(benchmark_memory)
+app.command()(tasks)
 app.command()(methods)
 app.add_typer(presets, name="presets")
 app.command()(env)

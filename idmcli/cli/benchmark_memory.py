@@ -21,10 +21,10 @@ from idmcli.cli.options import (
     SetOption,
     output_flags,
     output_of,
-    show_config,
     size_of,
 )
 from idmcli.cli.output import Output
+from idmcli.cli.shown import TRAINING, show_config
 from idmcli.devices import choose_device
 from idmcli.errors import CheckFailed, InputError
 
@@ -112,7 +112,7 @@ def benchmark_memory(
         given = {flag: (key, REFERENCE.get(key) if value is None else value) for flag, (key, value) in given.items()}
     loaded = load_config(preset, config, settings or (), os.environ, given)
     if print_config:
-        return show_config(output, loaded)
+        return show_config(output, loaded, TRAINING)
     from idmcli.memory.plot import check_plot, plot_memory
     from idmcli.memory.step import check_plans
     from idmcli.memory.tables import title
@@ -134,7 +134,7 @@ def benchmark_memory(
             peaks = {
                 row.name: [rows[n].memory.peak for rows in table.values()] for n, row in enumerate(table[values[0]])
             }
-            plot_memory(plot, about, values, peaks)
+            plot_memory(plot, about, values, peaks, replace=overwrite)
             output.status(f"wrote {plot}")
         rows = table[values[-1]]
     else:
@@ -177,7 +177,7 @@ def _plans(config: Config, budget: int | None, device: Device, about: str, outpu
     unit, lines = row_table(found, config)
     _show(output, records, lines, f"{about}; in {unit}, {'computed, * measured' if gpu else 'computed'}")
     auto = [f"auto: {describe(row.plan)}." for row in found if row.name == "auto"]
-    output.summary({}, "\n".join([*auto, *([MEASURED] if gpu else []), COMPUTED, PAPER_SAVING]))
+    output.summary({}, [*auto, *([MEASURED] if gpu else []), COMPUTED, PAPER_SAVING])
     return found
 
 

@@ -16,7 +16,9 @@ from idmcli.errors import InputError
 @output_flags
 def convert(
     context: typer.Context,
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A released checkpoint, or a weights file.")],
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="A released checkpoint, a weights file, a run folder.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -28,13 +30,16 @@ def convert(
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Turn a released checkpoint (.pkl) into a safetensors file that describes itself.
+    """Turn a released checkpoint (.pkl), or the averaged weights of a run's last checkpoint, into a safetensors file
+    that describes itself.
 
-    Of a .pkl nothing but tensors is loaded. Unless --half rounds them, the new file reconstructs the same.
+    Nothing but tensors is loaded from a .pkl. Unless --half rounds them, the new file reconstructs the same.
 
     Example: idm convert net_params_50.pkl --out net_params_50.safetensors
+
+    Example: idm convert runs/cs-tiny --out stopped.safetensors
     """
-    out = out or weights.with_suffix(".safetensors")
+    out = out or _beside(weights)
     output = output_of(context)
     if out.suffix != ".safetensors":
         raise InputError(f"--out {str(out)!r} does not end in .safetensors", "give it that ending")
@@ -47,7 +52,16 @@ def convert(
 
     ensure_writable(out.parent)
     model = load_weights(weights)
-    save_weights(out, model, training=model.training_record, trained_for=model.trained_for, half=half)
+    record = model.training_record
+    save_weights(out, model, training=record, trained_for=model.trained_for, half=half, replace=overwrite)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    record = {"input": weights, "output": out, "kind": model.kind, "parameters": parameters}
-    output.result(record, f"{weights} -> {out}: kind {model.kind}, {parameters / 1e6:.2f} M parameters")
+    result = {"input": weights, "output": out, "kind": model.kind, "parameters": parameters}
+    output.result(result, f"{weights} -> {out}: kind {model.kind}, {parameters / 1e6:.2f} M parameters")
+
+
+def _beside(weights: Path) -> Path:
+    """The file beside weights that has their name and the ending .safetensors."""
+    if not weights.is_dir():
+        return weights.with_suffix(".safetensors")
+    named = weights if weights.name else weights.resolve()
+    return named.with_name(f"{named.name}.safetensors")

@@ -21,7 +21,7 @@ def env(context: typer.Context) -> None:
     values |= {"advice": found} if found else {}
     text = {name: ", ".join(value) if isinstance(value, list) else value for name, value in values.items()}
     width = max(map(len, text))
-    output.result(values, "\n".join(f"{name:<{width}}  {value or '-'}" for name, value in text.items()))
+    output.result(values, [f"{name:<{width}}  {value or '-'}" for name, value in text.items()])
 
 
 def advice(cuda: str | None, devices: int, *, gpu: bool) -> str:

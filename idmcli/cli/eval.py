@@ -35,10 +35,10 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
-    show_config,
 )
 from idmcli.cli.output import Output
 from idmcli.cli.processes import connected_processes, mute_followers
+from idmcli.cli.shown import RECONSTRUCTING, show_config, with_method
 from idmcli.errors import CheckFailed, ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def evaluate(
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)
     if print_config:
-        return show_config(output, loaded)
+        named = _methods(method, weights, prior)
+        only = with_method(loaded, weights, prior, named[0]) if len(named) == 1 else loaded
+        return show_config(output, only, RECONSTRUCTING)
 
     from idmcli.evaluation.benchmark import Benchmark
     from idmcli.evaluation.compare import check_weights_are_taken, compare, with_all_methods
@@ -201,7 +203,7 @@ def evaluate(
                 comparison.findings.left_out = left_out
                 for left, reason in left_out.items():
                     output.status(f"left out {left}: {reason}")
-        log = None if out is None else ScoreLog(outputs[0], outputs[1:], begun=not processes.leads)
+        log = None if out is None else ScoreLog(outputs[0], outputs[1:], overwrite, begun=not processes.leads)
         if processes.size > 1:
             if log is not None and processes.leads:
                 log.begin()
@@ -221,7 +223,7 @@ def evaluate(
                 )
         except BaseException:  # what was computed is reported, whatever ends the command
             if comparison.findings.scores and processes.size == 1:
-                _write(comparison, out, report, output)
+                _write(comparison, out if log and log.begun else None, report, output, overwrite=overwrite)
             raise
         _, *others = processes.gather(comparison.findings)
         for other in others:
@@ -231,7 +233,7 @@ def evaluate(
                 output.failure(item, error)
             comparison.findings.add(other)
         if comparison.findings.scores and processes.leads:
-            _write(comparison, out, report, output)
+            _write(comparison, out, report, output, overwrite=overwrite)
         failed = some_failed([error for _, error in comparison.findings.failures], len(pictures))
         if failed is not None:
             raise processes.reported_once(failed)
@@ -241,7 +243,7 @@ def evaluate(
             raise processes.reported_once(CheckFailed(f"mean PSNR below {min_psnr:g} dB ({means})"))
 
 
-def _write(comparison: Comparison, out: Path | None, report: Path | None, output: Output) -> None:
+def _write(comparison: Comparison, out: Path | None, report: Path | None, output: Output, *, overwrite: bool) -> None:
     """Print the scores, and write them to the folder ``out`` and the page ``report``."""
     document = comparison.document()
     if output.json:
@@ -249,11 +251,11 @@ def _write(comparison: Comparison, out: Path | None, report: Path | None, output
             output.result(record)
     rest = {key: value for key, value in document.items() if key != "results"}
     measured_on = f"Measured on {document['measured']}. {document['conventions']}"
-    output.summary(rest, f"{comparison}\n\n{measured_on}")
+    output.summary(rest, [*str(comparison).split("\n"), "", measured_on])
     if out is not None:
-        output.status(f"wrote {' and '.join(map(str, comparison.save(out)))}")
+        output.status(f"wrote {', '.join(map(str, comparison.save(out)))}")
     if report is not None:
-        comparison.save_page(report, shlex.join(["idm", *output.arguments]))
+        comparison.save_page(report, shlex.join(["idm", *output.arguments]), replace=overwrite)
         output.status(f"wrote {report}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from idmcli.batch import for_each, output_paths, prepare_folders
+from idmcli.batch import find_inputs, for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     DryRunOption,
     MaxPixelsOption,
@@ -114,12 +114,12 @@ def import_(
 
     from idmcli.importing import import_item
     from idmcli.io.formats import MAX_PIXELS, all_formats
-    from idmcli.io.images import find_items
     from idmcli.measuring.file import SUFFIX
     from idmcli.measuring.format import MEASUREMENT
 
     suffixes = {suffix for format in all_formats() if format is not MEASUREMENT for suffix in format.suffixes}
-    sources = [part for item in find_items(inputs, suffixes=suffixes, recursive=recursive) for part in parts_of(item)]
+    found, missing = find_inputs(inputs, output, suffixes=suffixes, recursive=recursive)
+    sources = [part for item in found for part in parts_of(item)]
     files = output_paths(sources, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
 
@@ -128,17 +128,18 @@ def import_(
             item, given, command=_command(item, options, shape), max_pixels=max_pixels or MAX_PIXELS
         )
         if dry_run:
-            return plan(item, files[item], m.operator, output)
-        m.save(files[item][0])
-        record: dict[str, Any] = {"input": str(item), "output": files[item][0], "kind": m.operator.kind}
+            return plan(item, files[item].paths, m.operator, output)
+        (path,), replace = files[item]
+        m.save(path, replace=replace)
+        record: dict[str, Any] = {"input": str(item), "output": path, "kind": m.operator.kind}
         record |= {"assumed": assumed, "noise": m.noise, "gain": m.gain, "ratio": m.amount.ratio}
         lines = [
-            f"{item} -> {files[item][0]}: {m.operator.kind}, {m.amount.text}",
+            f"{item} -> {path}: {m.operator.kind}, {m.amount.text}",
             *(f"  assumed: {a}" for a in assumed),
         ]
-        output.result(record, "\n".join(map(escape, lines)))
+        output.result(record, lines)
 
-    error = for_each(list(files), work, output, "importing")
+    error = for_each(list(files), work, output, "importing", missing)
     if error is not None:
         raise error
 

@@ -14,7 +14,6 @@ from idmcli.batch import for_each
 from idmcli.cli.options import output_flags, output_of
 from idmcli.errors import InputError
 from idmcli.reporting import Count
-from idmcli.text import escape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +44,7 @@ def info(
         record = {"input": str(item), **described(item.path)}
         rows = dict(_rows(record))
         width = max(map(len, rows))
-        output.result(record, "\n".join(f"{escape(key):<{width}}  {escape(text)}" for key, text in rows.items()))
+        output.result(record, [f"{key:<{width}}  {text}" for key, text in rows.items()])
 
     error = for_each([Item(path) for path in inputs], work, output, "reading")
     if error is not None:

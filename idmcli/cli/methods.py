@@ -10,6 +10,7 @@ import typer
 
 from idmcli import tasks
 from idmcli.cli.options import complete_methods, output_flags, output_of
+from idmcli.cli.tasks import complete_tasks
 
 EXAMPLE = (1, 64, 64)  # the image whose measurement decides which methods apply to a task
 
@@ -26,7 +27,7 @@ def methods(
             "--task",
             metavar="TASK",
             help="Only those that apply to a task by its defaults with the shipped weights, and why others do not.",
-            autocompletion=lambda incomplete: [kind for kind in tasks.kinds() if kind.startswith(incomplete)],
+            autocompletion=complete_tasks,
         ),
     ] = None,
 ) -> None:
@@ -52,9 +53,9 @@ def methods(
         lines = [solver.name, f"  {solver.summary}", f"  needs {', '.join(needs) or 'nothing'}"]
         lines += ["  samples: --samples N draws several"] if solver.samples else []
         lines += [f"  --set solver.{key}={value}" for key, value in options.items()]
-        output.result(record, "\n".join(lines))
+        output.result(record, lines)
     if others := {each: reason for each, reason in left_out.items() if each in chosen}:
-        output.summary({"left_out": others}, "\n".join(f"not {each}: {reason}" for each, reason in others.items()))
+        output.summary({"left_out": others}, [f"not {each}: {reason}" for each, reason in others.items()])
 
 
 def _left_out(kind: str) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -15,7 +16,6 @@ from idmcli.errors import InputError
 from idmcli.solvers import names as solver_names
 
 if TYPE_CHECKING:
-    from idmcli.config import LoadedConfig
     from idmcli.io.scale import Scale
 
 
@@ -35,6 +35,24 @@ def complete_method_lists(incomplete: str) -> list[str]:
     done, comma, last = incomplete.rpartition(",")
     every = ["all"] if not done and "all".startswith(last) else []
     return every + [f"{done}{comma}{name}" for name in complete_methods(last)]
+
+
+def complete_settings(incomplete: str) -> list[str]:
+    """The keys of all sections, of whatever task, model or method, that start with what was typed."""
+    from idmcli import tasks
+    from idmcli.config import keys_of
+    from idmcli.config.schema import SolverConfig, TaskConfig, TrainingConfig
+    from idmcli.plugins import MODELS
+
+    sections: list[tuple[str, type]] = [("task", TaskConfig), ("solver", SolverConfig), ("training", TrainingConfig)]
+    sections += [("operator", tasks.find(kind).options) for kind in tasks.kinds()]
+    sections += [("model", MODELS.find(name).settings) for name in MODELS.names()]
+    if incomplete.startswith("solver."):  # methods import PyTorch
+        from idmcli import solvers
+
+        sections += [("solver", solvers.find(name).options) for name in solver_names()]
+    keys = {f"{name}.{key}=" for name, section in sections for key in keys_of(section)}
+    return sorted(key for key in keys if key.startswith(incomplete))
 
 
 def complete_priors(incomplete: str) -> list[str]:
@@ -68,7 +86,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Change one value of the configuration; may be repeated.",
+        help="Change one value of the configuration; may be repeated. `idm tasks` and `idm methods` list keys.",
+        autocompletion=complete_settings,
         rich_help_panel="Configuration",
     ),
 ]
@@ -133,7 +152,7 @@ RatioOption = Annotated[
     typer.Option(
         "--ratio",
         help="Fraction measured, above 0 and at most 1: measurements per pixel (cs, 0.3 if not given), pixels kept "
-        "(inpainting, 0.5), k-space sampled (mri, 0.2).",
+        "(inpainting, 0.3), k-space sampled (mri, 0.2).",
         rich_help_panel="Measurement",
     ),
 ]
@@ -173,8 +192,8 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights for the methods that need some: .safetensors of idm, or a released .pkl; those that come with "
-        "idm if not given.",
+        help="Weights for the methods that need some: .safetensors of idm, a released .pkl, or a run folder (the "
+        "average of its last checkpoint); those that come with idm if not given.",
         rich_help_panel="Reconstruction",
     ),
 ]
@@ -291,6 +310,7 @@ def output_flags(command: Callable[..., None]) -> Callable[..., None]:
         output.quiet |= values["quiet"]  # also where it stands in -qo, for example
         given = {name: value for name, value in values.items() if name not in names}
         output.inputs(**{name: value for name, value in given.items() if name != "context"})
+        _check_folder()
         command(**given)
 
     signature = inspect.signature(command, eval_str=True)
@@ -312,13 +332,23 @@ def output_flags(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def read_output_flags(arguments: Sequence[str]) -> tuple[Output, bool]:
-    """The :class:`Output` that a command line asks for, and whether it wants tracebacks."""
+def _check_folder() -> None:
+    """Raise InputError where the working folder has been removed: libraries of PyTorch end the process there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the folder that idm works in has been removed", "change to another one") from None
+
+
+def read_output_flags(arguments: Sequence[str]) -> Output:
+    """The :class:`Output` that a command line asks for."""
     options = set(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    output = Output(
-        json="--json" in options, quiet=bool(options & {"--quiet", "-q"}), color="--no-color" not in options
+    return Output(
+        json="--json" in options,
+        quiet=bool(options & {"--quiet", "-q"}),
+        color="--no-color" not in options,
+        debug="--debug" in options,
     )
-    return output, "--debug" in options
 
 
 def output_of(context: typer.Context) -> Output:
@@ -354,13 +384,6 @@ def measuring_flags(
         "--matrix": ("operator.matrix_file", matrix),
         "implied by --matrix": ("task.kind", None if matrix is None else "matrix"),
     }
-
-
-def show_config(output: Output, loaded: LoadedConfig) -> None:
-    """What --print-config prints."""
-    from idmcli.config import render_with_sources, sections_of
-
-    output.result({"config": sections_of(loaded.config), "sources": loaded.sources}, render_with_sources(loaded))
 
 
 def size_of(flag: str, text: str | None) -> int | None:

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 SCHEMA_VERSION = 1
+Text = str | Sequence[str]  # a line, whatever is in it, or several
 
 
 class Output(Listener):
@@ -32,6 +34,7 @@ class Output(Listener):
         json: write one JSON object instead of text.
         quiet: no status, progress or hints.
         color: colour allowed; it is used on terminals only, and not under NO_COLOR or TERM=dumb.
+        debug: show where an error comes from.
         interval: seconds between progress lines where stderr is not a terminal.
 
     Attributes:
@@ -39,9 +42,18 @@ class Output(Listener):
         arguments: what the command was called with.
     """
 
-    def __init__(self, *, json: bool = False, quiet: bool = False, color: bool = True, interval: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        color: bool = True,
+        debug: bool = False,
+        interval: float = 10.0,
+    ) -> None:
         self.json = json
         self.quiet = quiet
+        self.debug = debug
         self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.interval = interval
         self.muted = False
@@ -57,7 +69,7 @@ class Output(Listener):
         """Record what the command works on, for the JSON object."""
         self._inputs.update(values)
 
-    def result(self, record: Mapping[str, Any], text: str | None = None) -> None:
+    def result(self, record: Mapping[str, Any], text: Text | None = None) -> None:
         """Report one result; ``text`` is its human form, ``key: value`` pairs by default."""
         self._results.append(dict(record))
         self._print(_pairs(record) if text is None else text)
@@ -66,9 +78,11 @@ class Output(Listener):
         """Report that one of several inputs failed, and why; the command goes on with the others."""
         reason = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
         self._results.append({"input": item, "error": reason})
+        if self.debug and not self.muted:
+            _tell("".join(traceback.format_exception(error)).rstrip())
         self.error(error)
 
-    def summary(self, record: Mapping[str, Any], text: str | None = None) -> None:
+    def summary(self, record: Mapping[str, Any], text: Text | None = None) -> None:
         """Report what holds for all results together."""
         self._summary.update(record)
         self._print(_pairs(record) if text is None else text)
@@ -78,7 +92,7 @@ class Output(Listener):
         self._results += [dict(record) for record in records]
         if records and not self.json:
             table = _table([list(records[0]), *([_cell(value) for value in record.values()] for record in records)])
-            self._print("\n".join([escape(title), table] if title else [table]))
+            self._print([title, *table] if title else table)
 
     def warning(self, message: str) -> None:
         """Report something that did not stop the command but may make its results wrong."""
@@ -99,7 +113,7 @@ class Output(Listener):
     def status(self, message: str) -> None:
         """Tell what is going on."""
         if not (self.quiet or self.json or self.muted):
-            _tell(escape(message, keep="\n"))
+            _tell(escape(message))
 
     @contextmanager
     def progress(self, total: int | None, what: str) -> Iterator[Count]:
@@ -133,9 +147,10 @@ class Output(Listener):
         if self._lost is not None:
             raise self._lost
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: Text) -> None:
         if not self.json:
-            self._write(escape(text, keep="\n\t"))
+            lines = [text] if isinstance(text, str) else text
+            self._write("\n".join(escape(line, keep="\t") for line in lines))
 
     def _write(self, text: str) -> None:
         """Write to stdout at once. Where it takes no more, the work goes on: its results may be files."""
@@ -254,7 +269,7 @@ def _cell(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else escape(str(value))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Aligned columns under a rule; those that hold numbers are aligned to the right."""
     from rich.box import Box
     from rich.console import Console
@@ -269,4 +284,4 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
         table.add_row(*row)
     with (console := Console(width=10_000, color_system=None, markup=False)).capture() as capture:
         console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return [line.rstrip() for line in capture.get().splitlines()]

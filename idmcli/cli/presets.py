@@ -14,19 +14,14 @@ presets = typer.Typer(invoke_without_command=True)
 @presets.callback()
 @output_flags
 def list_all(context: typer.Context) -> None:
-    """List the configurations that come with idm, and what their tasks are; `show` prints one."""
+    """List the configurations that come with idm; `show` prints one."""
     if context.invoked_subcommand is None:
-        from idmcli import tasks
         from idmcli.config import list_presets
 
         records = [{"name": item.name, "task": item.task, "purpose": item.purpose} for item in list_presets()]
         output = output_of(context)
         output.table(records)
-        summaries = {kind: tasks.find(kind).summary for kind in tasks.kinds()}
-        width = max(map(len, summaries))
-        lines = [f"{kind:<{width}}  {summary}" for kind, summary in summaries.items()]
-        output.summary({"tasks": summaries}, "\n".join(["", "tasks", *lines]))
-        output.hint("`idm presets show NAME` prints one")
+        output.hint("`idm presets show NAME` prints one, and `idm tasks` says what is measured")
 
 
 @presets.command()
@@ -37,4 +32,4 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="Name 
 
     output = output_of(context)
     preset = read_preset(name)
-    output.result({"name": preset.name, "task": preset.task, "toml": preset.text}, preset.text.rstrip("\n"))
+    output.result({"name": preset.name, "task": preset.task, "toml": preset.text}, preset.text.rstrip("\n").split("\n"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from idmcli.batch import for_each, output_paths, prepare_folders
+from idmcli.batch import find_inputs, for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     CompileOption,
@@ -44,9 +44,9 @@ from idmcli.cli.options import (
     output_of,
     scale_of,
     shape_of,
-    show_config,
 )
 from idmcli.cli.results import Results, plan
+from idmcli.cli.shown import RECONSTRUCTING, show_config, with_method
 from idmcli.devices import choose_device
 from idmcli.errors import ConfigError, InputError
 from idmcli.reporting import Count
@@ -128,13 +128,13 @@ def reconstruct(
         {**measuring, "--method": ("solver.method", method)},
     )
     if print_config:
-        return show_config(output, loaded)
+        return show_config(output, with_method(loaded, weights, prior), RECONSTRUCTING)
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
     from idmcli.importing import import_item
     from idmcli.io.formats import Picture, format_of
-    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, find_items, read_image
+    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
     from idmcli.measuring.file import SUFFIX
@@ -144,7 +144,8 @@ def reconstruct(
 
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    sources = find_items(named, suffixes=IMAGE_SUFFIXES | {SUFFIX}, recursive=recursive)
+    suffixes = IMAGE_SUFFIXES | {SUFFIX}
+    sources, missing = find_inputs(named, output, suffixes=suffixes, recursive=recursive)
     scaled, results = scale_of(scale), Results(format, samples, compare)
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
@@ -223,7 +224,7 @@ def reconstruct(
                 raise InputError(error.message, error.hint) from error
             raise
         if dry_run:
-            return plan(item, files[item], m.operator, output, method=method.name)
+            return plan(item, files[item].paths, m.operator, output, method=method.name)
         given = loaded.config.solver.seed
         if given is None and from_file:
             given = seed  # of a file nothing else is left to draw
@@ -243,6 +244,6 @@ def reconstruct(
         record, text = results.write(files[item], m, result, rough, provenance_of(m, method, result))
         output.result({"input": str(item), **record}, f"{item} -> {text}")
 
-    error = for_each(list(files), work, output, "reconstructing")
+    error = for_each(list(files), work, output, "reconstructing", missing)
     if error is not None:
         raise error

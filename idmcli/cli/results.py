@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from idmcli import tasks
-from idmcli.text import escape
+from idmcli.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from idmcli.batch import Outputs
     from idmcli.cli.output import Output
     from idmcli.io.items import Item
     from idmcli.io.scale import Scale
@@ -45,7 +46,7 @@ class Results:
 
     def write(
         self,
-        files: Sequence[Path],
+        outputs: Outputs,
         m: Measurement,
         found: Reconstruction,
         rough: Tensor | None,
@@ -54,7 +55,7 @@ class Results:
         """Write all of them; returns the record for JSON and the text for people.
 
         Args:
-            files: in the order of :attr:`endings`.
+            outputs: paths in the order of :attr:`endings`.
             m: what was reconstructed.
             found: how.
             rough: the pseudo-inverse, for a panel.
@@ -65,13 +66,19 @@ class Results:
         from idmcli.methods.reconstruction import as_pictures
         from idmcli.metrics import quality
 
-        named = dict(zip(self.endings, files, strict=True))
+        named = dict(zip(self.endings, outputs.paths, strict=True))
         x, path, method = found.x[:1], named[f".{self.format}"], provenance["method"]
-        scale = m.scale.for_gain(found.gain)
-        self._save(path, x if self.format == "png" else found.images[:1], scale, m.bits, provenance)
+        try:
+            scale = m.scale.for_gain(found.gain)
+        except ValueError as error:
+            raise InputError(f"with a gain of {found.gain:g}, {error}", "state another --gain") from error
+        how: dict[str, Any] = {"scale": scale, "replace": outputs.replace}
+        self._save(path, x if self.format == "png" else found.images[:1], m.bits, provenance=provenance, **how)
         record: dict[str, Any] = {
             "output": path,
             "method": method,
+            "weights": provenance["weights"] or None,
+            "seed": provenance["seed"],
             "kind": m.operator.kind,
             "ratio": m.amount.ratio,
             "seconds": found.seconds,
@@ -102,31 +109,32 @@ class Results:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.images.mean(0, keepdim=True)
             of_all = {**provenance, "samples": self.samples}
-            self._save(record["mean"], mean, scale, m.bits, {**of_all, "of": "mean"})
+            self._save(record["mean"], mean, m.bits, provenance={**of_all, "of": "mean"}, **how)
             text += f"; mean of {self.samples} samples in {record['mean']}"
             if m.truth is not None:
                 near = quality(as_pictures(mean), m.truth[None])
                 record |= {"mean_psnr": near.psnr, "mean_ssim": near.ssim}
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
-            text += (
-                f", standard deviation in {record['std']} (white: {self._spread(record['std'], scale, found, of_all)})"
-            )
+            white = self._spread(record["std"], found, of_all, **how)
+            text += f", standard deviation in {record['std']} (white: {white})"
         if rough is not None:
             record["panel"] = named["_compare.png"]
-            self._panel(record["panel"], m, x, rough, method)
+            self._panel(record["panel"], m, x, rough, method, replace=outputs.replace)
             text += f", panel {record['panel']}"
         return record, text
 
-    def _save(self, path: Path, x: Tensor, scale: Scale, bits: Literal[8, 16], provenance: Mapping[str, Any]) -> None:
+    def _save(self, path: Path, x: Tensor, bits: Literal[8, 16], **how: Any) -> None:
         from idmcli.io.arrays import write_array
         from idmcli.io.images import write_image
 
         if self.format == "npz":
-            write_array(path, pixels(x), scale=scale, provenance=provenance)
+            write_array(path, pixels(x), **how)
         else:
-            write_image(path, pixels(x), 32 if self.format == "tif" else bits, scale=scale, provenance=provenance)
+            write_image(path, pixels(x), 32 if self.format == "tif" else bits, **how)
 
-    def _spread(self, path: Path, scale: Scale, found: Reconstruction, provenance: Mapping[str, Any]) -> str:
+    def _spread(
+        self, path: Path, found: Reconstruction, provenance: Mapping[str, Any], *, scale: Scale, replace: bool
+    ) -> str:
         """Write the standard deviation; what white stands for in it."""
         from idmcli.io.images import write_image
         from idmcli.io.scale import Scale
@@ -134,10 +142,11 @@ class Results:
         white = Scale(0, (scale.high - scale.low) / STD_GAIN, scale.unit)
         spread = found.x.std(0, keepdim=True)
         of_spread = {**provenance, "of": "standard deviation"}
-        write_image(path, pixels((STD_GAIN * spread).clamp(0, 1)), 16, scale=white, provenance=of_spread)
+        shown = pixels((STD_GAIN * spread).clamp(0, 1))
+        write_image(path, shown, 16, scale=white, provenance=of_spread, replace=replace)
         return f"{white.high:g} {white.unit}".rstrip()
 
-    def _panel(self, path: Path, m: Measurement, x: Tensor, rough: Tensor, method: str) -> None:
+    def _panel(self, path: Path, m: Measurement, x: Tensor, rough: Tensor, method: str, *, replace: bool) -> None:
         from idmcli.io.images import write_image
         from idmcli.io.panels import panel
 
@@ -145,7 +154,7 @@ class Results:
         if m.truth is not None:
             error = (5 * (x - m.truth[None]).abs()).clamp(0, 1)
             views = [("truth", pixels(m.truth[None].clamp(0, 1))), *views, ("error x 5", pixels(error))]
-        write_image(path, panel(views))
+        write_image(path, panel(views), replace=replace)
 
 
 def pixels(x: Tensor) -> Any:
@@ -166,5 +175,5 @@ def plan(item: Item, outputs: Sequence[Path], operator: Operator, output: Output
     amount = tasks.amount(operator)
     record = {"input": str(item), "outputs": outputs, "kind": operator.kind, "ratio": amount.ratio, "method": method}
     by = f", method {method}" if method else ""
-    names = escape(", ".join(map(str, outputs)))
-    output.result(record, f"{escape(str(item))} -> {names}: {operator.kind}, {amount.text}{by} (not done)")
+    names = ", ".join(map(str, outputs))
+    output.result(record, f"{item} -> {names}: {operator.kind}, {amount.text}{by} (not done)")

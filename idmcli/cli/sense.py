@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from idmcli.batch import for_each, output_paths, prepare_folders
+from idmcli.batch import find_inputs, for_each, output_paths, prepare_folders
 from idmcli.cli.options import (
     ColourOption,
     ConfigOption,
@@ -30,9 +30,9 @@ from idmcli.cli.options import (
     output_flags,
     output_of,
     scale_of,
-    show_config,
 )
 from idmcli.cli.results import plan
+from idmcli.cli.shown import MEASURING, show_config
 from idmcli.reporting import Count
 from idmcli.text import escape
 
@@ -76,9 +76,9 @@ def sense(
     flags = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed, matrix=matrix)
     loaded = load_config(preset, config, settings or (), os.environ, flags)
     if print_config:
-        return show_config(output, loaded)
+        return show_config(output, loaded, MEASURING)
 
-    from idmcli.io.images import MAX_PIXELS, find_items, read_image
+    from idmcli.io.images import MAX_PIXELS, read_image
     from idmcli.measuring import Provenance, operator_for, select_channels, simulate
     from idmcli.measuring.doubts import inverted_mask
     from idmcli.measuring.file import SUFFIX
@@ -86,7 +86,7 @@ def sense(
 
     check_options(loaded.config.solver)
     scaled = scale_of(scale)
-    pictures = find_items(images, recursive=recursive)
+    pictures, missing = find_inputs(images, output, recursive=recursive)
     files = output_paths(pictures, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(pictures), dry_run=dry_run)
 
@@ -94,16 +94,17 @@ def sense(
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         image = select_channels(image, loaded.config)
         if dry_run:
-            return plan(item, files[item], operator_for(image, loaded.config), output)
+            return plan(item, files[item].paths, operator_for(image, loaded.config), output)
         provenance = Provenance.of_file(_command(item, loaded, scale), item.path)
         m = simulate(image, loaded.config, provenance)
-        m.save(files[item][0])
+        (path,), replace = files[item]
+        m.save(path, replace=replace)
         for note in [*image.notes, *inverted_mask(m, loaded.config)]:
             output.warning(f"{str(item)!r}: {note}")
-        record = _record(item, files[item][0], m)
+        record = _record(item, path, m)
         output.result(record, _line(record, m.amount.text))
 
-    error = for_each(list(files), work, output, "sensing")
+    error = for_each(list(files), work, output, "sensing", missing)
     if error is not None:
         raise error
 
@@ -139,8 +140,7 @@ def _record(item: Item, file: Path, m: Measurement) -> dict[str, Any]:
 def _line(record: dict[str, Any], amount: str) -> str:
     image, padded, y = ("x".join(map(str, record[key])) for key in ("image_shape", "padded_shape", "y_shape"))
     return (
-        escape(f"{record['input']} -> {record['output']}: ")
-        + f"{record['kind']}, image {image}"
+        f"{record['input']} -> {record['output']}: {record['kind']}, image {image}"
         + (f" padded to {padded}" if padded != image else "")
         + f", y {y}, {amount}"
         + (f", noise {record['noise']:g}" if record["noise"] else "")

@@ -20,10 +20,10 @@ from idmcli.cli.options import (
     ThreadsOption,
     output_flags,
     output_of,
-    show_config,
     size_of,
 )
 from idmcli.cli.processes import connected_processes, mute_followers
+from idmcli.cli.shown import TRAINING, show_config
 from idmcli.errors import InputError
 
 
@@ -104,7 +104,7 @@ def train(
             raise InputError(f"there is no run to resume in {str(folder)!r}", "name its folder with --out")
     loaded = load_config(preset, config, settings or (), os.environ, flags)
     if print_config:
-        return show_config(output, loaded)
+        return show_config(output, loaded, TRAINING)
     if not data:
         raise InputError("no pictures to train on", "name a folder with --data")
 

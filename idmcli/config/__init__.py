@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from idmcli.config.load import LoadedConfig, check_value, load_config, value_of
+from idmcli.config.load import LoadedConfig, check_value, keys_of, load_config, value_of
 from idmcli.config.presets import Preset, list_presets, preset_folder, read_preset
 from idmcli.config.render import render_with_sources, sections_of, to_toml
 from idmcli.config.schema import Config, ModelSettings, SolverConfig, TaskConfig, TrainingConfig
@@ -16,6 +16,7 @@ __all__ = [
     "SolverConfig",
     "TaskConfig",
     "TrainingConfig",
+    "keys_of",
     "list_presets",
     "load_config",
     "preset_folder",

@@ -85,7 +85,7 @@ def load_config(
     hints = {EXAMPLE} if problems else set()
     values: dict[str, Any] = {}
     sections = _sections(settings)
-    sources = {f"{section}.{key}": "default" for section, kind in sections.items() for key in _keys(kind)}
+    sources = {f"{section}.{key}": "default" for section, kind in sections.items() for key in keys_of(kind)}
     for setting in settings:
         if len(problems) >= MAX_PROBLEMS:
             break
@@ -104,7 +104,7 @@ def load_config(
         config = _build(values, sections)
     if not problems:
         for keys, expected in conflicts(config):
-            found = ", ".join(f"{key} = {_show(value_of(config, key))} ({sources[key]})" for key in keys)
+            found = ", ".join(f"{_setting(key, value_of(config, key))} ({sources[key]})" for key in keys)
             problems.append(f"{found}: {expected}")
             hints.add("--print-config shows where each value comes from")
     if problems:
@@ -126,11 +126,11 @@ def _modern(settings: Sequence[Setting]) -> list[Setting]:
     ]
     kinds = [setting for setting in modern if setting.key == "model.kind"]
     yielding = old | {kind.source for kind in kinds[:-1] if kind.source.startswith("preset ")}
-    own = _keys(_sections(modern)["model"])
+    own = keys_of(_sections(modern)["model"])
 
     def stays(setting: Setting) -> bool:
         section, _, key = setting.key.partition(".")
-        elsewhere = any(key in _keys(MODELS.find(name).settings) for name in MODELS.names())
+        elsewhere = any(key in keys_of(MODELS.find(name).settings) for name in MODELS.names())
         return not (section == "model" and setting.source in yielding and key not in own and elsewhere)
 
     return [setting for setting in modern if stays(setting)]
@@ -212,7 +212,7 @@ def _from_toml(text: str, source: str, problems: list[str]) -> Iterator[Setting]
             problems.append(f"{source}: {section} = {_show(content)}: expected a section, [{section}]")
         else:
             kinds = [*SECTIONS.items(), *(("operator", tasks.find(kind).options) for kind in tasks.kinds())]
-            home = {f"{name}.{section}" for name, kind in kinds if section in _keys(kind)}
+            home = {f"{name}.{section}" for name, kind in kinds if section in keys_of(kind)}
             problems.append(f"{source}: {section} stands outside any section{_closest(section, home)}")
 
 
@@ -247,7 +247,7 @@ def _unknown(setting: Setting, sections: Mapping[str, type]) -> str:
     section, _, key = setting.key.partition(".")
     if section not in sections:
         return f"unknown section [{section}] in {setting.key}{_closest(section, sections)}"
-    if key in _keys(sections[section]) or (section == "solver" and key.isidentifier()):
+    if key in keys_of(sections[section]) or (section == "solver" and key.isidentifier()):
         return ""
     options = {
         "operator": ("task", {kind: tasks.find(kind).options for kind in tasks.kinds()}),
@@ -255,13 +255,13 @@ def _unknown(setting: Setting, sections: Mapping[str, type]) -> str:
     }
     if section in options:
         noun, of_kinds = options[section]
-        owners = [kind for kind, keys in of_kinds.items() if key in _keys(keys)]
+        owners = [kind for kind, keys in of_kinds.items() if key in keys_of(keys)]
         if owners:
             here = next(kind for kind, keys in of_kinds.items() if keys is sections[section])
             names = " or ".join([", ".join(owners[:-1]), owners[-1]]) if len(owners) > 1 else owners[0]
-            keys = ", ".join(_keys(sections[section]))
+            keys = ", ".join(keys_of(sections[section]))
             return f"{section}.{key} is for {noun} {names}, and the {noun} is {here}, which has {keys}"
-    known = [f"{name}.{key}" for name, kind in sections.items() for key in _keys(kind)]
+    known = [f"{name}.{key}" for name, kind in sections.items() for key in keys_of(kind)]
     elsewhere = [name for name in sorted(known) if name.endswith(f".{key}")]
     return f"unknown key {setting.key}{_closest(setting.key, elsewhere or known)}"
 
@@ -307,12 +307,17 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def _setting(key: str, value: Any) -> str:
+    return f"{key} is not set" if value is None else f"{key} = {_show(value)}"
+
+
 def _show(value: Any) -> str:
     text = inline(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _keys(kind: type) -> list[str]:
+def keys_of(kind: type) -> list[str]:
+    """The keys of a section by its dataclass; those of [solver] without the options of methods."""
     return list(SOLVER_KEYS) if kind is SolverConfig else [key.name for key in fields(kind)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,12 @@ def to_toml(config: Config) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def render_with_sources(loaded: LoadedConfig) -> str:
-    """Like :func:`to_toml`, with the source of each value as a comment."""
+def render_with_sources(loaded: LoadedConfig, names: Collection[str]) -> str:
+    """Like :func:`to_toml` for the sections of these names, with the source of each value as a comment."""
     sections = []
     for section, content in sections_of(loaded.config).items():
+        if section not in names:
+            continue
         lines = [f"[{section}]"]
         for key, value in content.items():
             setting = f"# {key} is not set" if value is None else f"{key} = {inline(value)}"

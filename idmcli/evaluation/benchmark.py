@@ -113,6 +113,8 @@ class Benchmark:
             setting,
             made.evaluations,
             None if self.perceptual is None else self.perceptual(made.x, m.truth[None]),
+            method.weights_name,
+            made.seed,
         )
         return Result(made.x, m, method, found)
 

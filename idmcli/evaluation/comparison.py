@@ -13,12 +13,12 @@ from idmcli import __version__
 from idmcli.environment import environment
 from idmcli.errors import IdmError
 from idmcli.evaluation.benchmark import Benchmark, Result
-from idmcli.evaluation.tables import Score, to_csv, to_json, to_table
+from idmcli.evaluation.tables import Score, means_csv, to_csv, to_json, to_table
 from idmcli.evaluation.views import View, views_of
 from idmcli.io.atomic import write_bytes, write_text
 from idmcli.text import jsonable
 
-FILES = ("scores.csv", "scores.json")
+FILES = ("scores.csv", "means.csv", "scores.json")
 
 
 @dataclass
@@ -106,24 +106,28 @@ class Comparison:
         return "\n".join([*lines, "", f"{caption}."])
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write ``scores.csv`` and ``scores.json`` into a folder; returns their paths.
+        """Write ``scores.csv`` with a row for each image, ``means.csv``, and ``scores.json`` into a folder; returns
+        their paths.
 
         Raises:
             ResourceError: the folder cannot be written to.
         """
-        table, record = (Path(folder) / name for name in FILES)
+        table, means, record = paths = [Path(folder) / name for name in FILES]
         write_text(table, to_csv(self.findings.scores))
+        write_text(means, means_csv(self.findings.scores))
         write_text(record, json.dumps(jsonable(self.document()), indent=2, allow_nan=False) + "\n")
-        return [table, record]
+        return paths
 
-    def save_page(self, path: str | Path, command: str = "") -> None:
+    def save_page(self, path: str | Path, command: str = "", *, replace: bool = True) -> None:
         """Write the comparison as one HTML page that needs no other file.
 
         Args:
             path: of the page.
             command: that made the comparison, to be shown on it.
+            replace: a file that exists.
 
         Raises:
+            InputError: the file exists and may not be replaced.
             ResourceError: the folder cannot be written to.
         """
         from idmcli.evaluation.report import PageFacts, to_html
@@ -140,7 +144,8 @@ class Comparison:
             versions=environment() | {"device": str(self.benchmark.methods_at_hand.device)},
         )
         scenes = dict(sorted(self.findings.scenes.items(), key=lambda scene: scene[0][0]))
-        write_bytes(Path(path), to_html(self.findings.scores, scenes, facts).encode("utf-8", "backslashreplace"))
+        page = to_html(self.findings.scores, scenes, facts).encode("utf-8", "backslashreplace")
+        write_bytes(Path(path), page, replace=replace)
 
     @property
     def _measured(self) -> str:

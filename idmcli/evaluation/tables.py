@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from idmcli.evaluation.published import Colour, Figure, published, source
+from idmcli.io.tables import csv_line
 from idmcli.metrics import CONVENTIONS
+from idmcli.text import escape
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = ("dataset", "method", "ratio", "image", "psnr_db", "ssim", "seconds", "evaluations", "lpips")
+MEAN_COLUMNS = (
+    *("dataset", "method", "ratio", "setting", "images"),
+    *("psnr_db", "psnr_std", "ssim", "ssim_std", "ssim_images", "seconds", "evaluations", "lpips"),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -34,6 +38,8 @@ class Score:
         setting: what stands for the ratio where that differs between pictures ("60 views"); empty where it does not.
         evaluations: of networks; 0 for methods without one.
         lpips: None where it is not installed.
+        weights: the name of those that the method ran on; empty for none.
+        seed: of what the method draws.
     """
 
     dataset: str
@@ -46,6 +52,8 @@ class Score:
     setting: str = ""
     evaluations: float = 0
     lpips: float | None = None
+    weights: str = field(default="", compare=False)
+    seed: int | None = field(default=None, compare=False)
 
     @property
     def column(self) -> str:
@@ -57,7 +65,8 @@ class Score:
 class Summary:
     """Mean and population standard deviation (divided by n) of a method's scores in one column over n images.
 
-    A mean over an infinite PSNR is infinite and its deviation NaN; over a NaN both are NaN.
+    A mean over an infinite PSNR is infinite and its deviation NaN. SSIM is of the ``ssim_n`` images that have one, NaN
+    where there is none.
     """
 
     dataset: str
@@ -72,6 +81,7 @@ class Summary:
     column: str
     evaluations: float = 0
     lpips: float | None = None
+    ssim_n: int = 0
 
 
 def summarise(scores: Iterable[Score]) -> list[Summary]:
@@ -83,43 +93,53 @@ def summarise(scores: Iterable[Score]) -> list[Summary]:
     for (dataset, method, column), rows in groups.items():
         ratio = rows[0].ratio if not rows[0].setting else _mean_std([s.ratio for s in rows])[0]
         psnr, psnr_std = _mean_std([s.psnr for s in rows])
-        ssim, ssim_std = _mean_std([s.ssim for s in rows])
+        similar = [s.ssim for s in rows if not math.isnan(s.ssim)]
+        ssim, ssim_std = _mean_std(similar) if similar else (math.nan, math.nan)
         seconds, _ = _mean_std([s.seconds for s in rows])
         evaluations, _ = _mean_std([s.evaluations for s in rows])
         measured = [s.lpips for s in rows if s.lpips is not None]
         lpips = _mean_std(measured)[0] if measured else None
-        quality = psnr, psnr_std, ssim, ssim_std
-        summaries.append(Summary(dataset, method, ratio, len(rows), *quality, seconds, column, evaluations, lpips))
+        summaries.append(
+            Summary(
+                dataset=dataset,
+                method=method,
+                ratio=ratio,
+                n=len(rows),
+                psnr=psnr,
+                psnr_std=psnr_std,
+                ssim=ssim,
+                ssim_std=ssim_std,
+                seconds=seconds,
+                column=column,
+                evaluations=evaluations,
+                lpips=lpips,
+                ssim_n=len(similar),
+            )
+        )
     return sorted(summaries, key=lambda s: (s.dataset, s.method, s.ratio))
 
 
 def to_csv(scores: Iterable[Score]) -> str:
-    """One row per image, then one per summary with "mean" for the image; ``inf`` and ``nan`` spelled so."""
-    scores = sorted(scores)
-    means = [
-        Score(s.dataset, s.method, s.ratio, "mean", s.psnr, s.ssim, s.seconds, "", s.evaluations, s.lpips)
-        for s in summarise(scores)
-    ]
-    return csv_line(COLUMNS) + "".join(csv_line(to_row(score)) for score in [*scores, *means])
+    """One row per image; ``inf`` and ``nan`` are spelled so."""
+    return csv_line(COLUMNS) + "".join(csv_line(to_row(score)) for score in sorted(scores))
+
+
+def means_csv(scores: Iterable[Score]) -> str:
+    """One row per summary; the columns are :data:`MEAN_COLUMNS`."""
+    return csv_line(MEAN_COLUMNS) + "".join(csv_line(_mean_row(s)) for s in summarise(scores))
 
 
 def to_row(score: Score) -> list[str]:
     """The cells of a score, as in :data:`COLUMNS`."""
     numbers = [f"{value:.6f}" for value in (score.psnr, score.ssim, score.seconds)]
     numbers += [f"{score.evaluations:g}", "" if score.lpips is None else f"{score.lpips:.6f}"]
-    return [_unicode(score.dataset), score.method, f"{score.ratio:g}", _unicode(score.image), *numbers]
+    return [score.dataset, score.method, f"{score.ratio:g}", score.image, *numbers]
 
 
-def _unicode(name: str) -> str:
-    """A name whose undecodable bytes are written out, as CSV in UTF-8 has no place for them."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def csv_line(cells: Sequence[str]) -> str:
-    """One line of CSV, with its end."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+def _mean_row(s: Summary) -> list[str]:
+    quality = [f"{value:.6f}" for value in (s.psnr, s.psnr_std, s.ssim, s.ssim_std)]
+    price = [f"{s.seconds:.6f}", f"{s.evaluations:g}", "" if s.lpips is None else f"{s.lpips:.6f}"]
+    return [s.dataset, s.method, f"{s.ratio:g}", s.column, str(s.n), *quality, str(s.ssim_n), *price]
 
 
 def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dict[str, Any]:
@@ -144,8 +164,8 @@ def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dic
 
 
 def to_table(scores: Iterable[Score], colour: Colour | None = "luminance") -> Table:
-    """A table of the means, a column per ratio or setting and then what they took, with the published figures
-    (:func:`to_json`) below them."""
+    """A table of the means, a column per ratio or setting and then what they took, the best method first, with the
+    published figures (:func:`to_json`) below them."""
     from rich.table import Table
     from rich.text import Text
 
@@ -154,23 +174,38 @@ def to_table(scores: Iterable[Score], colour: Colour | None = "luminance") -> Ta
     table = Table("data", "method", *columns, "seconds", "evaluations")
     similarity = "SSIM" if all(s.lpips is None for s in summaries) else "SSIM / LPIPS"
     table.caption = (
-        f"PSNR in dB ± standard deviation over images / {similarity}; seconds and network evaluations per image"
+        f"PSNR in dB ± standard deviation over images / {similarity}; seconds and network evaluations per image; "
+        "methods in the order of their mean PSNR"
     )
+    if few := [s for s in summaries if 0 < s.ssim_n < s.n]:
+        table.caption += f"; SSIM of {few[0].ssim_n} of {few[0].n} images, the others are smaller than its window"
     for dataset, group in groupby(summaries, lambda s: s.dataset):
-        for method, rows in groupby(group, lambda s: s.method):
-            own = list(rows)
-            cells = {s.column: _cell(s.psnr, s.psnr_std, s.ssim, s.lpips) for s in own}
+        for method, own in _best_first(group):
+            cells = {s.column: _cell(s.psnr, s.psnr_std if s.n > 1 else None, s.ssim, s.lpips) for s in own}
             price = [price_cell(_mean_std([getattr(s, key) for s in own])[0]) for key in ("seconds", "evaluations")]
-            table.add_row(Text(dataset), Text(method), *(cells.get(column, "") for column in columns), *price)
+            table.add_row(Text(escape(dataset)), Text(method), *(cells.get(column, "") for column in columns), *price)
         figures = {ratio: _figures(dataset, ratio, colour) for ratio in columns.values()}
         for method in dict.fromkeys(name for by_method in figures.values() for name in by_method):
             found = [figures[ratio].get(method) for ratio in columns.values()]
             figures_of = ["" if f is None else _cell(f.psnr, f.psnr_std, f.ssim) for f in found]
-            table.add_row(Text(dataset), Text(f"{method} (published)"), *figures_of, style="dim")
+            table.add_row(Text(escape(dataset)), Text(f"{method} (published)"), *figures_of, style="dim")
         if any(figures.values()):
             table.caption += f". Published: {source()}"
         table.add_section()
     return table
+
+
+def _best_first(summaries: Iterable[Summary]) -> list[tuple[str, list[Summary]]]:
+    """The summaries of each method, in the order of its PSNR over all of them."""
+    methods: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        methods.setdefault(summary.method, []).append(summary)
+
+    def loss(item: tuple[str, list[Summary]]) -> float:
+        mean = _mean_std([summary.psnr for summary in item[1]])[0]
+        return math.inf if math.isnan(mean) else -mean
+
+    return sorted(methods.items(), key=loss)
 
 
 def _figures(dataset: str, ratio: float, colour: Colour | None) -> dict[str, Figure]:

@@ -19,7 +19,12 @@ SUFFIX = ".npz"
 
 
 def write_array(
-    path: str | Path, pixels: NDArray[Any], *, scale: Scale | None = None, provenance: Mapping[str, Any] | None = None
+    path: str | Path,
+    pixels: NDArray[Any],
+    *,
+    scale: Scale | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    replace: bool = True,
 ) -> None:
     """Write a result as it is, real or complex, atomically, for ``numpy.load``.
 
@@ -31,6 +36,7 @@ def write_array(
         pixels: any shape; 0 is black, 1 is white.
         scale: what 0 and 1 stand for.
         provenance: how it was made, JSON-able.
+        replace: a file that exists; InputError if not.
 
     Raises:
         InputError: another suffix.
@@ -41,4 +47,4 @@ def write_array(
         raise InputError(f"an array cannot be saved as {str(path)!r}", f"give it the suffix {SUFFIX}")
     record = to_line({"scale": scale.to_json(), "provenance": dict(provenance or {})})
     np.savez(buffer := BytesIO(), x=scale.invert(pixels), record=np.array(record))
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), replace=replace)

@@ -14,21 +14,23 @@ from pathlib import Path
 
 from idmcli.errors import IdmError, InputError, ResourceError
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # where a file has one name only
 LEFTOVER_SECONDS = 3600  # since the last write to a temporary file, before it counts as abandoned
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; what was written there replaces ``path`` on success.
+def atomic_path(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; what was written there gets that name on success.
 
-    Missing folders are made.
+    Missing folders are made. A file of that name is replaced or, with ``replace`` false, kept: of two processes that
+    write it at once, one succeeds.
 
     The temporary file is flushed to the disk before it takes the name, and the folder after, so a
     crash or a power loss leaves the old file or the new one. Whatever ends the block early
     (Ctrl-C included) removes the temporary file and leaves ``path`` as it was.
 
     Raises:
-        InputError: ``path`` is a folder.
+        InputError: ``path`` is a folder, or there is a file that may not be replaced.
         ResourceError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
@@ -44,7 +46,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             _try_lock(descriptor)
             yield temporary
             _flush(temporary)
-            os.replace(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _link(temporary, path)
             _flush(path.parent)
         except OSError as error:
             if error.errno is None:  # raised by a library about its arguments, not by the system
@@ -52,15 +57,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
             raise _cannot_write(path.parent, error) from error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically; errors as :func:`atomic_path`."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write ``data`` to ``path`` atomically; ``replace`` and errors as for :func:`atomic_path`."""
+    with atomic_path(path, replace=replace) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically as UTF-8, line ends unchanged; errors as :func:`atomic_path`."""
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: Path, text: str, *, replace: bool = True) -> None:
+    """:func:`write_bytes` for text in UTF-8, line ends unchanged."""
+    write_bytes(path, text.encode("utf-8"), replace=replace)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name; InputError if that is taken."""
+    try:
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os.replace(temporary, path)
+    except FileExistsError as error:
+        raise InputError(f"{str(path)!r} exists already", "use --overwrite, or choose another --out") from error
 
 
 def append_text(path: Path, text: str) -> None:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 IMAGE_SUFFIXES = frozenset(suffix for format in PICTURES for suffix in format.suffixes)
+NO_ITEMS = "check the names; a pattern may stand in quotes"  # the hint where names stand for nothing
 _DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _MAX_COMMENT = 60_000  # characters; a JPEG holds 64 KiB
 _MARK = "idm"  # the key that tells a comment of idm's from any other
@@ -119,6 +120,7 @@ def write_image(
     *,
     scale: Scale | None = None,
     provenance: Mapping[str, Any] | None = None,
+    replace: bool = True,
 ) -> None:
     """Write grey (H, W) or RGB (H, W, 3) pixels atomically; of complex ones, the magnitude.
 
@@ -132,6 +134,7 @@ def write_image(
         scale: what 0 and 1 stand for; stored beside the pixels, and always with 32 bits.
         provenance: how the picture was made, JSON-able; stored beside the pixels for :func:`read_provenance`.
             With neither, nothing is. No date belongs in it: the same command gives the same bytes.
+        replace: a file that exists; InputError if not.
 
     Raises:
         InputError: another suffix, bits that the format does not have, or a provenance of more than 60 kB.
@@ -156,7 +159,7 @@ def write_image(
         samples = scale.invert(pixels.astype(np.float64)).astype(np.float32)
     else:
         samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1)).astype(_DTYPES[bits])
-    format.write(path, Picture(samples, comment=_comment_line(scale, provenance)))
+    format.write(path, Picture(samples, comment=_comment_line(scale, provenance)), replace=replace)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
@@ -195,24 +198,34 @@ def find_items(
 
     With ``recursive`` a folder gives the files of its subfolders too, but for hidden ones and links.
     """
+    items, problems = look_for(paths, suffixes=suffixes, recursive=recursive)
+    if problems:
+        raise InputError("; ".join(problems.values()), NO_ITEMS)
+    return items
+
+
+def look_for(
+    paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES, recursive: bool = False
+) -> tuple[list[Item], dict[str, str]]:
+    """What :func:`find_items` finds, each once, and the names that stand for nothing, with the reason."""
     found: dict[Item, Item] = {}
-    failed: list[str] = []
+    problems: dict[str, str] = {}
     for given in map(str, paths):
         try:
             items, problem = _items_of(given, suffixes, recursive)
         except OSError as error:
             items, problem = [], f"{given!r} cannot be read: {error.strerror}"
         if not items:
-            failed.append(problem)
+            problems[given] = problem
         for item in items:
             found.setdefault(replace(item, path=item.path.resolve()), item)
-    if failed:
-        raise InputError("; ".join(failed), "check the names; a pattern may stand in quotes")
-    return list(found.values())
+    return list(found.values()), problems
 
 
 def _items_of(given: str, suffixes: Collection[str], recursive: bool) -> tuple[list[Item], str]:
     """The items that one path names, and what to say if there are none."""
+    if not given:
+        return [], "'' is no name of a file or a folder"
     path = Path(given)
     if path.is_dir():
         files = [f for folder in _folders(path, recursive) for f in sorted(folder.iterdir())]

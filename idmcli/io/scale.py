@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+MOST = 1e38  # of the values: a third of what float32 holds, for results that are somewhat brighter than white
+LEVELS = 256  # from black to white, as in an 8-bit picture
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -20,7 +23,7 @@ class Scale:
         unit: at most 32 printable characters; empty if there is none.
 
     Raises:
-        ValueError: one of these does not hold.
+        ValueError: one of these does not hold, or results in 32-bit numbers would be infinite or all alike.
     """
 
     low: float = 0.0
@@ -32,6 +35,7 @@ class Scale:
         object.__setattr__(self, "high", float(self.high))
         if not (self.low < self.high and math.isfinite(self.high - self.low)):
             raise ValueError(f"a scale from {self.low:g} to {self.high:g} is no interval of finite numbers")
+        _check_stored(self.low, self.high)
         if len(self.unit) > 32 or not self.unit.isprintable():
             raise ValueError("a unit is at most 32 printable characters")
 
@@ -44,7 +48,7 @@ class Scale:
         return pixels * (self.high - self.low) + self.low
 
     def for_gain(self, gain: float) -> Self:
-        """The scale of images that were divided by a gain."""
+        """The scale of images that were divided by a gain; ValueError if there is none."""
         return type(self)(self.low, self.low + gain * (self.high - self.low), self.unit)
 
     def to_json(self) -> dict[str, Any]:
@@ -65,3 +69,16 @@ class Scale:
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
+
+
+def _check_stored(low: float, high: float) -> None:
+    """Raise ValueError unless float32, in which results are stored, holds the values of an interval and tells at least
+    ``LEVELS`` of them apart."""
+    largest = max(abs(low), abs(high))
+    if largest > MOST:
+        raise ValueError(f"a scale from {low:g} to {high:g} goes beyond {MOST:g}, and results have 32-bit numbers")
+    if high - low < LEVELS * max(2**-23 * largest, 2**-126):
+        raise ValueError(
+            f"a scale from {low:.17g} to {high:.17g} is too narrow: 32-bit numbers, which results have, tell fewer "
+            f"than {LEVELS} values in it apart"
+        )

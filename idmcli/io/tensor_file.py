@@ -52,7 +52,9 @@ class FileKind:
     older: Callable[[Path, dict[str, Any], dict[str, Tensor]], Content] | None = None
 
 
-def write(path: Path, kind: FileKind, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def write(
+    path: Path, kind: FileKind, record: Mapping[str, Any], tensors: Mapping[str, Tensor], *, replace: bool = True
+) -> None:
     """Write a file atomically; equal contents give equal bytes.
 
     Args:
@@ -60,14 +62,16 @@ def write(path: Path, kind: FileKind, record: Mapping[str, Any], tensors: Mappin
         kind: what it will be.
         record: JSON-able, without a "schema".
         tensors: of any device and layout.
+        replace: a file that exists.
 
     Raises:
+        InputError: the file exists and may not be replaced.
         ResourceError: the folder cannot be written to.
     """
     plain = {name: _plain(tensor) for name, tensor in tensors.items()}
     text = to_line({"schema": kind.schema, **record})
     entry = json.dumps({"sha256": digest(text, plain), "record": text})
-    write_bytes(path, save(plain, {kind.key: entry}))
+    write_bytes(path, save(plain, {kind.key: entry}), replace=replace)
 
 
 def read(path: Path, kind: FileKind) -> Content:

@@ -19,10 +19,13 @@ from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
 from idmcli.measuring.measurement import Measurement, Provenance
 from idmcli.operators import Spec, build_operator
+from idmcli.operators.registry import operator_class
 from idmcli.ranges import Noise, Positive
 from idmcli.text import escape
 
 SUFFIX = ".safetensors"
+CHANNELS: Mapping[Literal["grey", "rgb"], int] = {"grey": 1, "rgb": 3}  # of the image, by its colour
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64)  # types of y
 _MAX_PROBLEMS = 5  # named in one message
 _MAX_UNDERSAMPLING = 16384  # image values per measurement; beyond it a specification is no earnest one
 KIND = FileKind(
@@ -72,12 +75,19 @@ class Stored(_Record):
 
     @classmethod
     def of(cls, m: Measurement) -> Self:
-        """The content for a measurement; InputError if its operator has no specification."""
+        """The content for a measurement; InputError if its operator has no specification, or its image another number
+        of channels than files hold."""
+        colour = next((name for name, count in CHANNELS.items() if count == m.operator.image_shape[0]), None)
+        if colour is None:
+            raise InputError(
+                f"the image has {m.operator.image_shape[0]} channels, and measurement files are of 1 or 3",
+                "measure each channel by itself",
+            )
         return cls(
             y=m.y,
             arrays=m.operator.arrays(),
             spec=m.spec,
-            colour="grey" if m.operator.image_shape[0] == 1 else "rgb",
+            colour=colour,
             provenance=m.provenance,
             value_range=(m.scale.low, m.scale.high),
             unit=m.scale.unit,
@@ -93,10 +103,16 @@ class Stored(_Record):
         Raises:
             InputError: the operator cannot be built here, or does not fit the measurements.
         """
-        operator = build_operator(self.spec, self.arrays)
-        if self.colour == "rgb" and operator.image_shape[0] != 3:
+        fewest = operator_class(self.spec).fewest_measurements(self.spec)
+        if self.y.numel() < fewest:
             raise InputError(
-                f"the measurements are marked as RGB, but the image has {operator.image_shape[0]} channels",
+                f"the operator gives at least {fewest} measurements, and there are {self.y.numel()}",
+                "measure again, or correct the operator",
+            )
+        operator = build_operator(self.spec, self.arrays)
+        if operator.image_shape[0] != CHANNELS[self.colour]:
+            raise InputError(
+                f"the measurements are marked as {self.colour}, but the image has {operator.image_shape[0]} channels",
                 "measure again with `idm sense`",
             )
         return Measurement(
@@ -111,13 +127,13 @@ class Stored(_Record):
         )
 
 
-def save_measurement(path: str | Path, m: Measurement) -> None:
+def save_measurement(path: str | Path, m: Measurement, *, replace: bool = True) -> None:
     """Write a measurement file atomically; equal measurements give equal bytes. Errors as :func:`write_stored`, and:
 
     Raises:
-        InputError: the operator has no specification.
+        InputError: the operator has no specification, or its image another number of channels than 1 or 3.
     """
-    write_stored(path, Stored.of(m))
+    write_stored(path, Stored.of(m), replace=replace)
 
 
 def load_measurement(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measurement:
@@ -129,18 +145,19 @@ def load_measurement(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Measu
     return read_stored(path, max_pixels=max_pixels).measurement()
 
 
-def write_stored(path: str | Path, content: Stored) -> None:
+def write_stored(path: str | Path, content: Stored, *, replace: bool = True) -> None:
     """Write the content of a measurement file atomically; equal contents give equal bytes.
 
     Raises:
-        InputError: y is not finite, or the suffix is not ``.safetensors``.
+        InputError: y is not finite or of another type than :data:`NUMBERS`, the suffix is not ``.safetensors``, or the
+            file exists and may not be replaced.
         ValueError: the record is not one that :func:`read_stored` takes.
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError(f"measurements cannot be saved as {str(path)!r}", f"give it the suffix {SUFFIX}")
-    _check_finite(path, content.y)
+    _check_numbers(path, content.y)
     record = {f.name: getattr(content, f.name) for f in fields(_Record)}
     record["provenance"] = content.provenance and asdict(content.provenance)
     if not content.scale.unit:
@@ -148,7 +165,7 @@ def write_stored(path: str | Path, content: Stored) -> None:
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
     check_depth(record)
     arrays = {_ARRAY + name: array for name, array in content.arrays.items()}
-    write(path, KIND, record, {"y": content.y, **arrays})
+    write(path, KIND, record, {"y": content.y, **arrays}, replace=replace)
 
 
 def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:
@@ -161,9 +178,9 @@ def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:
         max_pixels: an image with more pixels is refused.
 
     Raises:
-        InputError: the file is missing, unreadable, truncated or damaged; is no measurement file;
-            was written by a newer version; its y is not finite; or the image it claims to be of has more than
-            ``max_pixels`` pixels, or far too many for the size of y.
+        InputError: the file is missing, unreadable, truncated or damaged; is no measurement file; was written by a
+            newer version; its y is not finite, or of another type than :data:`NUMBERS`; or the image it claims to be
+            of has more than ``max_pixels`` pixels, or far too many for the size of y.
     """
     path = Path(path)
     name = repr(str(path))
@@ -181,7 +198,7 @@ def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:
     except ValueError as error:
         raise InputError(f"{name} has wrong metadata: {escape(str(error))}", "make it with `idm sense`") from error
     _check_claim(name, record.spec, y.numel(), max_pixels)
-    _check_finite(path, y)
+    _check_numbers(path, y)
     arrays = {key.removeprefix(_ARRAY): tensor.clone() for key, tensor in tensors.items()}
     values = {f.name: getattr(record, f.name) for f in fields(_Record)}
     if schema == 1 and record.provenance is not None and record.provenance.simulated:
@@ -233,7 +250,12 @@ def _shapes(spec: Spec) -> Iterator[list[int]]:
             yield from _shapes(part)
 
 
-def _check_finite(path: Path, y: Tensor) -> None:
+def _check_numbers(path: Path, y: Tensor) -> None:
+    if y.dtype not in NUMBERS:
+        raise InputError(
+            f"{str(path)!r}: the measurements are of type {str(y.dtype).removeprefix('torch.')}",
+            "store them as floating-point or complex numbers, float32 for example",
+        )
     finite = torch.isfinite(y)
     if not bool(finite.all()):
         first = tuple(torch.nonzero(~finite)[0].tolist())

@@ -41,9 +41,9 @@ class MeasurementFile(Format[Measurement]):
             )
         return load_measurement(item.path, max_pixels=max_pixels)
 
-    def write(self, path: Path, content: Measurement) -> None:
+    def write(self, path: Path, content: Measurement, *, replace: bool = True) -> None:
         """See :func:`idmcli.measuring.file.save_measurement`."""
-        save_measurement(path, content)
+        save_measurement(path, content, replace=replace)
 
 
 MEASUREMENT = MeasurementFile()

@@ -131,19 +131,21 @@ class Measurement:
         """What solvers solve: ``y / gain = A (x / gain) + n / gain``, with a batch dimension."""
         return Problem(self.operator, self.y[None] / gain, self.noise / gain)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, replace: bool = True) -> None:
         """Write a measurement file, from which :func:`idmcli.load` makes an equal measurement, without the truth.
 
         Args:
-            path: ends in ``.safetensors``; an existing file is replaced.
+            path: ends in ``.safetensors``.
+            replace: a file that exists.
 
         Raises:
-            InputError: another suffix, or an operator that has no specification (one of functions).
+            InputError: another suffix, a file that exists and may not be replaced, an operator that has no
+                specification (one of functions), or an image of neither 1 nor 3 channels.
             ResourceError: the folder cannot be written to.
         """
         from idmcli.measuring.file import save_measurement
 
-        save_measurement(path, self)
+        save_measurement(path, self, replace=replace)
 
     def record(self) -> dict[str, Any]:
         """The facts beside y for people and JSON."""

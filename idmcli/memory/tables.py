@@ -36,7 +36,7 @@ def title(name: str, config: Config, varying: str = "") -> str:
 
 def row_table(rows: Sequence[Row], config: Config) -> tuple[str, list[dict[str, Any]]]:
     """The unit, and one line for each plan."""
-    unit, factor = _unit(row.memory.peak for row in rows)
+    unit, factor = unit_of(row.memory.peak for row in rows)
 
     def cell(size: int | None) -> str:
         return "-" if size is None else f"{size / factor:.2f}"
@@ -59,7 +59,7 @@ def row_table(rows: Sequence[Row], config: Config) -> tuple[str, list[dict[str, 
 
 def sweep_table(table: Mapping[int, Sequence[Row]]) -> tuple[str, list[dict[str, Any]]]:
     """The unit, and one line for each T with the peak of each plan; the last line is the growth per step."""
-    unit, factor = _unit(row.memory.peak for rows in table.values() for row in rows)
+    unit, factor = unit_of(row.memory.peak for rows in table.values() for row in rows)
     lines: list[dict[str, Any]] = [
         {"T": steps, **{row.name: f"{row.memory.peak / factor:.2f}" for row in rows}} for steps, rows in table.items()
     ]
@@ -71,10 +71,10 @@ def sweep_table(table: Mapping[int, Sequence[Row]]) -> tuple[str, list[dict[str,
 
 def fit_table(fits: Sequence[Fit]) -> tuple[str, list[dict[str, Any]]]:
     """The unit, and one line for each plan."""
-    unit, factor = _unit(fit.peak for fit in fits)
+    unit, factor = unit_of(fit.peak for fit in fits)
     return unit, [{"plan": fit.name, "largest batch": fit.batch, "peak": f"{fit.peak / factor:.2f}"} for fit in fits]
 
 
-def _unit(sizes: Iterable[int]) -> tuple[str, int]:
-    """The unit in which the largest has a few digits before the point."""
+def unit_of(sizes: Iterable[int]) -> tuple[str, int]:
+    """The unit in which the largest of some sizes has a few digits before the point, and its bytes."""
     return ("GiB", 2**30) if max(sizes) >= 2**30 else ("MiB", 2**20)

@@ -16,7 +16,8 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.io.tensor_file import Content, FileKind, check_schema, peek, read, write
 from idmcli.models.architectures import updated
-from idmcli.models.learned import Learned
+from idmcli.models.averages import config_of, is_run, load_averaged
+from idmcli.models.learned import Learned, purpose_of
 from idmcli.models.released import load_released, released_for
 from idmcli.models.sampler import renamed
 from idmcli.models.tensors import PICKLES, check, fill
@@ -26,9 +27,11 @@ RULES = {"learned": "paper", "measured": "matched"}  # their names in files of t
 
 
 def kind_in(path: Path) -> str:
-    """What a weights file of idm says it holds, a name in :data:`idmcli.plugins.MODELS`; empty for
-    any other file."""
+    """What a weights file of idm says it holds, or what a run trains: a name in :data:`idmcli.plugins.MODELS`; empty
+    for anything else."""
     try:
+        if is_run(path):
+            return str(config_of(path).model.kind)
         return str(peek(path, KIND).get("kind", ""))
     except InputError:
         return ""
@@ -51,6 +54,7 @@ def save_weights(
     training: Mapping[str, Any],
     trained_for: Mapping[str, Any] | None = None,
     half: bool = False,
+    replace: bool = True,
 ) -> None:
     """Write a model with its configuration, atomically; equal models give equal bytes.
 
@@ -61,6 +65,11 @@ def save_weights(
         trained_for: {"task": its kind, "operator": its options, "channels": of the images, "domain": what they show},
             JSON-able; None if it is not known.
         half: store matrices and kernels as float16; scalars and vectors stay float32.
+        replace: a file that exists.
+
+    Raises:
+        InputError: the file exists and may not be replaced.
+        ResourceError: the folder cannot be written to.
     """
     tensors = model.state_dict()
     if half:
@@ -71,11 +80,12 @@ def save_weights(
         "training": dict(training),
         "trained_for": None if trained_for is None else dict(trained_for),
     }
-    write(path, KIND, record, tensors)
+    write(path, KIND, record, tensors, replace=replace)
 
 
 def load_weights(path: str | Path) -> Learned:
-    """Build the model of a weights file, or of a released checkpoint (``.pkl``), in float32 and evaluation mode.
+    """Build the model of a weights file, of a released checkpoint (``.pkl``), or of a run folder: the averaged weights
+    of its last checkpoint. The model is in float32 and evaluation mode.
 
     Its ``trained_for`` and ``training_record`` are those of the file.
 
@@ -85,6 +95,8 @@ def load_weights(path: str | Path) -> Learned:
         NumericalError: a weight is not finite.
     """
     path = Path(path)
+    if is_run(path):
+        return load_averaged(path)
     if path.suffix in PICKLES:
         return load_released(path)
     record, tensors = read(path, KIND)
@@ -115,13 +127,6 @@ def _read_schema_1(path: Path, record: dict[str, Any], tensors: dict[str, Tensor
         trained_for = released_for(config["denoiser"]["unet"]["image_channels"])
     record = {"kind": record["kind"], "config": config, "training": training, "trained_for": trained_for}
     return record, renamed(tensors)
-
-
-def purpose_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a network that was trained by a configuration, as a dictionary, is for."""
-    task = config["task"]
-    channels, domain = task["channels"] or 1, task.get("domain")
-    return {"task": task["kind"], "operator": config["operator"], "channels": channels, "domain": domain}
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

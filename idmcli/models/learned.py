@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import nn
@@ -32,3 +33,10 @@ class Learned(nn.Module):
             ConfigError: this kind of model cannot.
         """
         raise ConfigError(f"--ensemble does nothing for a model of kind {self.kind}", "leave out --ensemble")
+
+
+def purpose_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a network that was trained by a configuration, as a dictionary, is for."""
+    task = config["task"]
+    channels, domain = task["channels"] or 1, task.get("domain")
+    return {"task": task["kind"], "operator": config["operator"], "channels": channels, "domain": domain}

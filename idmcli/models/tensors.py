@@ -70,17 +70,41 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 def unpickled(path: Path) -> Any:
     """What ``torch.save`` wrote, on the CPU, its tensors as views of the file where its format allows.
 
+    Every byte is compared with the checksums of the zip archive that ``torch.save`` writes. Files of PyTorch before 1.6
+    are no archives and have none.
+
     Raises:
         ValueError: the file is damaged, or holds a tensor that is not plain, or code, which is not run.
     """
     try:
+        archived = zipfile.is_zipfile(path)
+        if archived:
+            _check_archive(path)  # PyTorch does not
         with warnings.catch_warnings(action="ignore"):  # about what only a damaged file holds
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=archived)
     except Exception as error:  # a damaged pickle can make its reader raise anything
         raise ValueError(escape(str(error).partition("\n")[0])) from error
     if not all(map(_is_plain, _tensors_in(content))):
         raise ValueError("it holds tensors that are complex, sparse, or larger than what it has of them")
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Compare the members of an archive with their CRC-32, in time that follows from the size of the file.
+
+    Raises:
+        ValueError: one differs, is compressed, or shares its bytes with another: ``torch.save`` writes none of these.
+        zipfile.BadZipFile: it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(m.compress_type != zipfile.ZIP_STORED or m.file_size != m.compress_size for m in members):
+            raise ValueError("it is compressed")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("it claims more than it holds")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"{damaged} does not match its checksum")
 
 
 def _tensors_in(content: Any) -> Iterator[Tensor]:

@@ -144,6 +144,12 @@ class Operator(Value, ABC):
         )
 
     @classmethod
+    def fewest_measurements(cls, spec: Mapping[str, Any]) -> int:
+        """How many measured numbers a specification has at least, told before anything is made of it; 1 if that is not
+        known. Errors as :meth:`from_spec`."""
+        return 1
+
+    @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
         """The inverse of :meth:`to_spec`; keys with a default and the checksums may be missing.
 

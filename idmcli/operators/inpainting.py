@@ -68,7 +68,7 @@ class Inpainting(LinearOperator):
         return zeros.index_copy(2, self.index, y).view(*y.shape[:2], height, width)
 
     def start(self, y: Tensor, noise: float = 0.0) -> Tensor:
-        """The known pixels with the smoothest surface between them: no edge that a denoiser may take for the image's."""
+        """The known pixels with the smoothest surface between them: denoisers keep edges of holes."""
         return harmonic_extension(self.AT(y), self.mask)
 
     def spectrum(self) -> Spectrum:

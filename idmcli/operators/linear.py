@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient

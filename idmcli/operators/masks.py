@@ -23,6 +23,7 @@ from idmcli.operators.checks import check_fraction, check_integer, check_seed, s
 from idmcli.operators.spec import make_described
 
 MAX_LINES = 100_000  # of a radial mask
+MAX_POINTS = 2**29  # of all its lines; drawing them takes some seconds
 
 Mask = NDArray[np.bool_]
 Shape = tuple[int, int]
@@ -121,19 +122,21 @@ def radial(shape: Shape, *, lines: int | None = None, fraction: float | None = N
         the mask, DC at the corner.
 
     Raises:
-        InputError: not exactly one of the two is given, or it is out of range.
+        InputError: not exactly one of the two is given, or it is out of range; too many lines for so large an image.
     """
     if (lines is None) == (fraction is None):
         raise InputError("a radial mask has either 'lines' or 'fraction'", "give exactly one of them")
     if fraction is not None:
         check_fraction("kept fraction", fraction)
         enough = 4 * max(shape)
+        _check_points(shape, enough)
         lines = 1 + bisect_left(range(1, enough), fraction, key=lambda n: _radial(shape, n).mean())
     return _radial(shape, check_integer("number of lines", lines, 1, MAX_LINES))
 
 
 def _radial(shape: Shape, lines: int) -> Mask:
     height, width = shape
+    _check_points(shape, lines)
     rows, columns = np.arange(height) - height // 2, np.arange(width) - width // 2
     mask = np.zeros(shape, bool)
     for angle in np.pi * np.arange(lines) / lines:
@@ -146,6 +149,15 @@ def _radial(shape: Shape, lines: int) -> Mask:
         mask[r[inside] + height // 2, c[inside] + width // 2] = True
     mask = to_corner(mask)
     return mask | negate_frequencies(mask)
+
+
+def _check_points(shape: Shape, lines: int) -> None:
+    """Raise InputError if drawing so many lines would take minutes."""
+    if lines * max(shape) > MAX_POINTS:
+        raise InputError(
+            f"a radial mask of {shape[0]} x {shape[1]} points with up to {lines} lines is too large to be drawn",
+            f"lines and points of the longer side may be {MAX_POINTS} together, multiplied; or give the mask itself",
+        )
 
 
 MaskMakers = Mapping[str, Callable[..., Mask]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from math import prod
 from typing import Any, Literal, Self, get_args
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import Spec
-from idmcli.operators.checks import check_finite, check_image_shape, tensor_of
+from idmcli.operators.checks import check_finite, check_fraction, check_image_shape, tensor_of
 from idmcli.operators.linear import LinearOperator
 from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
 from idmcli.operators.spec import Specification
@@ -153,6 +155,14 @@ class MRI(LinearOperator):
             "mask_sha256": digest(self._in_layout(self.mask)),
         }
         return spec if self.dc == "corner" else {**spec, "dc": self.dc}
+
+    @classmethod
+    def fewest_measurements(cls, spec: Mapping[str, Any]) -> int:
+        """Those of a radial mask by its fraction, which takes long to draw."""
+        read = MRISpecification.read(spec)
+        if (fraction := read.mask.get("fraction")) is None:
+            return 1
+        return math.ceil(check_fraction("kept fraction", fraction) * prod(read.image_shape)) * (read.coils or 1)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:

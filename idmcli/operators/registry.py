@@ -28,7 +28,12 @@ def build_operator(spec: Mapping[str, Any], arrays: Mapping[str, Tensor] | None 
         InputError: the kind is unknown, a key or array is missing, unknown, of a wrong type or out of range,
             or a checksum in the specification does not match what was made here.
     """
+    return operator_class(spec).from_spec(spec, arrays or {})
+
+
+def operator_class(spec: Mapping[str, Any]) -> type[Operator]:
+    """The class of the operator that a specification describes; InputError if its kind is not known."""
     kind = spec.get("kind")
     if not isinstance(kind, str) or kind not in OPERATORS.names():
         raise InputError(f"the operator kind is {kind!r}", f"known kinds: {', '.join(OPERATORS.names())}")
-    return cast(Operator, OPERATORS.find(kind).from_spec(spec, arrays or {}))
+    return cast(type[Operator], OPERATORS.find(kind))

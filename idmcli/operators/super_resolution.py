@@ -18,6 +18,7 @@ from idmcli.operators.spectra import kronecker_spectrum, sandwich
 from idmcli.operators.stored import check_arrays
 
 MAX_FACTOR = 64
+MAX_ENTRIES = 2**27  # of each of the two matrices, which take 8 bytes for each
 Filter = Literal["bicubic", "average"]
 
 
@@ -42,7 +43,7 @@ class SuperResolution(LinearOperator):
         filter: "bicubic" or "average".
 
     Raises:
-        InputError: one of them is out of range.
+        InputError: one of them is out of range, or the image is too long: 16,384 pixels for a factor of 2.
 
     Example:
         >>> SuperResolution((1, 2, 4), 2, filter="average").A(torch.arange(8.0).view(1, 1, 2, 4))
@@ -59,6 +60,13 @@ class SuperResolution(LinearOperator):
         if filter not in get_args(Filter):
             raise InputError(f"the filter is {filter!r}", "it must be 'bicubic' or 'average'")
         self.factor, self.filter = check_integer("factor", factor, 2, MAX_FACTOR), filter
+        side = max(height, width)
+        if side * -(-side // self.factor) > MAX_ENTRIES:
+            raise InputError(
+                f"super-resolution by {self.factor} of {height} x {width} pixels takes a matrix of "
+                f"{-(-side // self.factor)} x {side} numbers",
+                f"it may have {MAX_ENTRIES}: cut the image",
+            )
         matrix = bicubic_matrix if filter == "bicubic" else averaging_matrix
         self.register_buffer("rows", matrix(height, self.factor), persistent=False)
         self.register_buffer("columns", matrix(width, self.factor), persistent=False)

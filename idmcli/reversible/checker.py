@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -31,8 +32,8 @@ class Deviations(NamedTuple):
 def check_reversible(group: ReversibleGroup, x: Tensor, context: Any = None) -> Deviations:
     """Compare a group's inverse with its input, and its reversible gradients with plain autograd.
 
-    The loss is the inner product of the exits with fixed random tensors. Nothing is changed: no ``.grad``,
-    no random state.
+    The loss is the inner product of the exits with fixed random tensors. A copy of the group runs, so that nothing is
+    changed: no ``.grad``, no buffer.
 
     Args:
         group: the group.
@@ -41,11 +42,12 @@ def check_reversible(group: ReversibleGroup, x: Tensor, context: Any = None) -> 
 
     Raises:
         NumericalError: inversion drifts beyond the engine's limit.
-        RuntimeError: a module draws random numbers.
+        RuntimeError: a module draws random numbers or changes its buffers.
     """
     from idmcli.reversible.engine import Memory
     from idmcli.reversible.local import flatten
 
+    group = deepcopy(group)
     with torch.no_grad():
         start = (x, group.open_scale * x)
         back = group.inverse(*group.pair(*start, context), context)

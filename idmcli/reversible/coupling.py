@@ -51,7 +51,8 @@ class ReversibleGroup(nn.Module):
     ``x + close_scale * h``; the streams go on unchanged.
 
     Args:
-        modules: each is called as ``module(x, context)``, keeps the shape of x and draws no random numbers.
+        modules: each is called as ``module(x, context)``, keeps the shape of x, draws no random numbers and changes no
+            buffer of its own.
         v: initial mixing weight.
         exits: numbers of modules after which there is an exit, ascending; the last is the end.
     """
@@ -66,7 +67,7 @@ class ReversibleGroup(nn.Module):
         if self.exits != sorted(set(self.exits)) or self.exits[0] < 1 or self.exits[-1] != len(self.modules_):
             raise ValueError(f"exits {self.exits} of {len(self.modules_)} modules do not ascend to the end")
         for name, module in self.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
                 raise ValueError(f"{name} updates statistics in every pass, and a reversible group runs it twice")
         self.open_scale = nn.Parameter(torch.ones(()))
         self.close_scale = nn.Parameter(torch.zeros(len(self.exits)) if len(self.exits) > 1 else torch.zeros(()))

@@ -38,11 +38,22 @@ def slices_of(module: nn.Module, x: Tensor) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(x), size)]
 
 
-def in_slices(module: nn.Module, x: Tensor, context: Any) -> Tensor:
-    """``module(x, context)`` on the slices of the backward pass: other sizes would round in other ways."""
+def in_slices(module: nn.Module, x: Tensor, context: Any, call: Callable[[Tensor, Any], Any] | None = None) -> Tensor:
+    """``module(x, context)`` on the slices of the backward pass: other sizes would round in other ways.
+
+    Args:
+        module: decides about the slices.
+        x: (B, ...).
+        context: see :func:`flatten`.
+        call: what runs the module; itself if None.
+
+    Returns:
+        Its output for the whole batch.
+    """
     tensors, rebuild = flatten(context)
+    call = call or module
     outs = [
-        module(x[part], rebuild(iter(tensors if part == WHOLE else [tensor[part] for tensor in tensors])))
+        call(x[part], rebuild(iter(tensors if part == WHOLE else [tensor[part] for tensor in tensors])))
         for part in slices_of(module, x)
     ]
     return outs[0] if len(outs) == 1 else torch.cat(outs)
@@ -73,6 +84,15 @@ class LocalGradients:
         self.gradients: list[Tensor | None] = [None] * len(values)
         self._context: list[list[Tensor | None]] = []
 
+    def output(self, x: Tensor) -> Tensor:
+        """The module's output on the whole batch, as in the forward pass."""
+        named, tensors = dict(zip(self.names, self.values, strict=True)), self.tensors
+
+        def call(x: Tensor, context: Any) -> Any:
+            return functional_call(self.module, named, (x, context))
+
+        return in_slices(self.module, x, self.rebuild(iter(tensors)), call)
+
     def pull_back(self, x: Tensor, part: slice, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """The module's output on a slice x of the batch, and the gradient of x."""
         x, tensors = x.detach().requires_grad_(), self.tensors
@@ -93,8 +113,9 @@ class LocalGradients:
         return out.detach(), torch.zeros_like(x) if grad_x is None else grad_x
 
     def context_gradients(self) -> list[Tensor | None]:
-        """The gradients of the context's tensors, over the whole batch."""
+        """The gradients of the context's tensors, over the whole batch; they are not kept here."""
         columns = [[part for part in column if part is not None] for column in zip(*self._context, strict=True)]
+        self._context.clear()
         return [(torch.cat(parts) if len(parts) > 1 else parts[0]) if parts else None for parts in columns]
 
 

@@ -18,8 +18,10 @@ from idmcli.io.atomic import ensure_writable, write_text
 from idmcli.io.images import find_items
 from idmcli.memory.budget import free_memory, memory_plan
 from idmcli.models import Learned
-from idmcli.models.checkpoints import purpose_of, save_weights
+from idmcli.models.averages import training_record
+from idmcli.models.checkpoints import save_weights
 from idmcli.models.compiled import check_compiler
+from idmcli.models.learned import purpose_of
 from idmcli.models.start import Start, find_start, initialise
 from idmcli.reporting import Count, Listener
 from idmcli.reversible.plan import Plan
@@ -30,6 +32,7 @@ from idmcli.sizes import format_size
 from idmcli.training.loop import LogLine, train
 from idmcli.training.optimisers import WEIGHTS, dominant_group
 from idmcli.training.pictures import Pictures, find_pictures
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.scalars import scalar_log
 from idmcli.training.step import Step
@@ -122,10 +125,8 @@ def _train(
     cache = config.training.cache or free_memory(torch.device("cpu")) // (2 * processes.neighbours)
     with ExitStack() as held:
         with processes.failing_together():
-            if run.checkpoint.exists() and not resume:
-                raise InputError(
-                    f"{str(run.path)!r} holds a run already", "continue it with --resume, or choose another --out"
-                )
+            if not resume:
+                run.refuse_another()  # said before any work
             if init is not None:
                 find_start(init, full=getattr(config.model, "size", "") == "full")
             workers = config.training.workers
@@ -138,30 +139,33 @@ def _train(
             if processes.leads:
                 ensure_writable(run.path)
                 held.enter_context(run.locked())
-        restart, done = learned.find(config.model.kind).second_part(config), 0
+                if not resume:
+                    run.refuse_another()  # that was started meanwhile
+        restart, progress = learned.find(config.model.kind).second_part(config), Progress()
         step = Step(model.to(processes.device), config.training, processes.size, restart=restart)
         with processes.failing_together():
             if resume:
                 started = run.read_record()
                 check_data(started, record)
                 record["init"] = started.get("init")
-                done = run.restore(step.model, step.average, step.optimisers)
-                check_iterations(done, config.training.iterations)
+                progress = run.restore(step.model, step.average, step.optimisers)
+                check_iterations(progress.done, config.training.iterations)
         if processes.leads:
             write_text(run.config, to_toml(config))
             run.write_record(record)
         listener.status(_about(pictures, model, run, processes))
-        with listener.progress(config.training.iterations, "iterations") as progress:
-            progress.advance(done)
-            scalars = held.enter_context(scalar_log(run.path / "tensorboard", done)) if processes.leads else None
-            reports = _reporter(listener, progress, scalars, config.training)
+        with listener.progress(config.training.iterations, "iterations") as count:
+            count.advance(progress.done)
+            board = run.path / "tensorboard"
+            scalars = held.enter_context(scalar_log(board, progress.done)) if processes.leads else None
+            reports = _reporter(listener, count, scalars, config.training)
             drawing = spare if pictures.streamed or workers is not None else 0
-            last = train(step, stage, run, processes, reports, start=done, workers=drawing)
+            last = train(step, stage, run, processes, reports, progress, workers=drawing)
         if processes.leads:
-            settled = asdict(config)
-            training = {"config": settled, "init": record["init"], "pictures": len(pictures)}
-            model = cast(Learned, step.average.module)
-            save_weights(run.weights, model, training=training, trained_for=purpose_of(settled), half=True)
+            run.check_there()
+            model, purpose = cast(Learned, step.average.module), purpose_of(asdict(config))
+            training = training_record(config, record)
+            save_weights(run.weights, model, training=training, trained_for=purpose, half=True)
     return FinishedRun(run, start, dict(last.validation.scores) if last and last.validation else {})
 
 
@@ -181,7 +185,7 @@ def _initialise(model: Learned, init: str, listener: Listener) -> Start:
 
 
 def _reporter(
-    listener: Listener, progress: Count, scalars: Callable[[LogLine], None] | None, training: TrainingConfig
+    listener: Listener, count: Count, scalars: Callable[[LogLine], None] | None, training: TrainingConfig
 ) -> Callable[[LogLine], None]:
     """What tells the user, and ``scalars``, of each log line."""
     warned = False
@@ -198,7 +202,7 @@ def _reporter(
         speed = f"{line.images_per_second:.1f} images/s, {100 * line.waiting:.0f} % waiting for data"
         note = f"loss {line.loss:.4f}  {line.psnr:.2f} dB  {speed}  {format_size(line.memory)}"
         note += "  gradients: " + ", ".join(f"{name} {norm:.3g}" for name, norm in line.gradients.items())
-        progress.advance(line.iteration - progress.done, note=note)
+        count.advance(line.iteration - count.done, note=note)
         if line.validation:
             scores = "  ".join(f"{name} {value:.2f}" for name, value in line.validation.scores.items())
             listener.status(f"iteration {line.iteration}: {note}  validation: {scores}")

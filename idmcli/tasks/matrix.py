@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from idmcli.operators import MatrixOperator
 
 
+BlockSide = Annotated[int, Field(ge=1, le=2**15)]
+
+
 @dataclass(frozen=True)
 class MatrixOptions(OperatorOptions):
     """[operator] of task matrix."""
 
     matrix_file: str | None = None  # file of the matrix: .npy, .npz or .mat, dense or sparse; FILE#N is its N-th array
-    block: Annotated[int, Field(ge=1, le=2**15)] | None = (
-        None  # it measures blocks of so many pixels a side; not set: all
-    )
+    block: BlockSide | None = None  # side in pixels of the blocks that it measures; not set: the whole image
 
 
 class MatrixTask(Task[MatrixOptions]):

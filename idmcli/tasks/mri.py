@@ -38,7 +38,7 @@ class MRIOptions(RatioOptions):
     """[operator] of task mri; the ratio is the fraction of k-space that a pseudo-radial mask keeps, 0.2 if it is not
     set."""
 
-    mask: Literal["pseudo-radial", "equispaced", "random-lines", "file"] = "pseudo-radial"
+    mask: Literal["pseudo-radial", "equispaced", "random-lines", "file"] = "pseudo-radial"  # what of k-space is sampled
     acceleration: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None  # lines / kept lines; not set: 4
     centre_fraction: Share | None = None  # of the lines, always kept in the centre; not set: 0.08
     mask_file: str | None = None  # image of the mask, white = sampled

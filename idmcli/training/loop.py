@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from idmcli.distributed import Processes
 from idmcli.errors import NumericalError
+from idmcli.training.progress import Progress
 from idmcli.training.step import Step
 from idmcli.training.validation import Validation
 from idmcli.training.workers import STOPS, in_workers
@@ -75,35 +75,35 @@ def train(
     run: RunFolder,
     processes: Processes,
     report: Callable[[LogLine], None],
+    progress: Progress,
     *,
-    start: int = 0,
     workers: int = 0,
 ) -> LogLine | None:
     """Train a network in place, up to ``training.iterations``; returns the last log line.
 
     Every random choice depends on the seed and the number of an iteration or a crop alone, and the checkpoint holds
-    model, average, optimisers and iteration: a resumed run continues exactly, and one in other processes up to
-    rounding.
+    model, average, optimisers and progress: a resumed run continues exactly, and one in other processes up to
+    rounding. A checkpoint is written as soon as its weights have given a usual loss, in the iteration after; the last
+    one, and that of a run which is stopped, at once.
 
     Args:
         step: the network with its optimisers, as :meth:`RunFolder.restore` left them or new.
         stage: the loss, see :class:`Stage`.
-        run: where checkpoints and metrics go; rows from after ``start`` are dropped.
+        run: where checkpoints and metrics go; rows from after what is done are dropped.
         processes: the processes that train; the first alone writes and validates.
         report: called every ``log_every`` iterations, in the first.
-        start: iterations done before.
+        progress: what was done before; it is brought up to date.
         workers: processes that draw the crops; none with 0.
 
     Raises:
         NumericalError: the loss stayed non-finite for 10 steps in a row; the last checkpoint is intact.
+        ResourceError: the run folder has gone, or its disk is full.
         KeyboardInterrupt, SystemExit: after Ctrl-C, SIGTERM or SIGHUP in any process, once the step is finished and
             saved.
     """
-    config, parts = step.config, step.config.accumulate
-    losses: list[float] = []
-    scores: list[float] = []
-    norms: list[Mapping[str, Tensor]] = []
-    line, bad, since = None, 0, time.perf_counter()
+    config, parts, start = step.config, step.config.accumulate, progress.done
+    line, bad, due = None, 0, False
+    sound = -1  # the iterations done at the last checkpoint whose weights gave a usual loss
     if processes.leads:
         run.drop_metrics_after(start)
     shares = Shares(processes, config.batch, parts, range(start, config.iterations))
@@ -112,43 +112,46 @@ def train(
     )
 
     with _stop_requests() as requested, closing(drawn):
-        data = Timed(drawn)
+        data, since = Timed(drawn, progress.waited), time.perf_counter() - progress.seconds
         for iteration in range(start, config.iterations):
             rate = step.set_rates(iteration)
             own_loss, own_score = step.gradients(stage.loss, islice(data, parts), parts)
             rows = processes.exchange([own_loss.item(), own_score, requested()])
             loss, score = (sum(row[column] for row in rows) / processes.size for column in (0, 1))
             stop = int(max(row[2] for row in rows))
+            progress.seconds, progress.waited = time.perf_counter() - since, data.seconds
+            due = due or (iteration % config.checkpoint_every == 0 and iteration > start)
+            if (due or iteration == start > 0) and progress.is_usual(loss):
+                if due and processes.leads:
+                    run.save(step.model, step.average, step.optimisers, progress)
+                due, sound = False, iteration
             if step.update(loss):
-                losses.append(loss)
-                scores.append(score)
-                norms.append(step.norms)
+                progress.add(loss, score, {name: float(norm) for name, norm in step.norms.items()})
                 bad = 0
             elif (bad := bad + 1) == MAX_BAD_STEPS:
                 raise processes.reported_once(
                     NumericalError(
                         f"the loss was not finite for {bad} iterations in a row, up to iteration {iteration + 1}",
-                        "lower training.learning_rate or set training.gradient_clip; "
-                        f"{run.checkpoint} holds the last good state",
+                        "lower training.learning_rate or set training.gradient_clip; " + _what_is_left(run, sound),
                     )
                 )
 
-            done = iteration + 1
+            done = progress.done = iteration + 1
             last = done == config.iterations
             validating = done % config.validate_every == 0 or last
             validation = stage.validate(step.average.module) if validating and processes.leads else None
-            if losses and (done % config.log_every == 0 or validating):
+            if progress.losses and (done % config.log_every == 0 or validating):
                 now = time.perf_counter()
                 usage = processes.exchange([data.seconds / (now - since), peak_memory(processes.device)])
                 line = LogLine(
                     iteration=done,
-                    loss=sum(losses) / len(losses),
-                    psnr=sum(scores) / len(scores),
-                    images_per_second=len(losses) * config.batch / (now - since),
+                    loss=fmean(progress.losses),
+                    psnr=fmean(progress.scores),
+                    images_per_second=len(progress.losses) * config.batch / (now - since),
                     learning_rate=rate,
                     waiting=max(row[0] for row in usage),
                     memory=int(max(row[1] for row in usage)),
-                    gradients={name: _root_mean_square(each[name] for each in norms) for name in norms[0]},
+                    gradients=progress.gradients(),
                     validation=validation,
                 )
                 if processes.leads:
@@ -156,9 +159,10 @@ def train(
                     if validation:
                         run.write_sample(done, validation)
                     report(line)
-                losses, scores, norms, since, data.seconds = [], [], [], now, 0.0
-            if processes.leads and (done % config.checkpoint_every == 0 or last or stop):
-                run.save(step.model, step.average, step.optimisers, done)
+                progress.start_line()
+                since, data.seconds = now, 0.0
+            if processes.leads and (last or stop):
+                run.save(step.model, step.average, step.optimisers, progress)
             if stop:
                 processes.barrier()  # the first has saved before another one's end makes torchrun end all
                 raise processes.reported_once(_stopped(stop))
@@ -182,8 +186,8 @@ class Shares(Sequence[tuple[int, range]]):
 class Timed(Iterator[T]):
     """An iterator that knows for how long it was waited for, in ``seconds``."""
 
-    def __init__(self, iterator: Iterator[T]) -> None:
-        self._iterator, self.seconds = iterator, 0.0
+    def __init__(self, iterator: Iterator[T], seconds: float = 0.0) -> None:
+        self._iterator, self.seconds = iterator, seconds
 
     def __next__(self) -> T:
         start = time.perf_counter()
@@ -193,16 +197,19 @@ class Timed(Iterator[T]):
             self.seconds += time.perf_counter() - start
 
 
-def _root_mean_square(values: Iterable[Tensor]) -> float:
-    return math.sqrt(fmean(float(value) ** 2 for value in values))
-
-
 def peak_memory(device: torch.device) -> int:
     """The most that this process has held, in bytes: of PyTorch's allocator on a GPU, resident elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _what_is_left(run: RunFolder, sound: int) -> str:
+    """What a run that has diverged leaves behind."""
+    if sound < 0:
+        return "there is no checkpoint whose weights gave a usual loss"
+    return f"{run.checkpoint} holds the weights of iteration {sound}, which gave a usual loss"
 
 
 def _stopped(number: int) -> BaseException:

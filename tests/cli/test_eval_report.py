@@ -215,7 +215,7 @@ def test_the_page_works_in_a_browser() -> None:
         [str(BROWSER), *options, "--dump-dom", Path("driven.html").resolve().as_uri()],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
     )
     assert "CONSOLE" not in done.stderr, done.stderr
     parser = done.stdout.partition('data-seen="')[2].partition('"')[0]

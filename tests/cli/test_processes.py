@@ -77,7 +77,7 @@ def test_a_signal_to_any_process_stops_all_and_another_number_of_them_goes_on() 
         assert process.poll() is None
         time.sleep(0.02)
     os.kill(child_of(process, 1), signal.SIGTERM)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=500)
     assert process.returncode and out == ""
     assert [line for line in said(err) if line.startswith(("error", "hint"))] == [
         "hint: stopped and saved; continue with: idm train --resume --out two --data=photos",
@@ -104,7 +104,7 @@ def test_pictures_are_shared_and_the_table_is_that_of_one_process(capsys: pytest
     Path("photos/1b.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # the second of four: of the second process
     command = ["eval", "photos", "--method", "pinv,tikhonov", "--ratio", "0.25,0.5", "--set", "operator.block=8"]
     process = torchrun(*command, "--out", "two", "--json")
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=500)
     assert main([*command, "--out", "one", "--json"]) == 2
     expected, found = json.loads(capsys.readouterr().out), json.loads(out)
     assert found["error"] == expected["error"] and "1 of 4 files failed" in found["error"]["message"]

@@ -125,7 +125,7 @@ def test_a_measurement_file_gives_the_same_bytes_in_another_process(
     assert main(["sense", str(camera), *measuring]) == 0
     Path("measurements/camera.safetensors").rename("other.safetensors")  # no seed follows from a file's name
     camera.unlink()
-    done = idm("reconstruct", "other.safetensors", "--method", method, *SHORT[method])
+    done = idm("reconstruct", "other.safetensors", "--method", method, *SHORT[method], "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert "PSNR" not in done.stdout
     assert Path("reconstructions/other.png").read_bytes() == Path("simulated/camera.png").read_bytes()

@@ -44,7 +44,7 @@ def files(folder: str = "measurements") -> list[str]:
 
 def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
     draw("photo one.png", (40, 33, 3), bits=16)
-    done = idm("sense", "photo one.png", "--ratio", "0.1", "--noise", "0.02", "--seed", "5")
+    done = idm("sense", "photo one.png", "--ratio", "0.1", "--noise", "0.02", "--seed", "5", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "photo one.png -> measurements/photo one.safetensors: cs, image 3x40x33 padded to 3x64x64, "
@@ -137,6 +137,26 @@ def test_one_bad_file_does_not_stop_the_others(capsys: Capture) -> None:
     assert document["error"]["message"] == "1 of 3 files failed"
 
 
+def test_names_of_nothing_do_not_stop_the_others(capsys: Capture) -> None:
+    draw("a.png"), draw("b.png", seed=1)
+    arguments = ["a.png", "none.png", "*.jpg", "b.png"]
+    assert main(["sense", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert "error: 'none.png' does not exist" in err and "error: '*.jpg' matches no file" in err
+    assert "error: 2 of 4 files failed\nhint: the others are done" in err
+    assert files() == ["a.safetensors", "b.safetensors"]
+    assert main(["sense", *arguments, "--json", "--overwrite"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert [result["input"] for result in document["results"] if "error" in result] == ["none.png", "*.jpg"]
+    assert len(document["results"]) == 4
+
+
+def test_an_empty_name_is_not_the_folder_it_is_called_in(capsys: Capture) -> None:
+    draw("a.png")
+    assert "is a variable of the shell unset?" in failed(capsys, "sense", "")
+    assert not Path("measurements").exists()
+
+
 def test_operators_that_do_not_fit_name_the_file(capsys: Capture) -> None:
     draw("a.png")
     boxes = ["--preset", "inpainting", "--set", "operator.mask=boxes", "--set", "operator.boxes=[[0, 0, 41, 1]]"]
@@ -164,7 +184,9 @@ def test_ratios_that_are_none(capsys: Capture, ratio: str) -> None:
     ("arguments", "error"),
     [
         (["none.png"], "error: 'none.png' does not exist\n"),
-        (["none.png", "a.png", "nor this"], "error: 'none.png' does not exist; 'nor this' does not exist\n"),
+        (["none.png", "nor this"], "error: 'none.png' does not exist; 'nor this' does not exist\n"),
+        (["none.png", "a.png", ""], "error: the argument '' is empty\n"),
+        (["a.png", "--out="], "error: the argument '--out=' is empty\n"),
         (["in"], "error: the folder 'in' holds no such file"),
         (["*.jpg"], "error: '*.jpg' matches no file\n"),
         ([], "error: Missing argument"),
@@ -246,15 +268,15 @@ def test_odd_names(capsys: Capture) -> None:
 
 def test_ctrl_c_leaves_no_partial_file(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     draw("a.png"), draw("b.png")
-    replace, calls = os.replace, []
+    link, calls = os.link, []
 
     def interrupted(source: Any, target: Any) -> None:
         calls.append(target)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        replace(source, target)
+        link(source, target)
 
-    monkeypatch.setattr(os, "replace", interrupted)
+    monkeypatch.setattr(os, "link", interrupted)
     assert main(["sense", "a.png", "b.png"]) == 130
     assert files() == ["a.safetensors"]
     assert capsys.readouterr().err == "error: interrupted\n"
@@ -263,7 +285,7 @@ def test_ctrl_c_leaves_no_partial_file(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_photons_are_counted_alike_by_every_process(idm: Run, capsys: Capture) -> None:
     draw("a.png")
     options = ["--preset=ct", "--set=operator.views=9", "--set=operator.photons=1e4"]
-    done = idm("sense", "a.png", *options)
+    done = idm("sense", "a.png", *options, "--quiet")
     assert (done.returncode, done.stderr) == (0, "") and ", noise 0." in done.stdout
     m, first = read_stored("measurements/a.safetensors"), Path("measurements/a.safetensors").read_bytes()
     exact = m.measurement().operator.A(to_batch(read_image("a.png")))[0]

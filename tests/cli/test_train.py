@@ -19,11 +19,13 @@ import pytest
 import torch
 
 from idmcli.cli import main
+from idmcli.errors import InputError
 from idmcli.io.images import write_image
 from idmcli.models import precision
 from idmcli.models.checkpoints import load_weights
 from idmcli.models.denoiser import Denoiser
 from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.runs import workflow
 from idmcli.training.run_folder import RunFolder
 from tests.cli.photos import draw_photos
 
@@ -373,7 +375,7 @@ def test_training_outlives_its_terminal() -> None:
             os.close(writer)
             assert os.read(reader, 1)
             os.close(reader)
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=500)
         assert process.returncode == 0 and out.startswith(f"{name}/weights.safetensors".encode())
         assert rows(name) == list(range(1, 7))
 
@@ -388,6 +390,65 @@ def test_two_processes_in_one_folder(capsys: Capture) -> None:
     Path("run").mkdir()
     with RunFolder(Path("run")).locked():
         assert "another process is training in" in failed(capsys, "--data", "photos", *settings(), "--out", "run")
+
+
+def test_a_run_started_while_this_one_read_its_pictures_is_not_overwritten(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether there is a run in the folder is decided under its lock."""
+    plain = workflow.find_pictures
+    kept: dict[str, bytes] = {}
+
+    def late(*inputs: Any) -> Any:
+        found = plain(*inputs)
+        if not kept:
+            kept["config.toml"] = b""
+            train(capsys, *settings(training__iterations=3), "--out", "run")
+            kept.update({path.name: path.read_bytes() for path in Path("run").iterdir() if path.is_file()})
+        return found
+
+    monkeypatch.setattr(workflow, "find_pictures", late)
+    assert "'run' holds a run already" in failed(capsys, "--data", "photos", *settings(), "--out", "run")
+    assert len(kept) > 3 and all(Path("run", name).read_bytes() == content for name, content in kept.items())
+
+
+def test_the_folder_of_a_run_goes_away() -> None:
+    """Moved while it is written to, it is not made again: one sentence, and the run goes on where it is now."""
+    options = settings(training__iterations=2000, training__checkpoint_every=1)
+    command = [sys.executable, "-m", "idmcli", "train", "--data", "photos", *options, "--out", "run"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        while not Path("run/checkpoint.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        Path("run").rename("moved")
+        out, err = process.communicate(timeout=500)
+    assert (process.returncode, out) == (4, "") and "Traceback" not in err
+    assert "the run folder 'run' is gone: it was moved, removed or unmounted\n" in err
+    assert not Path("run").exists() and Path("moved/checkpoint.pt").exists()
+
+
+def test_an_interrupted_run_has_averaged_weights(capsys: Capture) -> None:
+    """Those of its last checkpoint, from the folder itself, without its weights file."""
+    train(capsys, *settings(model__kind="idm", training__iterations=3), "--out", "run")
+    finished = load_weights("run/weights.safetensors")
+    Path("run/weights.safetensors").unlink()
+    model = load_weights("run")
+    assert model.trained_for == finished.trained_for and model.training_record["iteration"] == 3
+    for name, tensor in finished.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-3, atol=1e-6)  # float16 in the file
+    assert main(["convert", "run", "--out", "stopped.safetensors"]) == 0
+    converted = load_weights("stopped.safetensors").state_dict()
+    assert all(torch.equal(converted[name], tensor) for name, tensor in model.state_dict().items())
+    results = []
+    for name in ("run", "stopped.safetensors"):
+        capsys.readouterr()
+        picture = str(sorted(Path("photos").iterdir())[0])
+        assert main(["reconstruct", picture, "--weights", name, "-o", f"{name}-out", "--json"]) == 0
+        results.append(json.loads(capsys.readouterr().out)["results"][0])
+    assert results[0]["psnr"] == results[1]["psnr"] and results[0]["method"] == "idm"
+    Path("run/checkpoint.pt").unlink()
+    with pytest.raises(InputError, match="there is no checkpoint in the run folder 'run'"):
+        load_weights("run")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
@@ -405,7 +466,7 @@ def test_a_signal_saves_and_the_run_resumes_to_the_same_weights(
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=500)
     assert process.returncode == code and out == "" and "Traceback" not in err
     assert "continue with: idm train --resume --out stopped --data=photos" in err
     done = torch.load("stopped/checkpoint.pt", weights_only=True)["iteration"]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from idmcli.evaluation.tables import Score, summarise, to_csv, to_json, to_table
+from idmcli.evaluation.tables import Score, means_csv, summarise, to_csv, to_json, to_table
 from idmcli.metrics import CONVENTIONS
 
 SCORES = [
@@ -78,7 +78,7 @@ def test_order_does_not_matter(scores: list[Score], random: object) -> None:
 def test_csv() -> None:
     odd = replace(SCORES[0], image='a, "b"\n.png', psnr=math.inf)
     rows = list(csv.DictReader(io.StringIO(to_csv([*SCORES, odd]))))
-    assert len(rows) == 5 + 3
+    assert len(rows) == 5
     assert rows[0] == {
         "dataset": "Set11",
         "method": "tikhonov",
@@ -90,9 +90,46 @@ def test_csv() -> None:
         "evaluations": "0",
         "lpips": "",
     }
-    assert [r["image"] for r in rows[-3:]] == ["mean"] * 3
-    assert [r["psnr_db"] for r in rows[-3:]] == ["23.000000", "29.000000", "inf"]
-    assert odd.image in [r["image"] for r in rows]
+    assert 'a, "b"\\n.png' in [r["image"] for r in rows]
+
+
+def test_the_means_are_a_table_of_their_own() -> None:
+    rows = list(csv.DictReader(io.StringIO(means_csv([*SCORES, replace(SCORES[0], image="c.png", psnr=math.inf)]))))
+    assert [(r["method"], r["ratio"], r["images"]) for r in rows] == [
+        *(("tikhonov", "0.1", "1"), ("vamp", "0.1", "2"), ("vamp", "0.3", "2"))
+    ]
+    assert [r["psnr_db"] for r in rows] == ["23.000000", "29.000000", "inf"]
+    for row in rows:
+        assert all(float(row[key]) is not None for key in row if key not in ("dataset", "method", "setting", "lpips"))
+
+
+def test_no_cell_acts_on_a_terminal_or_a_spreadsheet() -> None:
+    names = ["=1+1.png", "@a.png", "+1.png", "-1.png", " =1.png", "\x1b[31mred.png", "a\nb.png"]
+    found = [row["image"] for row in csv.DictReader(io.StringIO(to_csv(replace(SCORES[0], image=n) for n in names)))]
+    assert sorted(found) == sorted(
+        ["'=1+1.png", "'@a.png", "'+1.png", "'-1.png", "' =1.png", "\\x1b[31mred.png", "a\\nb.png"]
+    )
+
+
+def test_an_ssim_that_cannot_be_computed_is_left_out_of_the_mean() -> None:
+    scores = [*SCORES, replace(SCORES[1], image="tiny.png", psnr=20.0, ssim=math.nan)]
+    low = summarise(scores)[1]
+    assert (low.n, low.ssim_n, low.ssim, low.psnr) == (3, 2, pytest.approx(0.85), pytest.approx(26))
+    (row,) = [r for r in csv.DictReader(io.StringIO(means_csv(scores))) if (r["method"], r["ratio"]) == ("vamp", "0.1")]
+    assert (row["images"], row["ssim_images"], row["ssim"]) == ("3", "2", "0.850000")
+    assert "SSIM of 2 of 3 images" in " ".join(rendered(scores).split())
+    assert "SSIM of" not in rendered(SCORES)
+
+
+def test_the_best_method_stands_first() -> None:
+    text = rendered([replace(s, dataset="mine") for s in SCORES])
+    assert text.index("vamp") < text.index("tikhonov")
+    assert "in the order of their mean PSNR" in " ".join(text.split())
+
+
+def test_results_name_weights_and_seed() -> None:
+    (result,) = to_json([replace(SCORES[0], weights="prior-grey", seed=7)])["results"]
+    assert (result["weights"], result["seed"]) == ("prior-grey", 7)
 
 
 def test_json() -> None:
@@ -120,8 +157,8 @@ def test_table() -> None:
     text = rendered(SCORES)
     lines = {line.split("│")[2].strip(): line for line in text.splitlines() if line.count("│") == 7}
     assert "29.00 ± 1.00 / 0.8500" in lines["vamp"]
-    assert "36.00 ± 0.00 / 0.9500" in lines["vamp"]
-    assert "23.00 ± 0.00 / 0.7000" in lines["tikhonov"]
+    assert "36.00 / 0.9500" in lines["vamp"]
+    assert "23.00 / 0.7000" in lines["tikhonov"]
     assert "32.92 ± 3.34" in lines["IDM (published)"]
     assert "38.85 ± 3.28" in lines["IDM (published)"]
     assert "Published: Chen et al." in " ".join(text.split())
@@ -136,7 +173,7 @@ def test_what_methods_take_and_lpips() -> None:
     assert (low.evaluations, low.lpips) == (20, pytest.approx(0.425))
     rows = list(csv.DictReader(io.StringIO(to_csv(scores))))
     assert {(r["method"], r["evaluations"]) for r in rows} == {("vamp", "20"), ("tikhonov", "0")}
-    assert [r["lpips"] for r in rows if r["image"] == "mean"] == ["0.350000", "0.425000", "0.475000"]
+    assert [r["lpips"] for r in csv.DictReader(io.StringIO(means_csv(scores)))] == ["0.350000", "0.425000", "0.475000"]
     text = rendered(scores)
     cells = {line.split("│")[2].strip(): line.split("│")[-3:-1] for line in text.splitlines() if line.count("│") == 7}
     assert [cell.strip() for cell in cells["vamp"]] == ["2", "20"]

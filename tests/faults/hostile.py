@@ -59,4 +59,4 @@ def files(folder: str | Path) -> list[str]:
 def python(script: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a script in a process of its own."""
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, text=True, timeout=100, **{"capture_output": True} | options)
+    return subprocess.run(command, text=True, timeout=500, **{"capture_output": True} | options)

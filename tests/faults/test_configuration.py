@@ -179,7 +179,7 @@ def test_from_another_folder_as_a_wheel(tmp_path: Path) -> None:
 
     root = Path(__file__).parents[2]
     build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=root, check=True, capture_output=True, timeout=100)
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=root, check=True, capture_output=True, timeout=500)
     [wheel] = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     draw("work/a.png")
@@ -203,7 +203,7 @@ def test_from_another_folder_as_a_wheel(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
     )
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert Path("work/there/a.png").is_file() and Path("work/scores/scores.json").is_file()

@@ -18,23 +18,31 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+import idmcli.methods
+from idmcli.cli import main
 from idmcli.io.images import read_image, write_image
+from idmcli.measuring import Measurement
 from idmcli.measuring.file import read_stored, write_stored
-from tests.faults.hostile import FAST, Capture, draw, failed, files, results, run
-from tests.fuzz_readers import record_of, signed
+from tests.faults.hostile import FAST, Capture, draw, failed, files, python, results, run
+from tests.fuzz_readers import limits, record_of, signed
 
 COMMANDS = [("sense",), ("reconstruct", *FAST)]
 commands = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 
 
 @commands
-def test_what_is_missing_is_listed_before_any_work(capsys: Capture, command: tuple[str, ...]) -> None:
+def test_what_is_missing_is_listed_before_any_work_and_does_not_stop_the_rest(
+    capsys: Capture, command: tuple[str, ...]
+) -> None:
     draw("a.png")
     Path("empty").mkdir()
     Path("dangling.png").symlink_to("nowhere")
-    error = failed(capsys, *command, "a.png", "none.png", "empty", "dangling.png", "a.png/b.png", "-o", "out")
-    assert all(name in error for name in ("'none.png'", "'empty'", "'dangling.png'", "'a.png/b.png'"))
-    assert not Path("out").exists()
+    missing = ["none.png", "empty", "dangling.png", "a.png/b.png"]
+    error = failed(capsys, *command, *missing, "-o", "out")
+    assert all(repr(name) in error for name in missing) and not Path("out").exists()
+    err = run(capsys, *command, "a.png", *missing, "-o", "out", code=2)[1]
+    assert all(repr(name) in err for name in missing) and len(files("out")) == 1
+    assert "error: 4 of 5 files failed\nhint: the others are done; the reasons are above\n" in err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -260,6 +268,93 @@ def test_measurement_files_that_ask_for_too_much(capsys: Capture, preset: str, c
     spec = {key: value for key, value in m.spec.items() if not key.endswith("sha256")}
     write_stored(path, replace(m, spec=spec | change))
     failed(capsys, "reconstruct", path)
+
+
+CLAIMS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
+    ("mri", {"image_shape": [1, 1, 60_000_000], "mask": {"type": "radial", "fraction": 0.1}}, (1, 4000)),
+    ("mri", {"image_shape": [1, 1, 60_000_000], "mask": {"type": "radial", "lines": 100}}, (1, 4000)),
+    ("mri", {"image_shape": [1, 8000, 8000], "mask": {"type": "radial", "lines": 100_000}}, (1, 4000)),
+    ("mri", {"image_shape": [1, 8000, 8000], "mask": {"type": "radial", "fraction": 0.9}}, (1, 4000)),
+    ("sr", {"image_shape": [1, 1, 300_000], "factor": 64}, (1, 1, 4688)),
+]
+
+
+@pytest.mark.parametrize(("preset", "change", "shape"), CLAIMS, ids=lambda value: str(value)[:40])
+def test_work_and_memory_are_bounded_before_they_are_spent(
+    capsys: Capture, preset: str, change: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    """With as many measurements as the image may have: no sign of life for 25 s, or 5 GB."""
+    path = measured(capsys, "--preset", preset, "--set=operator.seed=1")
+    m = read_stored(path)
+    spec = {key: value for key, value in m.spec.items() if not key.endswith("sha256")}
+    write_stored(path, replace(m, y=torch.zeros(shape, dtype=m.y.dtype), spec=spec | change))
+    with limits():
+        failed(capsys, "reconstruct", path)
+
+
+@pytest.mark.parametrize("odd", ["float8", "channels"])
+def test_hostile_measurement_files_do_not_stop_the_others(odd: str, capsys: Capture) -> None:
+    """Their checksums are right. They ended the command with 70, and the rest was not done."""
+    path = measured(capsys)
+    key, record = record_of(path.read_bytes())
+    tensors = load_file(path)
+    if odd == "float8":
+        tensors["y"] = tensors["y"].to(torch.float8_e4m3fn)
+    else:
+        record["spec"] = {"kind": "inpainting", "image_shape": [1000, 16, 16], "mask": {"type": "random", "ratio": 1.0}}
+        tensors = {"y": torch.zeros(1000, 256)}
+    Path("in").mkdir()
+    Path("in/a.safetensors").write_bytes(signed(key, record, tensors))
+    Path("in/b.safetensors").write_bytes(path.read_bytes())
+    err = run(capsys, "reconstruct", "in", "--method", "pinv", "-o", "out", code=2)[1]
+    assert "error: 'in/a.safetensors'" in err and "1 of 2 files failed" in err and files("out") == ["b.png"]
+    if odd == "float8":
+        failed(capsys, "info", "in/a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("odd"), RuntimeError("worse"), NotImplementedError(), ZeroDivisionError()]
+)
+def test_what_nobody_foresaw_in_one_input_does_not_stop_the_others(
+    failure: Exception, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = idmcli.methods.solve
+
+    def solve(m: Measurement, *inputs: Any, **options: Any) -> Any:
+        assert m.provenance is not None
+        if m.provenance.source == "1.png":
+            raise failure
+        return plain(m, *inputs, **options)
+
+    monkeypatch.setattr(idmcli.methods, "solve", solve)
+    for n in range(3):
+        draw(f"in/{n}.png", (8, 8), n)
+    assert main(["reconstruct", "in", *FAST, "-o", "out"]) == 70
+    err = capsys.readouterr().err
+    assert f"error: 'in/1.png': internal error: {type(failure).__name__}: " in err and "Traceback" not in err
+    assert "error: 1 of 3 files failed" in err and files("out") == ["0.png", "2.png"]
+    assert main(["reconstruct", "in", *FAST, "-o", "out", "--overwrite", "--debug"]) == 70
+    assert f"raise failure\n{type(failure).__name__}" in capsys.readouterr().err
+
+
+def test_names_with_line_ends_forge_no_results(capsys: Capture) -> None:
+    names = ["a\nb.png -> c.png: cs, 30 %", "\x1b[31mred", "=1+1"]
+    for name in names:
+        draw(f"in/{name}.png", (8, 8))
+    for command in (["sense"], ["reconstruct", *FAST], ["reconstruct", *FAST, "--dry-run", "-o", "plan"]):
+        out = run(capsys, *command, "in")[0]
+        assert len(out.splitlines()) == 3 and "\x1b" not in out and "a\\nb.png" in out
+
+
+def test_the_folder_idm_works_in_has_been_removed() -> None:
+    """A library of PyTorch ended the process."""
+    gone = Path("gone").absolute()
+    script = f"import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir({str(gone)!r})\n"
+    script += "from idmcli.cli import main; sys.exit(main(sys.argv[1:]))"
+    for command in (["reconstruct", "--example"], ["env"], ["train", "--data", "photos"]):
+        done = python(script, *command, env=os.environ | {"PYTHONPATH": os.environ["PYTHONPATH"]})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == ("error: the folder that idm works in has been removed\nhint: change to another one\n")
 
 
 @pytest.mark.parametrize("change", [{"noise": 1e300}, {"bits": 12}, {"schema": 0}, {"schema": -1}])

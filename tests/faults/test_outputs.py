@@ -9,13 +9,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import idmcli.measuring
+import idmcli.methods
+from idmcli.errors import InputError
 from idmcli.evaluation.benchmark import Benchmark
 from idmcli.io import atomic
 from idmcli.io.atomic import atomic_path, ensure_writable
@@ -68,7 +73,7 @@ def test_long_names(capsys: Capture) -> None:
     run(capsys, "reconstruct", name, *FAST)
     error = failed(capsys, "reconstruct", "x" * 244 + ".png", *FAST, "--compare")
     assert "the name of its output" in error and "is too long" in error
-    assert "too long" in failed(capsys, "sense", "y" * 252 + ".png", "a.png").lower()
+    assert "too long" in run(capsys, "sense", "y" * 252 + ".png", "a.png", code=2)[1].lower()
     assert "too long" in failed(capsys, "sense", "a.png", "-o", "z" * 300)
     draw("w" * 245 + ".png")
     assert "too long" in failed(capsys, "sense", "w" * 245 + ".png")
@@ -107,7 +112,7 @@ def test_what_a_killed_save_left_is_removed_later() -> None:
         "with atomic_path(Path(sys.argv[1])) as path:\n"
         "    path.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", script, "out.bin"], timeout=100)
+    done = subprocess.run([sys.executable, "-c", script, "out.bin"], timeout=500)
     [leftover] = Path().glob(".idm-*.tmp")
     assert done.returncode == -signal.SIGKILL and not Path("out.bin").exists()
     ensure_writable(Path())
@@ -188,8 +193,8 @@ def data() -> Path:
 EVAL = ["eval", "data", "--ratio=0.3,0.5", *FAST, "-o", "scores"]
 
 
-def rows() -> list[dict[str, str]]:
-    return list(csv.DictReader(Path("scores/scores.csv").read_text().splitlines()))
+def rows(name: str = "scores.csv") -> list[dict[str, str]]:
+    return list(csv.DictReader(Path("scores", name).read_text().splitlines()))
 
 
 @pytest.fixture
@@ -222,7 +227,7 @@ def test_scores_are_on_the_disk_as_they_are_computed(capsys: Capture, third: Any
         ("1.png", "0.5"),
         ("2.png", "0.3"),
     ]
-    assert len(rows()) == 8 + 2 and rows()[-1]["image"] == "mean"
+    assert len(rows()) == 8 and len(rows("means.csv")) == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -232,18 +237,22 @@ def test_a_signal_loses_no_scores(capsys: Capture, third: Any, number: int, code
     out, err = run(capsys, *EVAL, code=code)
     last = "error: interrupted\n" if code == 130 else f"error: stopped by {signal.Signals(number).name}\n"
     assert "| data" in out and err.endswith(last)
-    assert len(rows()) == 5 + 2 and len(json.loads(Path("scores/scores.json").read_text())["results"]) == 5
+    assert (
+        len(rows()) == 5
+        and len(rows("means.csv")) == 2
+        and len(json.loads(Path("scores/scores.json").read_text())["results"]) == 5
+    )
 
 
 def test_scores_of_an_earlier_call_never_stand_beside_new_ones(capsys: Capture, third: Any) -> None:
     """The issue: with --overwrite and kill -9, scores.json of before lay beside the new scores.csv."""
     run(capsys, *EVAL, "--method=tikhonov")
-    assert files("scores") == ["scores.csv", "scores.json"]
+    assert files("scores") == ["means.csv", "scores.csv", "scores.json"]
     seen: list[list[str]] = []
     third(lambda: seen.append(files("scores")))
-    assert "exists already" in failed(capsys, *EVAL) and files("scores") == ["scores.csv", "scores.json"]
+    assert "exists already" in failed(capsys, *EVAL) and files("scores") == ["means.csv", "scores.csv", "scores.json"]
     run(capsys, *EVAL, "--overwrite")
-    assert seen == [["scores.csv"]] and files("scores") == ["scores.csv", "scores.json"]
+    assert seen == [["scores.csv"]] and files("scores") == ["means.csv", "scores.csv", "scores.json"]
     assert {row["method"] for row in rows()} == {"pinv"}
 
 
@@ -256,7 +265,7 @@ def test_running_out_of_memory_loses_no_scores(capsys: Capture, third: Any) -> N
     third(fail)
     out, err = run(capsys, *EVAL, code=4)
     assert "error: 'data/2.png': out of memory" in err and "error: 1 of 4 files failed" in err
-    assert len([row for row in rows() if row["image"] != "mean"]) == 7
+    assert len(rows()) == 7
 
 
 def test_a_disk_that_fills_up_loses_no_scores(capsys: Capture, third: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +289,7 @@ def test_a_row_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "for n in range(9): append_text(Path('a.csv'), 29 * str(n) + chr(10))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=500)
     assert "ResourceError: cannot write" in done.stderr
     assert Path("a.csv").read_text() == "".join(29 * str(n) + "\n" for n in range(3))
 
@@ -301,3 +310,80 @@ def test_scores_of_the_first_pictures(capsys: Capture, data: Path) -> None:
     assert "both name the pictures" in failed(capsys, *arguments, "--data=Set11")
     failed(capsys, *arguments, "--limit=0")
     assert "no pictures to evaluate" in failed(capsys, "eval")
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, path: str) -> None:
+    """Let another command write ``path`` when this one is about to call a function."""
+    plain = getattr(module, name)
+
+    def late(*inputs: Any, **options: Any) -> Any:
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text("theirs")
+        return plain(*inputs, **options)
+
+    monkeypatch.setattr(module, name, late)
+
+
+@pytest.mark.parametrize("out", ["out", "link"])
+def test_what_another_command_has_written_meanwhile_is_kept(
+    out: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both exited with 0, and one result was gone."""
+    draw("a.png"), Path("out").mkdir(), Path("link").symlink_to("out")
+    meanwhile(monkeypatch, idmcli.methods, "solve", "out/a.png")
+    assert "a.png' exists already" in failed(capsys, "reconstruct", "a.png", *FAST, "-o", out)
+    assert Path("out/a.png").read_text() == "theirs"
+    meanwhile(monkeypatch, idmcli.measuring, "simulate", "out/a.safetensors")
+    assert "exists already" in failed(capsys, "sense", "a.png", "-o", out)
+    assert Path("out/a.safetensors").read_text() == "theirs"
+    run(capsys, "sense", "a.png", "-o", out, "--overwrite")
+    assert files("out") == ["a.png", "a.safetensors"] and Path("out/a.safetensors").stat().st_size > 100
+
+
+@pytest.mark.parametrize("out", ["scores", "link"])
+def test_scores_that_another_command_began_meanwhile_are_kept(
+    out: str, capsys: Capture, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("scores").mkdir(), Path("link").symlink_to("scores")
+    meanwhile(monkeypatch, Benchmark, "run", "scores/scores.csv")
+    _, err = run(capsys, *[out if argument == "scores" else argument for argument in EVAL], code=2)
+    assert "scores.csv' exists already" in err
+    assert files("scores") == ["scores.csv"] and Path("scores/scores.csv").read_text() == "theirs"
+
+
+def test_a_link_to_a_folder_is_that_folder(capsys: Capture, data: Path) -> None:
+    Path("link").symlink_to("scores")
+    run(capsys, *EVAL)
+    assert "exists already" in failed(capsys, *[{"scores": "link"}.get(argument, argument) for argument in EVAL])
+
+
+def test_a_link_to_nothing_is_an_output_that_exists(capsys: Capture) -> None:
+    draw("a.png"), Path("out").mkdir(), Path("out/a.png").symlink_to("nowhere")
+    assert "exists already" in failed(capsys, "reconstruct", "a.png", *FAST, "-o", "out")
+    run(capsys, "reconstruct", "a.png", *FAST, "-o", "out", "--overwrite")
+    assert not Path("out/a.png").is_symlink() and not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_that_write_one_file_one_succeeds(links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a file system has no links."""
+
+    def no_links(*_: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    written: list[int] = []
+
+    def work(number: int) -> None:
+        with suppress(InputError):
+            atomic.write_text(Path("out.txt"), str(number), replace=False)
+            written.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(written) == 1 and Path("out.txt").read_text() == str(written[0])
+    assert files(".") == ["out.txt"]

@@ -19,7 +19,7 @@ KILL = "import os, signal; kill = lambda *_: os.kill(os.getpid(), signal.SIGINT)
 
 def interrupted(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500)
 
 
 @pytest.mark.parametrize("module", ["typer", "pydantic", "torch", "idmcli.cli"])
@@ -84,15 +84,15 @@ def test_in_a_save(
 ) -> None:
     """SIGHUP."""
     draw("in/a.png", (8, 8)), draw("in/b.png", (8, 8))
-    replace, calls = os.replace, []
+    link, calls = os.link, []
 
     def killed(source: Any, target: Any) -> None:
         calls.append(target)
         if len(calls) == 2:
             os.kill(os.getpid(), number)
-        replace(source, target)
+        link(source, target)
 
-    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(os, "link", killed)
     out, err = run(capsys, *command, "in", "-o", "out", code=code)
     assert err.count("error: ") == 1 and len(out.splitlines()) == 1
     assert [Path(name).stem for name in files("out")] == ["a"]

@@ -116,6 +116,9 @@ def test_what_is_damaged_is_refused(tmp_path: Path) -> None:
             refused(tmp_path / name)
     (tmp_path / "a.csv").write_text("1,2\n3,x\n")
     refused(tmp_path / "a.csv")
+    for text in ("# nothing\n", "a,b\n"):
+        (tmp_path / "a.csv").write_text(text)
+        assert "no line of numbers" in refused(tmp_path / "a.csv")
     with pytest.raises(InputError, match="does not exist"):
         NPY.read(Item(tmp_path / "none.npy"))
     assert not TEXT.recognises(tmp_path / "none.csv")

@@ -27,7 +27,7 @@ def test_hounsfield_units() -> None:
     assert str(HU) == "-1024 to 3072 HU" and str(Scale()) == "0 to 1"
 
 
-@given(NUMBERS, st.floats(1e-3, 1e9), st.text(st.characters(categories=["L", "N"]), max_size=32), NUMBERS)
+@given(st.floats(-1000, 1000), st.floats(0.1, 1e9), st.text(st.characters(categories=["L", "N"]), max_size=32), NUMBERS)
 def test_inverse_and_json(low: float, width: float, unit: str, value: float) -> None:
     scale = Scale(low, low + width, unit)
     assert scale.invert(scale.apply(value)) == pytest.approx(value, rel=1e-6, abs=1e-6 * (abs(low) + width))
@@ -43,6 +43,24 @@ def test_the_unit_interval_changes_nothing(value: float) -> None:
 def test_no_interval(fields: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="no interval"):
         Scale(*fields)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1e39), (-2e38, 0), (1e38, 1.1e38)])
+def test_values_that_a_result_cannot_hold(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match=r"goes beyond 1e\+38"):
+        Scale(low, high)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e9, 1e9 + 1), (0, 1e-320), (0, 1e-36), (-1e6, -1e6 + 1)])
+def test_values_that_a_result_cannot_tell_apart(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="too narrow: 32-bit numbers"):
+        Scale(low, high)
+
+
+@pytest.mark.parametrize("scale", [Scale(0, 1e38), Scale(1e6, 1e6 + 100), Scale(0, 1e-30), HU])
+def test_a_result_tells_256_values_apart(scale: Scale) -> None:
+    values = scale.invert(np.linspace(0, 1, 256)).astype(np.float32)
+    assert len(np.unique(values)) == 256 and np.isfinite(scale.invert(np.float64(3))).all()
 
 
 @pytest.mark.parametrize("unit", ["x" * 33, "a\n", "\x1b[31m", "\udcff"])

@@ -23,7 +23,7 @@ from idmcli.errors import InputError, ResourceError
 from idmcli.io.records import to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import digest
-from idmcli.measuring import Provenance
+from idmcli.measuring import Measurement, Provenance
 from idmcli.measuring.file import Stored, is_measurement_file, read_stored, write_stored
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, build_operator
 
@@ -350,8 +350,38 @@ def test_an_operator_that_does_not_fit() -> None:
         dataclasses.replace(m, y=torch.zeros(2, 3)).measurement()
     with pytest.raises(InputError, match="kind"):
         small().measurement()
-    with pytest.raises(InputError, match="RGB, but the image has 1"):
+    with pytest.raises(InputError, match="rgb, but the image has 1"):
         dataclasses.replace(m, colour="rgb").measurement()
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int32, torch.bool])
+def test_measurements_of_a_type_that_nothing_computes_with(tmp_path: Path, kind: torch.dtype) -> None:
+    path = tmp_path / "m.safetensors"
+    with pytest.raises(InputError, match="the measurements are of type"):
+        write_stored(path, small(y=torch.zeros(2).to(kind)))
+    write_stored(path, small())
+    forge(path, {"y": torch.zeros(2).to(kind)})
+    with pytest.raises(InputError, match="the measurements are of type"):
+        read_stored(path)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 1000])
+@pytest.mark.parametrize("colour", ["grey", "rgb"])
+def test_images_of_other_numbers_of_channels(tmp_path: Path, channels: int, colour: Any) -> None:
+    """Operators take them, files do not: nothing would show such an image."""
+    m = measure(Inpainting((channels, 17, 15), MASK))
+    with pytest.raises(InputError, match=f"marked as {colour}, but the image has {channels} channels"):
+        dataclasses.replace(m, colour=colour).measurement()
+    with pytest.raises(InputError, match=f"{channels} channels, and measurement files are of 1 or 3"):
+        Measurement(Inpainting((channels, 17, 15), MASK), m.y).save(tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mask_that_takes_long_is_drawn_for_as_many_measurements_only() -> None:
+    spec = {"kind": "mri", "image_shape": [1, 4000, 4000], "mask": {"type": "radial", "fraction": 0.9}}
+    spec |= {"complex_image": False, "coils": None, "mask_sha256": "0" * 64}
+    with pytest.raises(InputError, match="at least 14400000 measurements, and there are 1000"):
+        small(spec=spec, y=torch.zeros(1, 1000, dtype=torch.complex64)).measurement()
 
 
 def test_provenance_of_a_file(tmp_path: Path) -> None:

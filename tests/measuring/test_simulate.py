@@ -120,7 +120,7 @@ def test_files_whose_parts_do_not_fit_are_refused() -> None:
     m = Stored.of(simulate(photo(), settings("ct", views=7, detectors=33)))
     with pytest.raises(InputError, match=r"have shape \(1, 6, 33\), but their operator \(ct\) gives \(1, 7, 33\)"):
         replace(m, y=m.y[:, :6]).measurement()
-    with pytest.raises(InputError, match="marked as RGB, but the image has 1 channels"):
+    with pytest.raises(InputError, match="marked as rgb, but the image has 1 channels"):
         replace(m, colour="rgb").measurement()
     with pytest.raises(InputError, match="operator kind"):
         replace(m, spec={**m.spec, "kind": "fan"}).measurement()

@@ -289,3 +289,11 @@ def test_damaged_or_missing(saved: Callable[..., Path], tmp_path: Path) -> None:
         for length in [0, 1, 20, *range(100, len(whole), len(whole) // 8), len(whole) - 1]:
             path.write_bytes(whole[:length])
             assert "not a readable weights file" in refused(path)
+
+
+def test_a_flipped_bit(saved: Callable[..., Path], small: InvertibleDiffusion) -> None:
+    path = saved()
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(small.get_parameter("denoiser.unet.conv_in.weight").detach().numpy().tobytes())] ^= 1
+    path.write_bytes(damaged)
+    assert "damaged" in refused(path)

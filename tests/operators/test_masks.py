@@ -84,6 +84,17 @@ def test_radial_fraction(fraction: float) -> None:
     assert fraction <= kept < fraction + 0.02
 
 
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((1, 60_000_000), {"fraction": 0.1}), ((60_000_000, 1), {"lines": 20}), ((8000, 8000), {"lines": 100_000})],
+)
+def test_a_radial_mask_that_would_take_minutes_is_refused_before_it_is_drawn(
+    shape: tuple[int, int], options: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="too large to be drawn"):
+        radial(shape, **options)
+
+
 def test_random_pixels_count() -> None:
     assert random_pixels((10, 13), ratio=0.25).sum() == round(0.25 * 130)
     assert random_pixels((10, 10), ratio=1e-6).sum() == 1

@@ -48,6 +48,12 @@ def test_the_pseudo_inverse_of_averages_repeats_them() -> None:
     torch.testing.assert_close(operator.pinv(y), y.repeat_interleave(4, 2).repeat_interleave(4, 3))
 
 
+def test_an_image_too_long_is_refused_before_anything_is_made() -> None:
+    for shape, factor in (((1, 1, 300_000), 64), ((1, 300_000, 1), 64), ((1, 16_385, 2), 2)):
+        with pytest.raises(InputError, match="takes a matrix of"):
+            SuperResolution(shape, factor)
+
+
 def test_what_is_out_of_range() -> None:
     for factor in (1, 65, 2.0, True):
         with pytest.raises(InputError, match="the factor is"):

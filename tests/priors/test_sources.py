@@ -40,7 +40,7 @@ def test_without_a_network_a_hub_name_fails_at_once(tmp_path: Path) -> None:
     code = "import sys; from idmcli.cli import main; sys.exit(main(sys.argv[1:]))"
     command = ["reconstruct", "--example", "--method", "ddnm", "--prior", "google/ddpm-ema-celebahq-256"]
     env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run([sys.executable, "-c", code, *command], env=env, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code, *command], env=env, capture_output=True, text=True, timeout=500)
     assert done.returncode == 2 and done.stdout == ""
     error, hint = done.stderr.splitlines()
     assert error.startswith("error: --prior 'google/ddpm-ema-celebahq-256' is not here, and cannot be had from the")

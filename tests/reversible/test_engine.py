@@ -327,9 +327,96 @@ def test_randomness_inside_a_group_is_refused() -> None:
     assert group(x, None, "checkpoint")[0].requires_grad
 
 
-def test_statistics_inside_a_group_are_refused() -> None:
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.InstanceNorm2d(4, track_running_stats=True)])
+def test_statistics_inside_a_group_are_refused(norm: nn.Module) -> None:
     with pytest.raises(ValueError, match="updates statistics"):
-        ReversibleGroup([nn.BatchNorm2d(4)])
+        ReversibleGroup([norm])
+
+
+def test_a_norm_without_running_statistics_is_not() -> None:
+    ReversibleGroup([nn.InstanceNorm2d(4), nn.BatchNorm2d(4, track_running_stats=False)])
+
+
+class Counting(Body):
+    """One that keeps statistics of its own, in place or as a new tensor."""
+
+    mean: Tensor
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("mean", torch.zeros(4, dtype=torch.float64))
+
+    def forward(self, x: Tensor, context: Extra | None) -> Tensor:
+        if self.in_place:
+            self.mean.lerp_(x.detach().mean((0, 2, 3)), 0.1)
+        else:
+            self.mean = self.mean.lerp(x.detach().mean((0, 2, 3)), 0.1)
+        return super().forward(x, context) - self.mean[:, None, None]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_changes_its_buffers_is_refused_wherever_it_would_run_twice(in_place: bool) -> None:
+    x, _ = make_inputs()
+    group = ReversibleGroup([Body(), Counting(in_place)]).double()
+    assert group(x, None, "plain")[0].requires_grad
+    memories: tuple[Memory, ...] = ("checkpoint", "reversible")
+    for memory in memories:
+        with pytest.raises(RuntimeError, match=r"changed its buffer '.*mean'.*use the memory plan plain"):
+            group(x, None, memory)
+    with pytest.raises(RuntimeError, match="changed its buffer"):
+        run(group.modules_[1], x, None, "reversible")
+
+
+def test_the_checker_refuses_what_changes_its_buffers_and_changes_none() -> None:
+    x, _ = make_inputs()
+    group = ReversibleGroup([Body(), Counting(True)]).double()
+    with pytest.raises(RuntimeError, match="changed its buffer"):
+        check_reversible(group, x)
+    assert not group.modules_[1].mean.any()
+
+
+def kept_bytes(group: ReversibleGroup, x: Tensor) -> int:
+    """What the backward pass of a group keeps beside its parameters."""
+    kept: dict[int, int] = {}
+    own = {parameter.data_ptr() for parameter in group.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in own:
+            kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        group(x, None, "reversible")
+    return sum(kept.values())
+
+
+def test_memory_does_not_grow_with_depth() -> None:
+    """No more than two pairs of streams are kept, however many modules there are."""
+    x, _ = make_inputs()
+    sizes = {depth: kept_bytes(make_group(depth=depth, exits=[depth]), x) for depth in (6, 12, 13, 24, 96)}
+    assert max(sizes.values()) == 4 * x.nbytes
+    assert sizes[13] == sizes[24] == sizes[96] == 3 * x.nbytes
+
+
+def test_gradients_of_a_deep_group() -> None:
+    """Its streams are made again several times over on the way back."""
+    group, (x, extra) = make_group(depth=40, exits=[17, 40]), make_inputs()
+    assert_same(gradients(group, "reversible", x, extra), gradients(group, "plain", x, extra), 1e-8)
+
+
+def test_a_checkpoint_around_a_group() -> None:
+    """It hands over what the group saved only once."""
+    for depth in (8, 24):
+        group, (x, extra) = make_group(depth=depth, exits=[depth]), make_inputs()
+
+        def outer(x: Tensor, group: ReversibleGroup = group, extra: Extra = extra) -> list[Tensor]:
+            return group(x, extra, "reversible")
+
+        exits = torch.utils.checkpoint.checkpoint(outer, x, use_reentrant=False)
+        found = torch.autograd.grad(loss_of(exits), [x, *group.parameters()], allow_unused=True)
+        expected = torch.autograd.grad(loss_of(outer(x)), [x, *group.parameters()], allow_unused=True)
+        assert_same(list(found), list(expected), 1e-10)
 
 
 @pytest.mark.parametrize("exits", [[3, 2], [0, 2], [1], [2, 2]])

@@ -27,6 +27,7 @@ from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training.data import CropPool
 from idmcli.training.end_to_end import EndToEndStage
 from idmcli.training.loop import train
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 
@@ -190,9 +191,9 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
         images = [np.random.default_rng(0).random((1, 48, 48), dtype=np.float32) for _ in range(4)]
         model = learned.build(config)
         stage = build_stage(config, images, CPU, memory_plan(config, Processes(CPU)))
-        (tmp_path / memory).mkdir()
         step, run = Step(model, config.training), RunFolder(tmp_path / memory)
-        last = train(step, stage, run, Processes(CPU), lambda line: None)
+        with run.locked():
+            last = train(step, stage, run, Processes(CPU), lambda line: None, Progress())
         weights[memory], losses[memory] = dict(model.state_dict()), last.loss if last else 0.0
         inversions[memory] = len(inverted)
         inverted.clear()

@@ -29,6 +29,7 @@ from idmcli.training import loop
 from idmcli.training.data import CropPool
 from idmcli.training.loop import MAX_BAD_STEPS, LogLine
 from idmcli.training.prior import PriorStage
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from idmcli.training.validation import Validation
@@ -80,8 +81,8 @@ def linear() -> nn.Linear:
 
 
 def run_in(folder: Path) -> RunFolder:
-    folder.mkdir(exist_ok=True)
-    return RunFolder(folder)
+    with RunFolder(folder).locked():  # once, as the folder of a run
+        return RunFolder(folder)
 
 
 def silent(line: LogLine) -> None:
@@ -99,8 +100,8 @@ def train(
 ) -> tuple[Any, LogLine | None]:
     """Train to the end; the average and the last line."""
     step = Step(model, config)
-    start = run.restore(step.model, step.average, step.optimisers) if resume else 0
-    last = loop.train(step, stage, run, Processes(CPU), report, start=start)
+    progress = run.restore(step.model, step.average, step.optimisers) if resume else Progress()
+    last = loop.train(step, stage, run, Processes(CPU), report, progress)
     return step.average.module, last
 
 
@@ -284,10 +285,39 @@ def test_a_diverged_run_stops_with_its_checkpoint_intact(tmp_path: Path) -> None
     config = replace(CONFIG, iterations=50, checkpoint_every=2)
     with pytest.raises(NumericalError, match=f"{MAX_BAD_STEPS} iterations in a row, up to iteration 17") as caught:
         train(linear(), Regression(fail=range(7, 50)), config, run, silent)
-    assert str(run.checkpoint) in caught.value.hint
+    assert f"{run.checkpoint} holds the weights of iteration 6, which gave a usual loss" in caught.value.hint
     saved = torch.load(run.checkpoint, weights_only=True)
     assert all(bool(tensor.isfinite().all()) for tensor in saved["model"].values())
     train(linear(), Regression(), config, run, silent, resume=True)
+
+
+@dataclass
+class Exploding(Regression):
+    """The loss grows a thousandfold in each iteration from ``explode`` on, and is finite for long."""
+
+    explode: int = 0
+
+    def loss(self, model: Any, iteration: int, numbers: Sequence[int], drawn: Any) -> tuple[Tensor, float]:
+        loss, score = super().loss(model, iteration, numbers, drawn)
+        return loss * 1000.0 ** max(0, iteration + 1 - self.explode), score
+
+
+def test_weights_that_gave_an_unusual_loss_replace_no_checkpoint(tmp_path: Path) -> None:
+    """Growing but finite, the loss gives the disaster away, and the checkpoint stays one from before it."""
+    run, config = run_in(tmp_path), replace(CONFIG, iterations=60, checkpoint_every=1)
+    with pytest.raises(NumericalError) as caught:
+        train(linear(), Exploding(explode=20), config, run, silent)
+    assert f"{run.checkpoint} holds the weights of iteration 19, which gave a usual loss" in caught.value.hint
+    assert torch.load(run.checkpoint, weights_only=True)["iteration"] == 19
+
+
+def test_a_learning_rate_far_too_large_leaves_no_checkpoint_that_is_called_good(tmp_path: Path) -> None:
+    run, network = run_in(tmp_path), linear()
+    config = replace(CONFIG, iterations=60, warmup=0, learning_rate=1e30, checkpoint_every=1)
+    with pytest.raises(NumericalError) as caught:
+        train(network, Regression(), config, run, silent)
+    assert network.weight.abs().max() > 1e29
+    assert "no checkpoint whose weights gave a usual loss" in caught.value.hint and not run.checkpoint.exists()
 
 
 @pytest.mark.parametrize("clip", [0.0, 1.0])
@@ -351,7 +381,9 @@ def test_a_batch_in_parts_is_the_batch(workers: int, tmp_path: Path) -> None:
         start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         config = replace(CONFIG, iterations=4, batch=4, accumulate=parts, log_every=2)
         run = run_in(tmp_path / str(parts))
-        loop.train(Step(network, config), prior_stage(), run, Processes(CPU), logged.append, workers=workers)
+        loop.train(
+            Step(network, config), prior_stage(), run, Processes(CPU), logged.append, Progress(), workers=workers
+        )
         moved[parts] = torch.cat([(network.state_dict()[name] - start[name]).flatten() for name in start])
         lines[parts] = logged
     for parts in (2, 4):
@@ -398,10 +430,13 @@ def half(state, file, save=torch.save):
     file.flush()
     die()
 
-def first(replace=os.replace):
-    def moved(*paths):
-        replace(*paths)
-        die()
+def at_checkpoint(act, replace=os.replace):
+    # Die where a checkpoint takes its name, before or after.
+    def moved(source, target):
+        if Path(target).name == "checkpoint.pt":
+            act(source, target)
+            die()
+        replace(source, target)
     return moved
 
 def attempt(after=None, **broken):
@@ -418,20 +453,23 @@ def attempt(after=None, **broken):
         os.kill(child, signal.SIGKILL)
     return os.waitpid(child, 0)[1]
 
-killed = [attempt(after=0.0), attempt(save=half), attempt(replace=die), attempt(replace=first())]
+before, after = at_checkpoint(lambda *paths: None), at_checkpoint(os.replace)
+killed = [attempt(after=0.0), attempt(save=half), attempt(replace=before), attempt(replace=after)]
 assert killed == [signal.SIGKILL] * 4
 assert torch.load(run.checkpoint, weights_only=True)["iteration"] == 2
-killed += [attempt(save=half), attempt(replace=die), attempt(replace=first())]
+killed += [attempt(save=half), attempt(replace=before), attempt(replace=after)]
 assert killed == [signal.SIGKILL] * 7
 random.seed(3)
 killed += [attempt(after=random.uniform(0, 0.3)) for _ in range(4)]
 assert attempt() == 0
 """
-LONG = replace(CONFIG, optimizer="muon", iterations=24, checkpoint_every=2, log_every=1, validate_every=12)
+LOGGED = ("iteration", "loss", "psnr", "learning_rate", "gradients_weights", "validation_psnr_sigma_0.1")
+LONG = replace(CONFIG, optimizer="muon", iterations=24, checkpoint_every=2, log_every=3, validate_every=12)
 
 
 def test_kill_minus_nine_at_any_moment_then_resume(tmp_path: Path) -> None:
-    """Killed at random moments and in the middle of a save, a run ends as one in one piece does, to the last bit."""
+    """Killed at random moments and in the middle of a save, a run ends as one in one piece does, to the last bit, and
+    so does its log, whose lines are means over iterations before and after a kill."""
     run, whole = run_in(tmp_path / "run"), run_in(tmp_path / "whole")
     (tmp_path / "tests_loop.py").write_bytes(Path(__file__).read_bytes())
     env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}", "OMP_NUM_THREADS": "1"}
@@ -442,14 +480,14 @@ def test_kill_minus_nine_at_any_moment_then_resume(tmp_path: Path) -> None:
     train(model(), prior_stage(), LONG, whole, silent)
     torch.set_num_threads(threads)
     states = [torch.load(folder.checkpoint, weights_only=True) for folder in (run, whole)]
+    for state in states:
+        del state["progress"]["seconds"], state["progress"]["waited"]
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
     logs = []
     for folder in (run, whole):
         with folder.metrics.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        logs.append(
-            [[row[name] for name in ("iteration", "loss", "psnr", "learning_rate", "validation")] for row in rows]
-        )
-    assert logs[0] == logs[1] and len(logs[0]) == 24
+        logs.append([[row[name] for name in LOGGED] for row in rows])
+    assert logs[0] == logs[1] and len(logs[0]) == 8 and logs[0][3][-1] and not logs[0][2][-1]
     names = [sorted(path.name for path in folder.path.rglob("*") if path.name != ".lock") for folder in (run, whole)]
     assert names[0] == names[1]  # nothing half-written is left

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from idmcli.runs.build import build_stage
 from idmcli.tasks.cs import CompressedSensingOptions
 from idmcli.training import loop
 from idmcli.training.loop import LogLine
+from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 
@@ -71,10 +73,10 @@ def trained(config: Config, plan: str, processes: Processes, folder: Path) -> di
     """How far the weights have moved after some iterations, in a new run folder."""
     step, stage = parts_of(config, plan, processes)
     start = {name: tensor.clone() for name, tensor in step.model.state_dict().items()}
-    if processes.leads:
-        folder.mkdir(parents=True)
     lines: list[LogLine] = []
-    loop.train(step, stage, RunFolder(folder), processes, lines.append)
+    run = RunFolder(folder)
+    with run.locked() if processes.leads else nullcontext():
+        loop.train(step, stage, run, processes, lines.append, Progress())
     assert bool(lines) == processes.leads
     return {name: tensor - start[name] for name, tensor in step.model.state_dict().items()}
 
@@ -128,7 +130,7 @@ def one_of_two(folder: Path) -> None:
         step = Step(torch.nn.Linear(4, 4), replace(PRIOR.training, iterations=50, validate_every=50), processes.size)
         before = step.model.weight.detach().clone()  # type: ignore[union-attr]
         with pytest.raises(NumericalError if processes.leads else ReportedElsewhere):
-            loop.train(step, Failing(processes), RunFolder(folder), processes, print)  # type: ignore[arg-type]
+            loop.train(step, Failing(processes), RunFolder(folder), processes, print, Progress())  # type: ignore[arg-type]
         assert torch.equal(step.model.weight, before)  # type: ignore[arg-type]
 
 

@@ -52,8 +52,8 @@ class Format(ABC, Generic[T]):
         """One item; InputError with the reason if it cannot be read faithfully."""
 
     @abstractmethod
-    def write(self, path: Path, content: T) -> None:
-        """Write a file of one item, atomically."""
+    def write(self, path: Path, content: T, *, replace: bool = True) -> None:
+        """Write a file of one item, atomically; ``replace`` as for :func:`idmcli.io.atomic.atomic_path`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +143,16 @@ class PictureFormat(Format[Picture]):
         with _reading(self, path) as file:
             return self.comment(file)
 
-    def write(self, path: Path, picture: Picture) -> None:
+    def write(self, path: Path, picture: Picture, *, replace: bool = True) -> None:
         """Write a picture atomically; equal pictures give equal bytes.
 
         Raises:
-            InputError: this format is not written, or not with so many bits.
+            InputError: this format is not written, or not with so many bits; or the file exists and may not be
+                replaced.
             ResourceError: the folder cannot be written to.
         """
         self.check_bits(path, picture.samples.dtype.itemsize * 8)
-        write_bytes(path, self.encode(picture))
+        write_bytes(path, self.encode(picture), replace=replace)
 
     def check_bits(self, path: Path, bits: int) -> None:
         """InputError if a picture with so many bits per sample cannot be written to ``path``."""

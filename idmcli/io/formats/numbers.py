@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +25,10 @@ from idmcli.io.items import Item
 from idmcli.text import escape
 
 MAX_BYTES = 2**32  # of one array once it is unpacked
+MAX_HEADER = 2**16  # bytes of the header of a NumPy array
 MAX_TEXT = 2**28  # bytes of a table
+SMALL = 2**20  # bytes of a file that never fills a memory, unless it is damaged
+INFLATED = 1032  # bytes that deflate makes of one, at most
 SPARSE = {"data", "indices", "indptr", "shape", "format"}  # of scipy.sparse.save_npz
 
 
@@ -76,7 +81,7 @@ class NumbersFormat(Format[Numbers]):
             values = self.array(item.path, names[number - 1])
         return Numbers(values, names[number - 1])
 
-    def write(self, path: Path, content: Numbers) -> None:
+    def write(self, path: Path, content: Numbers, *, replace: bool = True) -> None:
         raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .npz")
 
     def _arrays(self, path: Path) -> Mapping[str, tuple[int, ...]]:
@@ -128,7 +133,8 @@ class Npz(NumbersFormat):
                 if not info.filename.endswith(".npy"):
                     continue
                 with archive.open(info) as file:
-                    shape, kind = _npy_header(file, info.file_size)
+                    most = INFLATED * min(info.compress_size, path.stat().st_size)
+                    shape, kind = _npy_header(file, min(info.file_size, most))
                 if kind in "biufc" or info.filename == "format.npy":
                     found[info.filename.removesuffix(".npy")] = shape
         if found.keys() >= SPARSE:
@@ -169,6 +175,9 @@ class Mat(NumbersFormat):
         found = {name: tuple(shape) for name, shape, kind in listed if kind in self.kinds}
         for name, shape in found.items():
             _check_bytes(name, math.prod(shape) * 8)
+        for name, shape, kind in listed:
+            if kind in self.kinds - {"sparse"} and math.prod(shape) > INFLATED * path.stat().st_size:
+                raise ValueError(f"{name} claims more numbers than the file can hold")
         return found
 
     def array(self, path: Path, name: str) -> Any:
@@ -205,6 +214,8 @@ class Text(NumbersFormat):
         delimiter = next((mark for mark in (",", ";", "\t") if lines and mark in lines[0]), None)
         if lines and not _is_row(lines[0], delimiter):
             lines = lines[1:]  # the names of the columns
+        if not lines:
+            raise ValueError("it has no line of numbers")
         return np.loadtxt(lines, delimiter=delimiter, ndmin=2)
 
 
@@ -229,6 +240,7 @@ def _is_row(line: str, delimiter: str | None) -> bool:
 
 def _npy_header(file: Any, size: int) -> tuple[tuple[int, ...], str]:
     """The shape and the kind of values of a NumPy array, checked against the size of its file."""
+    file = BytesIO(file.read(MAX_HEADER))  # which may claim to be of gigabytes
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)
@@ -255,11 +267,16 @@ def _head(path: Path) -> bytes:
 
 @contextmanager
 def _reading(format: NumbersFormat, path: Path) -> Iterator[None]:
-    """Make an InputError with the file's name of whatever a decoder raises."""
+    """Make an InputError with the file's name of whatever a decoder raises; what it warns of, damage, is silent."""
     try:
-        yield
-    except (InputError, MemoryError):
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except InputError:
         raise
+    except MemoryError as error:
+        if path.stat().st_size > SMALL:
+            raise
+        raise InputError(f"{str(path)!r} claims more than it can hold", "copy or save it again") from error
     except Exception as error:  # decoders fed with damaged bytes raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", PERMISSIONS) from error

@@ -1,0 +1,89 @@
+"""The defaults on pictures that nobody tuned for: the rules of benchmarks/everyday.py, on small pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import idmcli as idm
+from benchmarks.everyday import CASES, Case, faults, mask_of, measure, score
+from benchmarks.pictures import PICTURES, Picture
+from idmcli.methods import defaults_of
+
+SIDE = 48
+RIVALS = ("pinv", "tv")
+
+
+def scores(case: str, picture: str, side: int = SIDE) -> dict[tuple[str, str, str], float]:
+    m = measure(CASES[case], PICTURES[picture](side))
+    linear = isinstance(m.operator, idm.operators.LinearOperator)
+    found = {method: score(m, method) for method in (RIVALS if linear else ("gradient",))}
+    values = {"default": score(m, None), **found}
+    return {(case, picture, method): value for method, value in values.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("case", "picture"),
+    [
+        ("cs 30", "screenshot"),
+        ("inpainting 30", "retina"),
+        ("scratches", "screenshot"),
+        ("letters", "ellipses"),
+        ("boxes", "face"),
+        ("mri 25", "ellipses"),
+        ("mri 25", "spine"),
+        ("mri lines", "text"),
+        ("ct 90", "abdomen"),
+        ("deblur", "drawing"),
+        ("sr 4", "coins"),
+        ("hdr", "face"),
+    ],
+)
+def test_a_default_is_no_worse_than_doing_little(case: str, picture: str) -> None:
+    assert list(faults(scores(case, picture))) == []
+
+
+@pytest.mark.parametrize(("less", "more"), [("mri 25", "mri 50"), ("cs 10", "cs 30")])
+def test_more_measurements_do_not_harm(less: str, more: str) -> None:
+    assert list(faults({**scores(less, "ellipses"), **scores(more, "ellipses")})) == []
+
+
+def test_a_flat_picture_stays_flat() -> None:
+    """mri-tiny made 0.10 .. 0.79 of it at this size."""
+    assert (score(measure(CASES["mri 25"], np.full((128, 128), 0.5)), None) or 0) > 55
+
+
+def test_no_colour_appears_in_scratches() -> None:
+    """A grey picture measured in colour stays grey where it was filled."""
+    grey = PICTURES["coins"](SIDE)
+    m = measure(Case("inpainting", {"mask": "scratches"}), np.repeat(grey[..., None], 3, axis=2))
+    x = idm.reconstruct(m)
+    chroma = np.abs(x - x.mean(-1, keepdims=True))[~mask_of("scratches", SIDE)]
+    assert chroma.mean() < 0.02
+
+
+def test_the_rule_finds_faults() -> None:
+    good = {("mri 25", "flat", "default"): 40.0, ("mri 25", "flat", "tv"): 40.2, ("mri 25", "flat", "pinv"): 30.0}
+    assert list(faults(good)) == []
+    bad: dict[tuple[str, str, str], float] = {
+        ("mri 25", "flat", "default"): 30.0,
+        ("mri 25", "flat", "pinv"): 31.0,
+        ("mri 50", "flat", "default"): 29.0,
+    }
+    assert [fault.split(": ")[1] for fault in faults(bad)] == [
+        "30.00 dB, pinv has 31.00",
+        "29.00 dB, with fewer measurements 30.00",
+    ]
+
+
+def test_every_picture_is_one() -> None:
+    for picture in PICTURES.values():
+        pixels: Picture = picture(SIDE)
+        assert pixels.shape[:2] == (SIDE, SIDE) and pixels.shape[2:] in ((), (3,))
+        assert pixels.min() >= 0 and pixels.max() <= 1
+
+
+def test_every_task_has_a_default_among_what_ships() -> None:
+    for case in ("cs 30", "inpainting 30", "mri 25", "ct 30", "deblur", "sr 4", "hdr", "nonlinear"):
+        m = measure(CASES[case], PICTURES["coins"](SIDE))
+        assert defaults_of(m.operator).method(m.operator, m.noise)
