@@ -32,5 +32,7 @@ def draw() -> Drawing:
 
 def peaks() -> list[tuple[str, float, float]]:
     """Name, activations and peak of each plan, in GiB."""
-    rows = re.findall(r"^\| `(\w+)` \| [\d.]+ \| ([\d.]+) \| [\d.]+ \| ([\d.]+) \|", TABLE.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| [\d.]+ \| ([\d.]+) \| [\d.]+ \| ([\d.]+) \|", TABLE.read_text("utf-8"), re.MULTILINE
+    )
     return [(plan, float(activations), float(peak)) for plan, activations, peak in rows]

@@ -45,7 +45,9 @@ def described(name: str, command: Any) -> Iterator[str]:
     own = [each for each in command.params if each.name.replace("_", "-") not in OUTPUT_FLAGS and each.name != "help"]
     arguments = [each for each in own if each.param_type_name == "argument"]
     if arguments:
-        yield table(("argument", "meaning"), [(f"`{each.metavar or each.name}`", prose(each.help)) for each in arguments])
+        yield table(
+            ("argument", "meaning"), [(f"`{each.metavar or each.name}`", prose(each.help)) for each in arguments]
+        )
     panels: dict[str, list[Any]] = {}
     for each in own:
         if each not in arguments:

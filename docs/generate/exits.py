@@ -19,7 +19,9 @@ To report a problem, add `--debug` to the command, and the output of `idm env`.
 def page() -> str:
     """Every code."""
     rows = {code: text for code, text in _errors(IdmError)}
-    rows |= {0: "Success."} | {128 + n: f"Stopped by {name}." for n, name in ((1, "SIGHUP"), (2, "Ctrl-C"), (15, "SIGTERM"))}
+    rows |= {0: "Success."} | {
+        128 + n: f"Stopped by {name}." for n, name in ((1, "SIGHUP"), (2, "Ctrl-C"), (15, "SIGTERM"))
+    }
     rows[70] = "An internal error: please report it."
     return joined("# Exit codes", table(("code", "meaning"), [(str(code), rows[code]) for code in sorted(rows)]), TAIL)
 

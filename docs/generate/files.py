@@ -16,7 +16,10 @@ MEASUREMENTS = """A measurement file is a [safetensors](https://huggingface.co/d
 everything that defines A."""
 TENSORS = (
     ("`y`", "the measurements, real or complex64, without a batch dimension"),
-    ("`operator.NAME`", "the arrays that rebuild the operator and cannot be made from a seed: masks, kernels, maps, matrices"),
+    (
+        "`operator.NAME`",
+        "the arrays that rebuild the operator and cannot be made from a seed: masks, kernels, maps, matrices",
+    ),
 )
 WEIGHTS = "A weights file is a safetensors file of one network, with its configuration. The tensors are its parameters."
 WEIGHTS_RECORD = {
