@@ -1,4 +1,5 @@
-"""What the documentation shows is run: every command of each page in order, the README's Python, and make's demo."""
+"""The documentation shows what works: the commands and the Python of each page run in order, links lead somewhere, and
+figures are those that their code draws."""
 
 from __future__ import annotations
 
@@ -15,8 +16,12 @@ import skimage.data
 import tifffile
 import torch
 
+from docs.figures.__main__ import FIGURES
+from docs.generate import PAGES as PAGES_OF_CODE
+from idmcli import solvers
 from idmcli.cli import main
 from idmcli.cli.app import app
+from idmcli.config import Config, sections_of
 from idmcli.io.images import write_image
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.released import released_names
@@ -25,7 +30,9 @@ from idmcli.models.stable_diffusion import StableDiffusionConfig
 from tests import foreign
 
 ROOT = Path(__file__).parent.parent
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GENERATED = {ROOT / "docs/reference" / name for name in PAGES_OF_CODE}
+TOP = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+FILES = [*TOP, *sorted({*(ROOT / "docs").rglob("*.md")} - GENERATED)]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 
 # Trainings keep their command and shrink to one step of a network of a few thousand weights, or of that of --init.
@@ -35,8 +42,10 @@ SHORT = [
 ]
 NARROW = ["--set", "model.channels=[4, 16, 64]"]
 PRINTED = {
-    "README.md": ["torch.Size([256, 256])", "Deviations(inverse="],
-    "docs/python.md": ["(96, 112) True True", "weights.safetensors"],
+    "README.md": ["torch.Size([256, 256])"],
+    "docs/tutorials/first-reconstruction.md": ["(96, 112) True"],
+    "docs/howto/python.md": ["(96, 112) True True", "weights.safetensors"],
+    "docs/howto/reversible.md": ["Deviations("],
 }
 SMALL = ["--size", "tiny", "--patch", "16"]
 
@@ -90,16 +99,57 @@ def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"
-    if page == "README.md":
+    if page == "docs/tutorials/first-reconstruction.md":
         assert (pictures / "reconstructions/photo.png").read_bytes() == (pictures / "received/photo.png").read_bytes()
         assert (pictures / "reconstructions/photo_compare.png").is_file()
-        assert (pictures / "scores/scores.csv").is_file()
+    if page == "README.md":
+        assert (pictures / "scores/scores.csv").is_file() and (pictures / "scores/report.html").is_file()
 
 
-def test_the_links_of_a_page_lead_somewhere() -> None:
-    for page, text in PAGES.items():
-        links = re.findall(r"\]\(([\w./-]+)\)", text)
-        assert [link for link in links if not ((ROOT / page).parent / link).is_file()] == [], page
+def anchors(text: str) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
+    for name, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", PAGES[page]):
+        path = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        assert path.is_file() or path in GENERATED, name
+        assert not anchor or anchor in anchors(path.read_text()), (name, anchor)
+
+
+@pytest.mark.parametrize("name", PAGES_OF_CODE)
+def test_pages_of_the_reference_are_whole(name: str) -> None:
+    text = PAGES_OF_CODE[name]()
+    assert text.startswith("# ") and "None" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL).split()
+    widths = [{row.count("|") - row.count("\\|") for row in rows.splitlines()} for rows in tables(text)]
+    assert all(len(width) == 1 for width in widths)
+
+
+def tables(text: str) -> list[str]:
+    return re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+
+
+def test_the_reference_has_every_command_key_and_method() -> None:
+    commands, keys, methods = (PAGES_OF_CODE[f"{name}.md"]() for name in ("commands", "configuration", "methods"))
+    names = [
+        info.name or info.callback.__name__ for info in app.registered_commands if info.callback and not info.hidden
+    ]
+    assert [name for name in names if f"## idm {name}\n" not in commands] == []
+    assert [key for key in sections_of(Config())["training"] if f"`training.{key}`" not in keys] == []
+    assert [name for name in solvers.names() if f"## {name}\n" not in methods] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_drawn_by_their_code(name: str) -> None:
+    assert (ROOT / "docs/figures" / name).read_text(encoding="utf-8") == str(FIGURES[name]())
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 200
+    assert (ROOT / "docs/figures/front.png").stat().st_size < 150_000
 
 
 def test_the_commands_in_several_processes_run(pictures: Path) -> None:

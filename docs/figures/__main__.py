@@ -5,7 +5,8 @@ from pathlib import Path
 from docs.figures import coupling, memory, step
 
 FOLDER = Path(__file__).parent
+FIGURES = {"step.svg": step.draw, "coupling.svg": coupling.draw, "memory.svg": memory.draw}
 
-for figure in (step, coupling, memory):
-    name = figure.__name__.rpartition(".")[2]
-    (FOLDER / f"{name}.svg").write_text(str(figure.draw()), encoding="utf-8")
+if __name__ == "__main__":
+    for name, draw in FIGURES.items():
+        (FOLDER / name).write_text(str(draw()), encoding="utf-8")

@@ -17,7 +17,10 @@ STYLE = """
     .strong { fill: #4493f8 } .line { stroke: #f0f6fc } .tip { fill: #f0f6fc }
   }
   text { font: 14px system-ui, sans-serif }"""
-TIP = '<marker id="tip" orient="auto" markerWidth="8" markerHeight="8" refX="7" refY="4"><path class="tip" d="M0 0 8 4 0 8z"/></marker>'
+TIP = (
+    '<marker id="tip" orient="auto" markerWidth="8" markerHeight="8" refX="7" refY="4">'
+    '<path class="tip" d="M0 0 8 4 0 8z"/></marker>'
+)
 
 
 class Drawing:

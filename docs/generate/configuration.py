@@ -9,8 +9,8 @@ from idmcli.config.schema import ModelSettings, SolverConfig, TaskConfig, Traini
 from idmcli.plugins import MODELS
 from idmcli.tasks import OperatorOptions
 
-HEAD = """A configuration has five sections: `[task]`, `[operator]`, `[solver]`, `[model]` and `[training]`. Its values come from these
-sources; a later one wins:
+HEAD = """A configuration has five sections: `[task]`, `[operator]`, `[solver]`, `[model]` and `[training]`. Its values
+come from these sources; a later one wins:
 
 1. the defaults on this page;
 2. a preset (`--preset NAME`; `idm presets show NAME` prints it);
@@ -18,7 +18,8 @@ sources; a later one wins:
 4. environment variables `IDM_SECTION__KEY`;
 5. `--set section.key=value`, and the options that set a key, such as `--ratio`.
 
-`--print-config` prints all values and where each came from. A key that belongs to another task, method or model is an error.
+`--print-config` prints all values and where each came from. A key that belongs to another task, method or model is
+an error.
 """
 
 

@@ -12,8 +12,8 @@ from idmcli.models import checkpoints
 from idmcli.operators import Operator
 from idmcli.plugins import FORMATS, IMPORTERS
 
-MEASUREMENTS = """A measurement file is a [safetensors](https://huggingface.co/docs/safetensors) file of one measured picture. It holds y and
-everything that defines A."""
+MEASUREMENTS = """A measurement file is a [safetensors](https://huggingface.co/docs/safetensors) file of one measured
+picture. It holds y and everything that defines A."""
 TENSORS = (
     ("`y`", "the measurements, real or complex64, without a batch dimension"),
     (
@@ -27,7 +27,7 @@ WEIGHTS_RECORD = {
     "kind": "what the network is: `prior`, `sr3`, `latent`, `idm`, or the kind of an installed package",
     "config": "the shape of the network",
     "training": "how it was trained: configuration, data, iterations; for the record",
-    "trained_for": "`task`, `operator` (its options), `channels` of the images and `domain` (what they show); null if not known",
+    "trained_for": "`task`, `operator` (its options), `channels` and `domain` (the subject) of the images; or null",
 }
 
 
@@ -61,9 +61,9 @@ def page() -> str:
 
 def _wrapped(kind: FileKind) -> str:
     return (
-        f'The only metadata entry is `{kind.key}`. It is the JSON text `{{"sha256": ..., "record": text}}`. The checksum '
-        f"covers the text of the record and every tensor: its name, type, shape and bytes. The record is JSON text with "
-        f"`schema` = {kind.schema} and these fields:"
+        f'The only metadata entry is `{kind.key}`. It is the JSON text `{{"sha256": ..., "record": text}}`. The '
+        "checksum covers the text of the record and every tensor: its name, type, shape and bytes. The record is JSON "
+        f"text with `schema` = {kind.schema} and these fields:"
     )
 
 
@@ -72,7 +72,9 @@ def _fields(record: type, meanings: dict[str, str] | None = None) -> list[tuple[
     rows = []
     for each in fields(record):
         required = each.default is MISSING and each.default_factory is MISSING
-        rows.append((f"`{each.name}`", "" if required else _default(default_of(each)), found[each.name]))
+        rows.append(
+            (f"`{each.name}`", "" if required else _default(default_of(each)), found[each.name].replace("None", "null"))
+        )
     return rows
 
 
