@@ -52,7 +52,7 @@ def info(
 
 
 def described(path: Path) -> dict[str, Any]:
-    """What a file or folder holds, JSON-able; "type" says what it is.
+    """The content of a file or folder, JSON-able; "type" says what it is.
 
     Raises:
         InputError: it is nothing that idm reads, or damaged.

@@ -1,4 +1,4 @@
-"""What a kind of learned model is."""
+"""The interface of a kind of learned model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ModelKind(ABC):
     def stage(
         self, config: Config, crops: CropPool, validation: CropPool, device: torch.device, plan: Plan | None = None
     ) -> Stage:
-        """What the training loop needs: a loss of crops, and a validation.
+        """The stage for the training loop: a loss of crops, and a validation.
 
         Args:
             config: the whole configuration.

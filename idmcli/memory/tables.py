@@ -25,7 +25,7 @@ MEASURED = (
 
 
 def title(name: str, config: Config, varying: str = "") -> str:
-    """What was computed: the network, T, batch, ... ; ``varying`` ("T" or "batch") is left out."""
+    """A description of what was computed: the network, T, batch, ... ; ``varying`` ("T" or "batch") is left out."""
     m, t = config.model, config.training
     size = "full-size" if m.size == "full" else f"{m.size} {list(m.channels)}"
     parts = {"T": f"T = {m.steps}", "batch": f"batch {t.batch}"}

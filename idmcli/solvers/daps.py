@@ -20,7 +20,7 @@ LEAST_NOISE = 0.005  # of the measurements, tau = 0.01 of the authors on the sca
 
 @dataclass(frozen=True)
 class DAPSOptions:
-    """Of :func:`daps`, with the authors' values."""
+    """Options of :func:`daps`, with the authors' values."""
 
     steps: Count = 200  # noise levels
     ode_steps: Count = 5  # denoiser calls at each level

@@ -26,7 +26,7 @@ WINDOWS: Mapping[Window, Callable[[Tensor], Tensor]] = {  # of frequencies in ra
 
 @dataclass(frozen=True)
 class FbpOptions:
-    """Of :func:`fbp`."""
+    """Options of :func:`fbp`."""
 
     window: Window = "ram-lak"  # of the ramp; those further down the list damp noise more
 

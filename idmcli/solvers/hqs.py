@@ -18,7 +18,7 @@ LEAST_NOISE = 0.001  # 0.255 / 255, of the measurements, as in the authors' code
 
 @dataclass(frozen=True)
 class HQSOptions:
-    """Of :func:`hqs`. The authors take 8 iterations from 49 / 255 with a weight of 0.23, and no momentum."""
+    """Options of :func:`hqs`. The authors take 8 iterations from 49 / 255 with a weight of 0.23, and no momentum."""
 
     iterations: Count = 30  # of one denoiser call each
     sigma_start: Positive = 0.5  # noise level of the first one

@@ -18,7 +18,7 @@ BETAS = 0.9, 0.99  # of Adam
 
 @dataclass(frozen=True)
 class RedDiffOptions:
-    """Of :func:`reddiff`, with the paper's weight and rate, and the steps of the authors' scripts."""
+    """Options of :func:`reddiff`, with the paper's weight and rate, and the steps of the authors' scripts."""
 
     steps: Count = 100  # denoiser calls
     weight: Positive = 0.25  # lambda, of the prior against the data

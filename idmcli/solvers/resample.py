@@ -25,7 +25,7 @@ GUIDANCE = 0.5  # released code: of the step along the gradient of the misfit
 
 @dataclass(frozen=True)
 class ReSampleOptions:
-    """Of :func:`resample`, with the authors' values.
+    """Options of :func:`resample`, with the authors' values.
 
     The released code differs from the paper: ``variant = "code"``, see :func:`resample`.
     """

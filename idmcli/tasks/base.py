@@ -1,4 +1,4 @@
-"""What a task is: something to measure, with its options."""
+"""The interface of a task: something to measure, with its options."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Task(ABC, Generic[Options]):
         """How much an operator of this task measures."""
 
     def setting(self, options: Options) -> str:
-        """What pictures of all sizes are measured by, "60 views" for example; empty where that is the ratio."""
+        """The setting that pictures of all sizes share, "60 views" for example; empty where the ratio is one."""
         return ""
 
     def disturb(self, y: Tensor, options: Options, seed: int) -> tuple[Tensor, float]:
@@ -105,7 +105,7 @@ class Task(ABC, Generic[Options]):
         return options
 
     def largest(self, options: Options) -> Options:
-        """Those options that :meth:`vary` may draw with which most is measured: what memory has to suffice for."""
+        """The options that measure most among those that :meth:`vary` may draw: memory has to suffice for them."""
         return options
 
     def one_size(self, options: Options) -> bool:

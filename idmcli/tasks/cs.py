@@ -66,7 +66,7 @@ class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
 
 
 def _permutation_seed(seed: int, item: str, channels: int) -> int | list[int]:
-    """Of an image, or of each of its colours, the first as if it were alone."""
+    """The seed for an image, or one for each of its colours; the first is as if it were alone."""
     first = item_seed(seed, item)
     others = [item_seed(seed, f"{item}, channel {channel}") for channel in range(1, channels)]
     return [first, *others] if others else first

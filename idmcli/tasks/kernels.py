@@ -1,4 +1,4 @@
-"""What the tasks with a blur share: its options, and kernels from files."""
+"""Options and kernels from files, for the tasks with a blur."""
 
 from __future__ import annotations
 

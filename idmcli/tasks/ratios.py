@@ -1,4 +1,4 @@
-"""What the tasks share that measure a ratio of something: training draws it where none is set."""
+"""The ratio of the tasks that have one: training draws it where none is set."""
 
 from __future__ import annotations
 

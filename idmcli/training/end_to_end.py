@@ -104,8 +104,8 @@ def reconstruction_loss(
 
 
 def measure(x: Tensor, operator: Operator, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
-    """What an operator of the task measures of images x, (B, C, H, W), with the noise of [operator] by their names, and
-    the mean standard deviation of that."""
+    """The measurements of images x by an operator of the task, (B, C, H, W), with the noise of [operator] by their names,
+    and the mean standard deviation of that noise."""
     task, parts = tasks.find(config.task.kind), torch.split(operator.A(x), 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
     disturbed = [task.disturb(y, config.operator, seed) for y, seed in zip(parts, seeds, strict=True)]
