@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,7 +42,7 @@ def described(name: str, command: Any) -> Iterator[str]:
     yield f"## {name}"
     context = typer.Context(command, info_name=name)
     yield f"```text\n{name} {' '.join(command.collect_usage_pieces(context))}\n```"
-    yield prose(command.help)
+    yield re.sub(r"^Example: (.*)$", r"```console\n\1\n```", prose(command.help), flags=re.MULTILINE)
     own = [each for each in command.params if each.name.replace("_", "-") not in OUTPUT_FLAGS and each.name != "help"]
     arguments = [each for each in own if each.param_type_name == "argument"]
     if arguments:

@@ -80,15 +80,15 @@ def reconstruct(
     colour: ColourOption = None,
     scale: ScaleOption = None,
     seed: SeedOption = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
-    ] = Path("reconstructions"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
+        "reconstructions"
+    ),
     format: Annotated[
         Literal["png", "tif", "npz"],
         typer.Option(
             "--format",
-            help="Of the results: png clips to black and white, tif holds 32-bit values in their scale, npz complex "
-            "ones as well.",
+            help="The format of the results: png clips to black and white, tif holds 32-bit values in their scale, npz "
+            "complex ones as well.",
             rich_help_panel="Files",
         ),
     ] = "png",
@@ -111,10 +111,16 @@ def reconstruct(
 ) -> None:
     """Reconstruct pictures from measurement files, or measure pictures first and score the result.
 
-    Of a measurement file nothing else is used. A picture is measured as `idm sense` would, at 30 %
-    by block compressed sensing if nothing else is said, and PSNR and SSIM are printed.
+    A measurement file needs nothing beside it. A picture is measured first, at 30 % by block compressed sensing unless
+    a preset or an option says otherwise, and PSNR and SSIM are printed.
 
     Example: idm reconstruct photo.png --ratio 0.3 --compare
+
+    Example: idm reconstruct photo.png --preset inpainting --method tv
+
+    Example: idm reconstruct measurements/scan.safetensors --format npz
+
+    Example: idm reconstruct y.npy --matrix phi.npz --shape 64,64
     """
     from idmcli.config import SolverConfig, load_config
 

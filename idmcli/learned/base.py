@@ -27,7 +27,7 @@ class UNetSettings(ModelSettings):
     channels: ChannelsPerScale = (32, 96, 192)  # tiny: per scale, finest first
     blocks: BlocksPerScale = (2, 2, 2)  # tiny: residual blocks per scale
     unshuffle: Side = 2  # tiny: side of the pixel-unshuffle in front of the network
-    noise_map: bool = False  # the network is told the noise level, by a constant map; false: it infers it
+    noise_map: bool = False  # true: non-blind, the noise level is an input; false: blind
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
 
 

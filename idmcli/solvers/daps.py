@@ -25,7 +25,7 @@ class DAPSOptions:
     steps: Count = 200  # noise levels
     ode_steps: Count = 5  # denoiser calls at each level
     langevin_steps: Count = 100  # at each level, each with a gradient of A
-    rate: Positive = 1.0  # of a Langevin step, in units of the one that follows the curvature
+    rate: Positive = 1.0  # step of Langevin's dynamics; 1 follows the curvature
     last_rate: Share = 0.01  # share of it at the last level
 
 

@@ -20,11 +20,11 @@ LEAST_NOISE = 0.001  # 0.255 / 255, of the measurements, as in the authors' code
 class HQSOptions:
     """Options of :func:`hqs`. The authors take 8 iterations from 49 / 255 with a weight of 0.23, and no momentum."""
 
-    iterations: Count = 30  # of one denoiser call each
-    sigma_start: Positive = 0.5  # noise level of the first one
-    sigma_end: Positive = 0.004  # of the last one
-    weight: Positive = 0.3  # lambda, of the prior against the data; of little consequence without noise
-    momentum: Share = 0.6  # share of the last change that is made once more
+    iterations: Count = 30  # iterations, each with one denoiser call
+    sigma_start: Positive = 0.5  # noise level of the first iteration
+    sigma_end: Positive = 0.004  # noise level of the last iteration
+    weight: Positive = 0.3  # lambda, of the prior against the data; it matters little without noise
+    momentum: Share = 0.6  # m: this share of the last change is made once more
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ class RedDiffOptions:
 
     steps: Count = 100  # denoiser calls
     weight: Positive = 0.25  # lambda, of the prior against the data
-    rate: Positive = 0.05  # of Adam: 0.1 on the scale from -1 to 1
+    rate: Positive = 0.05  # learning rate of Adam: 0.1 on the scale from -1 to 1
 
 
 @torch.no_grad()

@@ -22,8 +22,8 @@ Shape = tuple[int, int, int]
 class OperatorOptions:
     """[operator], what every task has; each task adds its own."""
 
-    seed: Seed = 0  # of everything random in the measurement
-    noise: Noise = 0.0  # standard deviation added to y, for images in 0 .. 1
+    seed: Seed = 0  # seed of everything random in the measurement
+    noise: Noise = 0.0  # standard deviation of the noise that is added to y, for images in 0..1
 
 
 Options = TypeVar("Options", bound=OperatorOptions)

@@ -24,7 +24,7 @@ class CompressedSensingOptions(RatioOptions):
     """[operator] of task cs; the ratio is of measurements per pixel, 0.3 if it is not set."""
 
     block: Annotated[int, Field(ge=2, le=64)] = 32  # side of a block in pixels
-    permutation: Literal["global", "none"] = "global"  # of all pixels before they are cut into blocks
+    permutation: Literal["global", "none"] = "global"  # global: all pixels are shuffled before they are cut into blocks
 
 
 class CompressedSensingTask(RatioTask[CompressedSensingOptions]):

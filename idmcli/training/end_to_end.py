@@ -104,7 +104,7 @@ def reconstruction_loss(
 
 
 def measure(x: Tensor, operator: Operator, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
-    """The measurements of images x by an operator of the task, (B, C, H, W), with the noise of [operator] by their names,
+    """The measurements of images x by an operator of the task, with the noise of [operator] by their names,
     and the mean standard deviation of that noise."""
     task, parts = tasks.find(config.task.kind), torch.split(operator.A(x), 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
