@@ -19,7 +19,8 @@ from idmcli.config import Config, SolverConfig, load_config
 from idmcli.devices import choose_device
 from idmcli.distributed import Processes
 from idmcli.errors import InputError
-from idmcli.io.images import Image, find_items, read_image
+from idmcli.io.formats import Picture
+from idmcli.io.images import Image, as_image, find_items, read_image
 from idmcli.io.items import Item
 from idmcli.io.scale import Scale
 from idmcli.measuring import Measurement, Provenance, simulate, to_batch
@@ -413,10 +414,9 @@ def _picture(image: Array, name: str, scale: Scale | None) -> Image:
         raise InputError(f"the image has the shape {pixels.shape}", "give (H, W) or (H, W, 3)")
     if not pixels.size:
         raise InputError("the image has no pixels", "give (H, W) or (H, W, 3)")
-    bits = 8 if pixels.dtype == np.uint8 else 16
-    if pixels.dtype.kind == "u":
-        pixels = pixels / np.float32(np.iinfo(pixels.dtype).max)
-    if pixels.dtype.kind not in "f":
+    if pixels.dtype in (np.uint8, np.uint16):
+        return as_image(Picture(pixels), Item(Path(name)), scale=scale or Scale())
+    if pixels.dtype.kind not in "fi":
         raise InputError(f"the image has values of type {pixels.dtype}", "give numbers in 0..1, or unsigned integers")
     if scale is not None:
         pixels = scale.apply(pixels.astype(np.float64))
@@ -427,7 +427,7 @@ def _picture(image: Array, name: str, scale: Scale | None) -> Image:
         raise InputError(
             f"the image has values from {low:g} to {high:g}, outside 0..1", "rescale it, or say what 0 and 1 stand for"
         )
-    return Image(np.ascontiguousarray(pixels, np.float32), bits, Path(name), (), scale or Scale())
+    return Image(np.ascontiguousarray(pixels, np.float32), 32, Path(name), (), scale or Scale())
 
 
 def _measured(picture: Image, operator: Operator, noise: float, seed: int, provenance: Provenance) -> Measurement:
@@ -442,11 +442,12 @@ def _measured(picture: Image, operator: Operator, noise: float, seed: int, prove
         (add_noise(y, noise, noise_seed) if noise else y)[0],
         noise,
         scale=picture.scale,
-        bits=8 if picture.bits == 8 else 16,
+        bits=picture.bits,
         truth=to_batch(picture)[0],
         provenance=provenance,
         noise_seed=noise_seed if noise else None,
         base_seed=seed,
+        geometry=picture.geometry,
     )
 
 

@@ -45,9 +45,9 @@ def find_inputs(
     Raises:
         InputError: no name stands for anything.
     """
-    from idmcli.io.images import IMAGE_SUFFIXES, NO_ITEMS, look_for
+    from idmcli.io.images import NO_ITEMS, look_for
 
-    items, problems = look_for(names, suffixes=suffixes or IMAGE_SUFFIXES, recursive=recursive)
+    items, problems = look_for(names, suffixes=suffixes, recursive=recursive)
     if not items:
         raise InputError("; ".join(problems.values()), NO_ITEMS)
     errors: list[IdmError] = []

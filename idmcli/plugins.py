@@ -17,6 +17,7 @@ OPERATORS: Registry[Any] = Registry(
         "cs": "idmcli.operators.compressed_sensing:CompressedSensing",
         "ct": "idmcli.operators.tomography:ParallelBeamCT",
         "deblur": "idmcli.operators.blur:Blur",
+        "hadamard": "idmcli.operators.hadamard:Hadamard",
         "hdr": "idmcli.operators.hdr:HDR",
         "inpainting": "idmcli.operators.inpainting:Inpainting",
         "matrix": "idmcli.operators.matrix:MatrixOperator",
@@ -77,6 +78,7 @@ DEFAULTS: Registry[Any] = Registry(
         "cs": "idmcli.methods.defaults:CS",
         "ct": "idmcli.methods.defaults:TOMOGRAPHY",
         "deblur": "idmcli.methods.defaults:DEBLURRING",
+        "hadamard": "idmcli.methods.defaults:SINGLE_PIXEL",
         "hdr": "idmcli.methods.defaults:DYNAMIC_RANGE",
         "inpainting": "idmcli.methods.defaults:INPAINTING",
         "mri": "idmcli.methods.defaults:MAGNETIC",
@@ -90,6 +92,7 @@ DEFAULTS: Registry[Any] = Registry(
 IMPORTERS: Registry[Any] = Registry(
     "idmcli.importers",
     {
+        "hadamard": "idmcli.importing.hadamard:IMPORTER",
         "matrix": "idmcli.importing.matrix:IMPORTER",
         "picture": "idmcli.importing.picture:IMPORTER",
     },
@@ -100,11 +103,13 @@ IMPORTERS: Registry[Any] = Registry(
 FORMATS: Registry[Any] = Registry(
     "idmcli.formats",
     {
+        "dicom": "idmcli.io.formats:DICOM",  # whose files may begin like TIFF
         "png": "idmcli.io.formats:PNG",
         "jpeg": "idmcli.io.formats:JPEG",
         "tiff": "idmcli.io.formats:TIFF",
         "bmp": "idmcli.io.formats:BMP",
         "gif": "idmcli.io.formats:GIF",
+        "nifti": "idmcli.io.formats:NIFTI",
         "measurement": "idmcli.measuring.format:MEASUREMENT",
         "npy": "idmcli.io.formats:NPY",
         "npz": "idmcli.io.formats:NPZ",

@@ -19,18 +19,22 @@ class Count:
     Attributes:
         total: how many items there are; None if that is not known.
         done: how many are finished.
+        part: of the present item, from 0 to 1.
     """
 
     def __init__(self, total: int | None = None) -> None:
         self.total = total
         self.done = 0
+        self.part = 0.0
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Finish ``count`` more items; ``note`` is shown behind the count."""
         self.done += count
+        self.part = 0.0
 
-    def note(self, note: str) -> None:
-        """Show how far the present item is."""
+    def note(self, note: str, part: float = 0.0) -> None:
+        """Show how far the present item is, in words and as the part of it that is done."""
+        self.part = part
 
 
 class Listener:

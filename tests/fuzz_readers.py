@@ -12,6 +12,7 @@ exit status is 1.
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import json
 import logging
@@ -33,7 +34,9 @@ from random import Random
 from typing import Any
 
 import h5py
+import nibabel
 import numpy as np
+import pydicom
 import scipy.io
 import scipy.sparse
 import tifffile
@@ -45,9 +48,12 @@ from safetensors.torch import load, save
 from idmcli import learned
 from idmcli.config import TrainingConfig, list_presets, load_config
 from idmcli.errors import IdmError, InputError
+from idmcli.importing import import_item
 from idmcli.io import png
 from idmcli.io.formats import format_of
+from idmcli.io.geometry import Geometry
 from idmcli.io.images import read_image, read_provenance, write_image
+from idmcli.io.items import Item
 from idmcli.io.scale import Scale
 from idmcli.measuring import Provenance
 from idmcli.measuring.file import Stored, read_stored, write_stored
@@ -310,6 +316,7 @@ RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (14, 18), np.uint8)
 RGB = RNG.integers(0, 256, (14, 18, 3), np.uint8)
 PROVENANCE = {"command": "idm reconstruct a.png", "seed": 0}
+PLACE = Geometry((-10, 20, 35.5), (0, 0.75, 0), (0.5, 0, 0), (0, 0, 3), "1.2.3.4")
 
 
 def saved(samples: np.ndarray[Any, Any], kind: str, mode: str | None = None, **options: Any) -> bytes:
@@ -482,6 +489,54 @@ def read_pictures(path: Path) -> None:
     read_provenance(path)
 
 
+def read_readings(path: Path) -> None:
+    """Readings of a single-pixel camera, if the file holds any."""
+    import_item(Item(path), {"patterns": "hadamard:natural", "shape": (8, 8)}, max_pixels=MAX_PIXELS)
+
+
+def dicom_files(folder: Path) -> tuple[bytes, ...]:
+    """A result, a slice with padding, packed, and one of two frames with slopes of their own."""
+    write_image(folder / "a.dcm", GREY / 255, 32, scale=Scale(-1024, 3072, "HU"), geometry=PLACE)
+    found = [(folder / "a.dcm").read_bytes()]
+    data = pydicom.dcmread(folder / "a.dcm")
+    data.add_new("PixelPaddingValue", "US", 0)
+    data.Modality = "CT"
+    data.compress(pydicom.uid.RLELossless)
+    pydicom.dcmwrite(buffer := BytesIO(), data, enforce_file_format=True)
+    found.append(buffer.getvalue())
+    data = pydicom.dcmread(folder / "a.dcm")
+    data.NumberOfFrames, data.PixelData = 2, data.PixelData * 2
+    change, measures, shared, frame = (pydicom.Dataset() for _ in range(4))
+    change.RescaleSlope, change.RescaleIntercept, change.RescaleType = "2", "1", "HU"
+    measures.PixelSpacing = ["1", "2"]
+    frame.PixelValueTransformationSequence, shared.PixelMeasuresSequence = [change], [measures]
+    data.PerFrameFunctionalGroupsSequence, data.SharedFunctionalGroupsSequence = [frame] * 2, [shared]
+    pydicom.dcmwrite(buffer := BytesIO(), data, enforce_file_format=True)
+    return (*found, buffer.getvalue())
+
+
+def nifti_files(folder: Path) -> tuple[bytes, ...]:
+    """A result with a comment, and a volume of 16-bit samples with a slope."""
+    write_image(folder / "a.nii", GREY / 255, 32, provenance=PROVENANCE, geometry=PLACE)
+    found = [(folder / "a.nii").read_bytes()]
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        volume = kind(RNG.integers(0, 99, (5, 4, 3, 2)).astype(np.int16), np.diag([1, -2, 3, 1]))
+        volume.header.set_slope_inter(2, -5)
+        found.append(volume.to_bytes())
+    return tuple(found)
+
+
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, 1, mtime=0)
+
+
+def readings_files(folder: Path) -> tuple[bytes, ...]:
+    """As text and as an array of NumPy's. MATLAB's are not here: SciPy ends the process at some damaged ones."""
+    np.savetxt(folder / "y.csv", RNG.integers(0, 255, (64, 3)), fmt="%d", delimiter=",", header="a,b,c", comments="")
+    np.save(folder / "y.npy", RNG.random((64, 2)))
+    return tuple((folder / name).read_bytes() for name in ("y.csv", "y.npy"))
+
+
 def read_numbers(path: Path) -> None:
     """Every array, if the format is recognised."""
     format = format_of(path)
@@ -556,6 +611,15 @@ def readers(folder: Path) -> dict[str, Reader]:
         ),
         "BMP": Reader(read_pictures, (saved(RGB, "BMP"), saved(GREY, "BMP"), saved(GREY, "BMP", "1"))),
         "GIF": Reader(read_pictures, (saved(GREY, "GIF"), saved(GREY, "GIF", transparency=3), several("GIF"))),
+        "DICOM": Reader(read_pictures, dicom_files(folder), "input.dcm"),
+        "NIfTI": Reader(read_pictures, nifti_files(folder), "input.nii"),
+        "packed NIfTI": Reader(
+            read_pictures,
+            tuple(map(packed, nifti_files(folder))),
+            "input.nii.gz",
+            forge=lambda content, rng: packed(damaged(Reader(read_pictures, (gzip.decompress(content),)), rng)),
+        ),
+        "readings": Reader(read_readings, readings_files(folder), "input.csv"),
         "masks": Reader(lambda path: read_mask(path, (1, 14, 18)), (saved(GREY, "PNG", "1"),), mend=mend_png),
         "kernels": Reader(
             lambda path: Blur((1, 14, 18), read_kernel(path)),

@@ -93,6 +93,7 @@ def test_preset_names() -> None:
         "ct",
         "ct-tiny",
         "deblur",
+        "hadamard",
         "hdr",
         "inpainting",
         "inpainting-tiny",
@@ -303,7 +304,7 @@ def test_what_a_preset_says_of_the_operator_gives_way(monkeypatch: pytest.Monkey
 def test_a_flag_of_another_task_is_named() -> None:
     message = problems("ct", flags={"--ratio": ("operator.ratio", 0.2)})
     assert message.startswith(
-        "--ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct, which has"
+        "--ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct, which has"
     )
 
 

@@ -10,11 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+import scipy.sparse
 import skimage.data
 import tifffile
 import torch
+from numpy.typing import NDArray
+from scipy.linalg import hadamard
 
 from docs.figures.__main__ import FIGURES
 from docs.generate import PAGES as PAGES_OF_CODE
@@ -22,11 +26,14 @@ from idmcli import solvers
 from idmcli.cli import main
 from idmcli.cli.app import app
 from idmcli.config import Config, sections_of
+from idmcli.io.geometry import Geometry
 from idmcli.io.images import write_image
+from idmcli.io.scale import Scale
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
+from idmcli.operators.hadamard import pattern_rows
 from tests import foreign
 
 ROOT = Path(__file__).parent.parent
@@ -81,10 +88,33 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))
     released = {theirs: model.get_parameter(ours) for ours, theirs in released_names(model).items()}
     torch.save(foreign.drawn(foreign.FILES["ffdnet_gray.pth"]), "ffdnet_gray.pth")
+    write_readings(camera[:32, :32])
+    write_medical(camera)
     torch.save(
         {name: value.detach().reshape(value.shape or 1) for name, value in released.items()}, "net_params_50.pkl"
     )
     return tmp_path
+
+
+def write_readings(scene: NDArray[np.float32]) -> None:
+    """What a single-pixel camera reads of a scene of 32 x 32 pixels: all patterns, some, and those of a matrix."""
+    patterns = hadamard(1024)
+    np.savetxt("readings.csv", np.stack([(s * patterns > 0) @ scene.ravel() for s in (1, -1)], 1).reshape(-1, 1))
+    numbers = np.arange(256)
+    rows = pattern_rows("sequency-2d", (32, 32))[numbers]
+    np.savetxt("shown.csv", numbers, fmt="%d")
+    np.savetxt("some.csv", np.stack([(s * patterns[rows] > 0) @ scene.ravel() for s in (1, -1)], 1).reshape(-1, 1))
+    phi = scipy.sparse.random(400, 1024, 0.1, "csr", random_state=0)
+    scipy.sparse.save_npz("phi.npz", phi)
+    np.save("y.npy", phi @ scene.ravel())
+
+
+def write_medical(picture: NDArray[np.float32]) -> None:
+    """A slice in DICOM and a volume in NIfTI."""
+    scale, place = Scale(-1024, 3072, "HU"), Geometry((-10, 20, 30), (0, 1, 0), (1, 0, 0), (0, 0, 5))
+    write_image("slice.dcm", picture, 32, scale=scale, geometry=place)
+    volume = np.repeat(100 * picture.T[::-1, ::-1, None], 3, axis=2)
+    nibabel.Nifti1Image(volume, np.diag([1, 1, 5, 1])).to_filename("head.nii.gz")
 
 
 @pytest.mark.timeout(1800)

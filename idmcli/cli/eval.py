@@ -31,10 +31,12 @@ from idmcli.cli.options import (
     ThreadsOption,
     TileOption,
     WeightsOption,
+    WhiteOption,
     complete_method_lists,
     measuring_flags,
     output_flags,
     output_of,
+    scale_of,
 )
 from idmcli.cli.output import Output
 from idmcli.cli.processes import connected_processes, mute_followers
@@ -82,6 +84,7 @@ def evaluate(
     ] = None,
     noise: NoiseOption = None,
     colour: ColourOption = None,
+    white: WhiteOption = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -217,6 +220,7 @@ def evaluate(
                     log=log,
                     shown=shown,
                     max_pixels=most,
+                    scale=scale_of(None, white),
                 )
         except BaseException:  # what was computed is reported, whatever ends the command
             if comparison.findings.scores and processes.size == 1:

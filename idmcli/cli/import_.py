@@ -24,7 +24,7 @@ from idmcli.io.items import Item
 from idmcli.reporting import Count
 from idmcli.text import escape
 
-PICTURES, NUMBERS = "Pictures that are measurements", "Measured numbers"
+PICTURES, NUMBERS, PIXEL = "Pictures that are measurements", "Measured numbers", "Single-pixel cameras"
 
 
 @output_flags
@@ -69,6 +69,34 @@ def import_(
         str | None,
         typer.Option("--shape", metavar="H,W[,3]", help="The size of the image.", rich_help_panel=NUMBERS),
     ] = None,
+    patterns: Annotated[
+        str | None,
+        typer.Option(
+            "--patterns",
+            metavar="hadamard:ORDER",
+            help="The patterns of -1 and 1, in natural, sequency, dyadic, sequency-2d or dyadic-2d order.",
+            rich_help_panel=PIXEL,
+        ),
+    ] = None,
+    shown: Annotated[
+        str | None,
+        typer.Option(
+            "--shown",
+            metavar="FILE",
+            help="The numbers of the patterns that were shown, from 0; the first ones if not given.",
+            rich_help_panel=PIXEL,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="HOW",
+            help="How readings make coefficients. One of each pattern: signed, or binary for patterns of 0 and 1. "
+            "Pairs of a pattern and its negative: interleaved or halves. Phase steps in columns: phases.",
+            rich_help_panel=PIXEL,
+        ),
+    ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -98,6 +126,8 @@ def import_(
     Example: idm import damaged.png --mask scratches.png
 
     Example: idm import y.npy --matrix phi.npz --shape 64,64
+
+    Example: idm import y.csv --patterns hadamard:natural --split interleaved --shape 32,32
     """
     output = output_of(context)
     options = {
@@ -107,6 +137,9 @@ def import_(
         "matrix": matrix,
         "block": block,
         "shape": None if shape is None else shape_of(shape),
+        "patterns": patterns,
+        "shown": shown,
+        "split": split,
         "noise": noise,
         "gain": gain,
     }

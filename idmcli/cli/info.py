@@ -98,11 +98,13 @@ def _picture(path: Path) -> dict[str, Any]:
     image = read_image(items[0])
     return {
         "type": "picture",
+        "format": format.name,
         "pages": len(items),
         "pixels": " x ".join(map(str, image.pixels.shape[:2])),
         "colour": "grey" if image.pixels.ndim == 2 else "rgb",
         "bits": image.bits,
         "scale": str(image.scale),
+        "geometry": None if image.geometry is None else image.geometry.to_json(),
         "notes": list(image.notes),
         "made": read_provenance(path),
     }

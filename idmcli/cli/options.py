@@ -168,8 +168,21 @@ ScaleOption = Annotated[
     typer.Option(
         "--scale",
         metavar="LOW,HIGH[,UNIT]",
-        help="What black and white stand for, -1024,3072,HU for example; maps a floating-point TIFF to 0..1, and is "
-        "kept with measurements and results. Not given: what the file says, or 0,1.",
+        help="What black and white stand for, -1024,3072,HU for example: the samples 0 and 255, 65535 or --white of "
+        "8- and 16-bit pictures; the values LOW and HIGH of a TIFF of signed or floating-point numbers. It is kept "
+        "with measurements and results. Not given: what the file says, or 0,1.",
+        rich_help_panel="Measurement",
+    ),
+]
+WhiteOption = Annotated[
+    int | None,
+    typer.Option(
+        "--white",
+        min=1,
+        max=65535,
+        metavar="SAMPLE",
+        help="The sample that is white, 4095 for 12 bits in a 16-bit picture: the peak of PSNR, and white in results. "
+        "Not given: what the file says, or the largest.",
         rich_help_panel="Measurement",
     ),
 ]
@@ -398,8 +411,8 @@ def size_of(flag: str, text: str | None) -> int | None:
         ) from None
 
 
-def scale_of(text: str | None) -> Scale | None:
-    """The scale that --scale gives, or None.
+def scale_of(text: str | None, white: int | None = None) -> Scale | None:
+    """The scale that --scale and --white give, or None if neither is given.
 
     Raises:
         InputError: it is none.
@@ -407,11 +420,11 @@ def scale_of(text: str | None) -> Scale | None:
     from idmcli.io.scale import Scale
 
     if text is None:
-        return None
+        return None if white is None else Scale(white=white)
     low, _, rest = text.partition(",")
     high, _, unit = rest.partition(",")
     try:
-        return Scale(float(low), float(high), unit.strip())
+        return Scale(float(low), float(high), unit.strip(), white)
     except ValueError as error:
         reason = "" if "could not" in str(error) else f": {error}"
         raise InputError(f"--scale {text!r} is no scale{reason}", "write LOW,HIGH or LOW,HIGH,UNIT") from None

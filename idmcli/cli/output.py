@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import sys
@@ -172,7 +173,7 @@ class Output(Listener):
 
 
 class CountBar(Count):
-    """A bar with the time left."""
+    """A bar with the time left, which moves with each part of an item."""
 
     def __init__(self, total: int | None, bar: RichProgress, what: str) -> None:
         super().__init__(total)
@@ -183,8 +184,9 @@ class CountBar(Count):
         super().advance(count, note)
         self.note(note)
 
-    def note(self, note: str) -> None:
-        self._bar.update(self._task, completed=self.done, note=escape(note))
+    def note(self, note: str, part: float = 0.0) -> None:
+        super().note(note, part)
+        self._bar.update(self._task, completed=self.done + part, note=escape(note))
 
 
 class CountLines(Count):
@@ -194,17 +196,27 @@ class CountLines(Count):
         super().__init__(total)
         self._what = what
         self._interval = interval
-        self._last = time.monotonic()
+        self._begun = self._last = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
         super().advance(count, note)
         self.note(note)
 
-    def note(self, note: str) -> None:
-        if time.monotonic() - self._last >= self._interval:
-            self._last = time.monotonic()
+    def note(self, note: str, part: float = 0.0) -> None:
+        super().note(note, part)
+        now = time.monotonic()
+        if now - self._last >= self._interval:
+            self._last = now
             of = "" if self.total is None else f"/{self.total}"
-            _tell(f"{self._what} {self.done}{of} {escape(note)}".rstrip())
+            _tell(f"{self._what} {self.done}{of} {escape(note)}".rstrip() + self._left(now - self._begun))
+
+    def _left(self, seconds: float) -> str:
+        """The time that the rest takes at the speed so far; nothing before there is a speed, and in the end."""
+        done = self.done + self.part
+        if self.total is None or not 0 < done < self.total:
+            return ""
+        minutes, rest = divmod(math.ceil(seconds * (self.total - done) / done), 60)
+        return ", about " + (f"{minutes} min {rest} s" if minutes else f"{rest} s") + " left"
 
 
 class Lenient(io.TextIOBase):

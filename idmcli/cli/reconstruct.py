@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from importlib.resources import files as files_of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,6 +39,7 @@ from idmcli.cli.options import (
     ThreadsOption,
     TileOption,
     WeightsOption,
+    WhiteOption,
     measuring_flags,
     output_flags,
     output_of,
@@ -79,16 +80,18 @@ def reconstruct(
     gain: GainOption = None,
     colour: ColourOption = None,
     scale: ScaleOption = None,
+    white: WhiteOption = None,
     seed: SeedOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
         "reconstructions"
     ),
     format: Annotated[
-        Literal["png", "tif", "npz"],
+        str,
         typer.Option(
             "--format",
-            help="The format of the results: png clips to black and white, tif holds 32-bit values in their scale, npz "
-            "complex ones as well.",
+            metavar="png|tif|npz|dcm|nii.gz|...",
+            help="The format of the results: png clips to black and white; tif, dcm and nii.gz hold values in their "
+            "scale, the medical ones with their place in the patient; npz holds complex ones as well.",
             rich_help_panel="Files",
         ),
     ] = "png",
@@ -98,7 +101,7 @@ def reconstruct(
     dry_run: DryRunOption = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Also write a panel of truth, pseudo-inverse, result and error."),
+        typer.Option("--compare", help="Also write a panel: truth, what was measured of it, result and error."),
     ] = False,
     samples: SamplesOption = 1,
     max_pixels: MaxPixelsOption = None,
@@ -122,7 +125,7 @@ def reconstruct(
 
     Example: idm reconstruct y.npy --matrix phi.npz --shape 64,64
     """
-    from idmcli.config import SolverConfig, load_config
+    from idmcli.config import load_config
 
     output = output_of(context)
     measuring = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed, matrix=matrix)
@@ -140,9 +143,9 @@ def reconstruct(
 
     from idmcli.importing import import_item
     from idmcli.io.formats import Picture, format_of
-    from idmcli.io.images import IMAGE_SUFFIXES, MAX_PIXELS, read_image
+    from idmcli.io.images import MAX_PIXELS, image_suffixes, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
-    from idmcli.measuring.doubts import inverted_mask
+    from idmcli.measuring.doubts import doubts
     from idmcli.measuring.file import SUFFIX
     from idmcli.measuring.format import MEASUREMENT
     from idmcli.methods import Methods, check_options, runnable, solve
@@ -150,9 +153,10 @@ def reconstruct(
 
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
-    suffixes = IMAGE_SUFFIXES | {SUFFIX}
+    suffixes = image_suffixes() | {SUFFIX}
     sources, missing = find_inputs(named, output, suffixes=suffixes, recursive=recursive)
-    scaled, results = scale_of(scale), Results(format, samples, compare)
+    scaled, results = scale_of(scale, white), Results(format, samples, compare)
+    results.check()
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
     methods = Methods(
@@ -171,6 +175,7 @@ def reconstruct(
         free = ("--seed", "--noise")
         given = [name for name, (_, value) in measuring.items() if value is not None and name not in free]
         given += ["--scale"] if scale is not None else []
+        given += ["--white"] if white is not None else []
         given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
         if given:
             raise InputError(
@@ -199,7 +204,7 @@ def reconstruct(
         image = read_image(item, scale=scaled, max_pixels=max_pixels or MAX_PIXELS)
         image = select_channels(image, loaded.config)
         m = simulate(image, loaded.config, Provenance.of_file("", item.path))
-        for note in [*image.notes, *inverted_mask(m, loaded.config)]:
+        for note in [*image.notes, *doubts(m, loaded.config, item.name)]:
             output.warning(f"{str(item)!r}: {note}")
         return m
 
@@ -239,15 +244,11 @@ def reconstruct(
             method,
             samples=samples,
             seed=given,
-            progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}"),
+            progress=lambda done, total: progress.note(f"{item.name}: {method.name} {done}/{total}", done / total),
         )
         for doubt in result.doubts(method):
             output.warning(f"{str(item)!r}: {doubt}")
-        rough = None
-        if compare:
-            plain = methods.method("pinv", m.operator, None, SolverConfig())
-            rough = result.x if method.name == "pinv" else solve(m, plain).x
-        record, text = results.write(files[item], m, result, rough, provenance_of(m, method, result))
+        record, text = results.write(files[item], m, result, provenance_of(m, method, result))
         output.result({"input": str(item), **record}, f"{item} -> {text}")
 
     error = for_each(list(files), work, output, "reconstructing", missing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from idmcli import tasks
 from idmcli.errors import InputError
@@ -29,14 +29,22 @@ class Results:
     """The files of one input: the result, and what was asked for beside it.
 
     Attributes:
-        format: of the result and the mean: png clips, tif holds values in their scale, npz complex ones too.
+        format: of the result and the mean: npz, or the suffix of a format of pictures.
         samples: how many are drawn; of several, their mean and standard deviation are written.
         compare: whether a panel is.
     """
 
-    format: Literal["png", "tif", "npz"]
+    format: str
     samples: int
     compare: bool
+
+    def check(self) -> None:
+        """InputError if no format of results is called so."""
+        from idmcli.io.formats import picture_formats
+
+        known = [suffix[1:] for format in picture_formats() if format.bits for suffix in format.suffixes]
+        if self.format not in (*known, "npz"):
+            raise InputError(f"--format {self.format}: no results are written so", f"use npz, {', '.join(known)}")
 
     @property
     def endings(self) -> list[str]:
@@ -49,7 +57,6 @@ class Results:
         outputs: Outputs,
         m: Measurement,
         found: Reconstruction,
-        rough: Tensor | None,
         provenance: Mapping[str, Any],
     ) -> tuple[dict[str, Any], str]:
         """Write all of them; returns the record for JSON and the text for people.
@@ -58,7 +65,6 @@ class Results:
             outputs: paths in the order of :attr:`endings`.
             m: what was reconstructed.
             found: how.
-            rough: the pseudo-inverse, for a panel.
             provenance: of the result.
         """
         from idmcli.evaluation.tables import with_reasons
@@ -73,7 +79,7 @@ class Results:
         except ValueError as error:
             raise InputError(f"with a gain of {found.gain:g}, {error}", "state another --gain") from error
         how: dict[str, Any] = {"scale": scale, "replace": outputs.replace}
-        self._save(path, x if self.format == "png" else found.images[:1], m.bits, provenance=provenance, **how)
+        self._save(path, found.images[:1], m, provenance=provenance, **how)
         record: dict[str, Any] = {
             "output": path,
             "method": method,
@@ -104,12 +110,12 @@ class Results:
         if m.truth is not None:
             near = quality(x, m.truth[None])
             record |= with_reasons(near._asdict())
-            text += f", PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.4f}"
+            text += f", PSNR {near.psnr:.2f} dB (peak {m.scale.peak(m.bits)}), SSIM {near.ssim:.4f}"
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.images.mean(0, keepdim=True)
             of_all = {**provenance, "samples": self.samples}
-            self._save(record["mean"], mean, m.bits, provenance={**of_all, "of": "mean"}, **how)
+            self._save(record["mean"], mean, m, provenance={**of_all, "of": "mean"}, **how)
             text += f"; mean of {self.samples} samples in {record['mean']}"
             if m.truth is not None:
                 near = quality(as_pictures(mean), m.truth[None])
@@ -117,20 +123,25 @@ class Results:
                 text += f", PSNR {record['mean_psnr']:.2f} dB"
             white = self._spread(record["std"], found, of_all, **how)
             text += f", standard deviation in {record['std']} (white: {white})"
-        if rough is not None:
+        if self.compare:
             record["panel"] = named["_compare.png"]
-            self._panel(record["panel"], m, x, rough, method, replace=outputs.replace)
+            self._panel(record["panel"], m, found, method, replace=outputs.replace)
             text += f", panel {record['panel']}"
         return record, text
 
-    def _save(self, path: Path, x: Tensor, bits: Literal[8, 16], **how: Any) -> None:
+    def _save(self, path: Path, x: Tensor, m: Measurement, **how: Any) -> None:
+        """Write images as they are where the format holds such values, and as pictures elsewhere."""
         from idmcli.io.arrays import write_array
-        from idmcli.io.images import write_image
+        from idmcli.io.images import write_image, writer_of
+        from idmcli.methods.reconstruction import as_pictures
 
         if self.format == "npz":
-            write_array(path, pixels(x), **how)
-        else:
-            write_image(path, pixels(x), 32 if self.format == "tif" else bits, **how)
+            return write_array(path, pixels(x), **how)
+        able = writer_of(path).bits
+        if 32 in able:
+            return write_image(path, pixels(x), 32, geometry=m.geometry, **how)
+        bits = min(m.bits, 16)
+        write_image(path, pixels(as_pictures(x)), bits if bits in able else max(able), **how)
 
     def _spread(
         self, path: Path, found: Reconstruction, provenance: Mapping[str, Any], *, scale: Scale, replace: bool
@@ -146,15 +157,34 @@ class Results:
         write_image(path, shown, 16, scale=white, provenance=of_spread, replace=replace)
         return f"{white.high:g} {white.unit}".rstrip()
 
-    def _panel(self, path: Path, m: Measurement, x: Tensor, rough: Tensor, method: str, *, replace: bool) -> None:
+    def _panel(self, path: Path, m: Measurement, found: Reconstruction, method: str, *, replace: bool) -> None:
         from idmcli.io.images import write_image
-        from idmcli.io.panels import panel
+        from idmcli.io.panels import error_map, panel
+        from idmcli.methods.reconstruction import as_pictures
 
-        views = [("A+ y", pixels(rough)), (method, pixels(x))]
+        x, seen = found.x[:1], tasks.seen(m.operator, m.problem(found.gain).y)
+        measured = as_pictures(seen.picture)
+        views = [(labelled(seen.label, measured, m.truth), pixels(measured)), (labelled(method, x, m.truth), pixels(x))]
         if m.truth is not None:
-            error = (5 * (x - m.truth[None]).abs()).clamp(0, 1)
-            views = [("truth", pixels(m.truth[None].clamp(0, 1))), *views, ("error x 5", pixels(error))]
-        write_image(path, panel(views), replace=replace)
+            error = (x - m.truth[None].clamp(0, 1)).abs().mean(1)[0].numpy()
+            scale = m.scale.for_gain(found.gain)
+            views = [
+                ("truth", pixels(m.truth[None].clamp(0, 1))),
+                *views,
+                ("error", error_map(error, scale.high - scale.low, scale.unit)),
+            ]
+        noise = f", noise {m.noise:g}" if m.noise else ""
+        write_image(path, panel(views, f"{m.operator.kind}: {m.amount.text}{noise}"), replace=replace)
+
+
+def labelled(name: str, x: Tensor, truth: Tensor | None) -> str:
+    """The name of a picture and, where it is one of the truth, how near it is."""
+    from idmcli.metrics import quality
+
+    if truth is None or x.shape[1:] != truth.shape:
+        return name
+    near = quality(x, truth[None])
+    return f"{name}\n{near.psnr:.2f} dB, SSIM {near.ssim:.3f}"
 
 
 def pixels(x: Tensor) -> Any:

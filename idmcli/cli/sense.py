@@ -26,6 +26,7 @@ from idmcli.cli.options import (
     SeedOption,
     SetOption,
     SkipExistingOption,
+    WhiteOption,
     measuring_flags,
     output_flags,
     output_of,
@@ -55,6 +56,7 @@ def sense(
     noise: NoiseOption = None,
     colour: ColourOption = None,
     scale: ScaleOption = None,
+    white: WhiteOption = None,
     seed: SeedOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the measurement files.")] = Path(
         "measurements"
@@ -84,12 +86,12 @@ def sense(
 
     from idmcli.io.images import MAX_PIXELS, read_image
     from idmcli.measuring import Provenance, operator_for, select_channels, simulate
-    from idmcli.measuring.doubts import inverted_mask
+    from idmcli.measuring.doubts import doubts
     from idmcli.measuring.file import SUFFIX
     from idmcli.methods import check_options
 
     check_options(loaded.config.solver)
-    scaled = scale_of(scale)
+    scaled = scale_of(scale, white)
     pictures, missing = find_inputs(images, output, recursive=recursive)
     files = output_paths(pictures, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(pictures), dry_run=dry_run)
@@ -99,11 +101,11 @@ def sense(
         image = select_channels(image, loaded.config)
         if dry_run:
             return plan(item, files[item].paths, operator_for(image, loaded.config), output)
-        provenance = Provenance.of_file(_command(item, loaded, scale), item.path)
+        provenance = Provenance.of_file(_command(item, loaded, scale, white), item.path)
         m = simulate(image, loaded.config, provenance)
         (path,), replace = files[item]
         m.save(path, replace=replace)
-        for note in [*image.notes, *inverted_mask(m, loaded.config)]:
+        for note in [*image.notes, *doubts(m, loaded.config, item.name)]:
             output.warning(f"{str(item)!r}: {note}")
         record = _record(item, path, m)
         output.result(record, _line(record, m.amount.text))
@@ -113,7 +115,7 @@ def sense(
         raise error
 
 
-def _command(item: Item, loaded: LoadedConfig, scale: str | None) -> str:
+def _command(item: Item, loaded: LoadedConfig, scale: str | None, white: int | None) -> str:
     """A command line that gives the same measurements, whatever else was measured with them."""
     from idmcli.config import value_of
     from idmcli.config.render import inline
@@ -123,7 +125,8 @@ def _command(item: Item, loaded: LoadedConfig, scale: str | None) -> str:
         for key, source in loaded.sources.items()
         if source != "default" and key.startswith(("task.", "operator."))
     ]
-    return escape(shlex.join(["idm", "sense", item.name, *settings, *([f"--scale={scale}"] if scale else [])]))
+    meaning = [*([f"--scale={scale}"] if scale else []), *([f"--white={white}"] if white else [])]
+    return escape(shlex.join(["idm", "sense", item.name, *settings, *meaning]))
 
 
 def _record(item: Item, file: Path, m: Measurement) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from idmcli.evaluation.published import Colour
 from idmcli.evaluation.tables import Score
 from idmcli.io.images import Image
 from idmcli.measuring import Measurement, simulate
-from idmcli.measuring.doubts import inverted_mask, unexpected_amount
+from idmcli.measuring.doubts import doubts
 from idmcli.methods import Method, Methods, solve
 from idmcli.metrics import quality
 from idmcli.operators import Operator
@@ -64,14 +65,14 @@ class Benchmark:
     def run(
         self,
         image: Image,
-        report: Callable[[str], None] = lambda note: None,
+        report: Callable[[str, float], None] = lambda note, part: None,
         warn: Callable[[str], None] = lambda doubt: None,
     ) -> Iterator[Result]:
         """The results for one picture, one after the other, each with PSNR and SSIM over the unpadded image, and the
         seconds of the reconstruction alone.
 
-        ``report`` is told how far it is, ``warn`` what may be wrong with a measurement. A method that fails
-        numerically does not stop the others.
+        ``report`` is told how far it is, in words and as a part, ``warn`` what may be wrong with a measurement. A
+        method that fails numerically does not stop the others.
 
         Raises:
             ConfigError: a method is unknown or cannot handle the operator, or its weights are missing or of the wrong
@@ -80,18 +81,19 @@ class Benchmark:
             NumericalError: in the end, if a method gave values that are not finite.
         """
         failed: NumericalError | None = None
+        runs, begun = len(self.configs) * len(self.methods), count()
         for config in self.configs:
             m = simulate(image, config)
             for method in [self._method(name, m.operator, config, m.noise) for name in self.methods]:
 
-                def note(done: int, total: int, name: str = method.name) -> None:
-                    report(f"{image.item.name}: {name} {done}/{total}")
+                def note(done: int, total: int, name: str = method.name, before: int = next(begun)) -> None:
+                    report(f"{image.item.name}: {name} {done}/{total}", (before + done / total) / runs)
 
                 try:
                     yield self._result(image, m, config, method, note)
                 except NumericalError as error:
                     failed = failed or error
-            for doubt in [*unexpected_amount(m, config), *inverted_mask(m, config)]:
+            for doubt in doubts(m, config, image.item.name):
                 warn(doubt)
         if failed is not None:
             raise failed

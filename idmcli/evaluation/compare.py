@@ -14,6 +14,7 @@ from idmcli.evaluation.comparison import Comparison
 from idmcli.evaluation.score_log import ScoreLog
 from idmcli.io.images import MAX_PIXELS, read_image
 from idmcli.io.items import Item
+from idmcli.io.scale import Scale
 from idmcli.measuring import operator_for
 from idmcli.reporting import Count, Listener
 
@@ -27,6 +28,7 @@ def compare(
     log: ScoreLog | None = None,
     shown: Sequence[Item] = (),
     max_pixels: int = MAX_PIXELS,
+    scale: Scale | None = None,
 ) -> None:
     """Score this process's share of the pictures, every N-th of them, into ``comparison``.
 
@@ -40,6 +42,7 @@ def compare(
         log: gets each score at once.
         shown: pictures to keep views of.
         max_pixels: larger pictures are refused.
+        scale: what 0 and 1 stand for in the pictures, as :func:`idmcli.io.images.read_image` takes it.
 
     Raises:
         ConfigError: a method cannot run here.
@@ -51,7 +54,9 @@ def compare(
         listener.warning(message)
 
     def work(item: Item, count: Count) -> None:
-        image = read_image(item, max_pixels=max_pixels)
+        image = read_image(item, scale=scale, max_pixels=max_pixels)
+        for note in dict.fromkeys(image.notes):
+            warn(f"{str(item)!r}: {note}")
         for result in comparison.benchmark.run(image, count.note, lambda doubt: warn(f"{str(item)!r}: {doubt}")):
             comparison.findings.take(result, show=item in shown)
             if log is not None:

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from idmcli.evaluation.benchmark import Result
 from idmcli.evaluation.tables import Score
+from idmcli.io.panels import colours_of
 from idmcli.methods.reconstruction import as_pictures
 from idmcli.operators import LinearOperator
 
@@ -21,8 +22,6 @@ SIDE = 256  # pixels, the longest; larger pictures are reduced
 FULL_ERROR = 0.1  # of the scale from 0 to 1, and more: the brightest colour of an error map
 LEVELS = 32  # of an error map: few, so that it compresses well
 ORIGINAL, ROUGH = "original", "A+ y"
-
-_COLOURS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # dark to bright
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,7 @@ def encode_error(x: Tensor, truth: Tensor) -> bytes:
 
 def error_colours() -> NDArray[np.uint8]:
     """The colours of an error map, (:data:`LEVELS`, 3)."""
-    places = np.linspace(0, len(_COLOURS) - 1, LEVELS)
-    channels = [np.interp(places, range(len(_COLOURS)), channel) for channel in _COLOURS.T]
-    return np.stack(channels, 1).round().astype(np.uint8)
+    return (255 * colours_of(np.linspace(0, 1, LEVELS))).round().astype(np.uint8)
 
 
 def _reduced(x: Tensor) -> Tensor:

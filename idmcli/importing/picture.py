@@ -69,7 +69,8 @@ class PictureImporter(Importer[Picture, PictureImportOptions]):
             options.noise or 0.0,
             options.gain or 1.0,
             image.scale,
-            16 if image.bits == 16 else 8,
+            image.bits,
+            geometry=image.geometry,
         )
 
 

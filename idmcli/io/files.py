@@ -1,9 +1,11 @@
-"""Which files may be opened for reading."""
+"""Which files may be opened for reading, and how much of them may be asked for."""
 
 from __future__ import annotations
 
 import stat
+from io import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 from idmcli.errors import InputError
 
@@ -27,3 +29,17 @@ def require_file(path: Path) -> None:
         raise InputError(f"{name} is a folder, not a file", "name a file")
     if not stat.S_ISREG(mode):
         raise InputError(f"{name} is not a regular file", "copy what it gives into a file")
+
+
+class Within:
+    """A file from its start, of which no more is asked for than it holds: to ask for 4 GiB takes 4 GiB of memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, file.seek(0, SEEK_END)
+        self.seek, self.tell = file.seek, file.tell
+        file.seek(0)
+
+    def read(self, count: int = -1) -> bytes:
+        """At most ``count`` bytes; all that are left if it is negative."""
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(min(count, left) if count >= 0 else left)

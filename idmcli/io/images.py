@@ -6,36 +6,40 @@ import glob
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from idmcli.errors import InputError, NumericalError
 from idmcli.io.files import require_file
-from idmcli.io.formats import MAX_PIXELS, PICTURES, Picture, PictureFormat, head_of
+from idmcli.io.formats import MAX_PIXELS, Picture, PictureFormat, format_of, head_of, picture_formats
+from idmcli.io.geometry import Geometry
 from idmcli.io.items import Item
 from idmcli.io.records import from_text, to_line
 from idmcli.io.scale import Scale
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "Image",
     "as_image",
     "find_images",
     "find_items",
+    "image_suffixes",
     "luminance",
     "read_image",
     "read_provenance",
     "write_image",
+    "writer_of",
 ]
 
-IMAGE_SUFFIXES = frozenset(suffix for format in PICTURES for suffix in format.suffixes)
+Bits = Literal[8, 16, 32]  # per sample; 32 for values of any range
 NO_ITEMS = "check the names; a pattern may stand in quotes"  # the hint where names stand for nothing
 _DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _MAX_COMMENT = 60_000  # characters; a JPEG holds 64 KiB
 _MARK = "idm"  # the key that tells a comment of idm's from any other
+_FEW_BITS = 14  # of 16: pictures of cameras and scanners with so many at most may have another white
+_INVERTED = "inverted, since it stores white as zero"
 
 
 @dataclass(frozen=True)
@@ -52,19 +56,21 @@ class Image:
 
     Attributes:
         pixels: float32, (H, W) for grey or (H, W, 3) for RGB, in [0, 1].
-        bits: 8 or 16 per sample; 16 also for a floating-point file.
+        bits: 8 or 16 per sample; 32 for signed and 32-bit integers and floating point.
         path: where it came from.
         notes: one sentence per conversion that took place; empty if the file was read as it stands.
         scale: what 0 and 1 stand for.
         number: the page or frame, from 1; None of a file with one picture.
+        geometry: where the pixels lie; None if the file does not say.
     """
 
     pixels: NDArray[np.float32]
-    bits: int
+    bits: Bits
     path: Path
     notes: tuple[str, ...]
     scale: Scale = Scale()
     number: int | None = None
+    geometry: Geometry | None = None
 
     @property
     def item(self) -> Item:
@@ -73,24 +79,25 @@ class Image:
 
 
 def read_image(path: str | Path | Item, *, scale: Scale | None = None, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, or a float TIFF.
+    """Read a picture: an 8- or 16-bit grey or colour PNG, JPEG, TIFF, BMP or one-frame GIF, a TIFF of any numbers, a
+    slice of DICOM or NIfTI, or any other format that a package adds.
 
-    The content decides the format, not the name. ``FILE#N`` is page or frame N of a TIFF or GIF. Converted with a
-    note: palettes, fewer than 8 bits, a fully opaque alpha channel, EXIF orientation, white-is-zero TIFF, a
-    preview beside the picture in a JPEG.
+    The content decides the format, not the name. ``FILE#N`` is page, frame or slice N. Converted with a note: palettes,
+    fewer than 8 bits, alpha channels, EXIF orientation, white-is-zero TIFF, a preview beside the picture in a JPEG.
+    Noted and not applied: a gamma and an ICC profile of other colours than usual. Noted as well: 16-bit samples that
+    use a quarter of their range at most, of which white may be less than 65535.
 
     Args:
         path: the file, or one item of it.
-        scale: what 0 and 1 stand for, where the file does not say (results of idm do). The values of a float
-            TIFF are mapped by it, and those outside of it kept: such pixels lie outside [0, 1], with a note.
-            Without a scale they must lie in [0, 1].
+        scale: what 0 and 1 stand for; if it is not given, what the file says (results of idm, DICOM and NIfTI do).
+            8- and 16-bit samples from 0 to white are mapped to [0, 1]. Signed, 32-bit and floating-point values are
+            mapped by low and high; without a scale they must lie in [0, 1]. Values beyond are kept, with a note.
         max_pixels: of a larger picture nothing but the header is read.
 
     Raises:
         InputError: the file is missing, a folder, unreadable, empty, not such a picture, truncated
             or damaged; has more than ``max_pixels`` pixels (told from the header), several pages and none is
-            named, a transparent pixel, CMYK or other colours, other sample types; or is not finite or
-            out of range.
+            named, CMYK or other colours, other sample types; or is not finite or out of range.
     """
     item = path if isinstance(path, Item) else Item.parse(path)
     return as_image(_format_of(item.path).read(item, max_pixels=max_pixels), item, scale=scale)
@@ -107,10 +114,10 @@ def as_image(picture: Picture, item: Item, *, scale: Scale | None = None) -> Ima
     Raises:
         InputError: a value is not finite or out of range.
     """
-    recorded = scale or _parse_comment(_format_of(item.path).read_comment(item.path)).scale
+    recorded = scale or _parse_comment(picture.comment).scale or picture.scale
     pixels, notes = _to_pixels(picture, recorded, repr(str(item)))
-    bits = 8 if picture.samples.dtype == np.uint8 else 16
-    return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number)
+    bits: Bits = 32 if not _counted(picture) else 8 if picture.samples.dtype == np.uint8 else 16
+    return Image(pixels, bits, item.path, notes, recorded or Scale(), item.number, picture.geometry)
 
 
 def write_image(
@@ -120,12 +127,14 @@ def write_image(
     *,
     scale: Scale | None = None,
     provenance: Mapping[str, Any] | None = None,
+    geometry: Geometry | None = None,
     replace: bool = True,
 ) -> None:
     """Write grey (H, W) or RGB (H, W, 3) pixels atomically; of complex ones, the magnitude.
 
-    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded.
-    TIFF with 32 bits is floating point: the values in their scale, neither clipped nor rounded.
+    The suffix decides the format: PNG and TIFF with 8 or 16 bits, JPEG with 8; clipped to [0, 1] and rounded, from 0
+    to the white of the scale. TIFF, DICOM and NIfTI with 32 bits hold the values in their scale, neither clipped nor
+    rounded (but DICOM to 65536 levels).
 
     Args:
         path: the file.
@@ -134,6 +143,7 @@ def write_image(
         scale: what 0 and 1 stand for; stored beside the pixels, and always with 32 bits.
         provenance: how the picture was made, JSON-able; stored beside the pixels for :func:`read_provenance`.
             With neither, nothing is. No date belongs in it: the same command gives the same bytes.
+        geometry: where the pixels lie, for DICOM and NIfTI.
         replace: a file that exists; InputError if not.
 
     Raises:
@@ -142,9 +152,7 @@ def write_image(
         ResourceError: the folder cannot be written to.
     """
     path = Path(path)
-    format = next((format for format in PICTURES if format.bits and path.suffix.lower() in format.suffixes), None)
-    if format is None:
-        raise InputError(f"cannot write {str(path)!r}: unknown image suffix", "use .png, .tif or .jpg")
+    format = writer_of(path)
     format.check_bits(path, bits)
     if pixels.ndim != 2 and pixels.shape[2:] != (3,):
         raise ValueError(f"expected (H, W) or (H, W, 3) pixels, got shape {pixels.shape}")
@@ -155,11 +163,32 @@ def write_image(
     if np.iscomplexobj(pixels):
         pixels = np.abs(pixels)
     if bits == 32:
-        scale = scale or Scale()
+        scale = (scale or Scale()).of_values()
         samples = scale.invert(pixels.astype(np.float64)).astype(np.float32)
     else:
-        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * (2**bits - 1)).astype(_DTYPES[bits])
-    format.write(path, Picture(samples, comment=_comment_line(scale, provenance)), replace=replace)
+        white = _white_of(scale or Scale(), bits, repr(str(path)))
+        samples = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * white).astype(_DTYPES[bits])
+    picture = Picture(samples, comment=_comment_line(scale, provenance), scale=scale, geometry=geometry)
+    format.write(path, picture, replace=replace)
+
+
+def writer_of(path: Path) -> PictureFormat:
+    """The format of pictures that a file's name asks for.
+
+    Raises:
+        InputError: no format with such a suffix is written.
+    """
+    name, writers = path.name.lower(), [format for format in picture_formats() if format.bits]
+    format = next((format for format in writers if name.endswith(format.suffixes)), None)
+    if format is None:
+        known = ", ".join(format.suffixes[0] for format in writers)
+        raise InputError(f"cannot write {str(path)!r}: unknown image suffix", f"use one of {known}")
+    return format
+
+
+def image_suffixes() -> frozenset[str]:
+    """The endings of the names of pictures."""
+    return frozenset(suffix for format in picture_formats() for suffix in format.suffixes)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
@@ -178,10 +207,10 @@ def luminance(rgb: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return grey
 
 
-def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
+def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None) -> list[Path]:
     """The files that ``paths`` name, in the order given, each once.
 
-    A file is taken whatever its suffix; a folder gives its own files with one of ``suffixes``
+    A file is taken whatever its suffix; a folder gives its own files with one of ``suffixes``, by default of pictures
     (not those of its subfolders, nor hidden ones), sorted by name; anything else is tried as a glob
     pattern, sorted too.
 
@@ -192,7 +221,7 @@ def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAG
 
 
 def find_items(
-    paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES, recursive: bool = False
+    paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None, recursive: bool = False
 ) -> list[Item]:
     """Like :func:`find_images`, where ``FILE#N`` also names one page or frame of a file.
 
@@ -205,10 +234,11 @@ def find_items(
 
 
 def look_for(
-    paths: Iterable[str | Path], *, suffixes: Collection[str] = IMAGE_SUFFIXES, recursive: bool = False
+    paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None, recursive: bool = False
 ) -> tuple[list[Item], dict[str, str]]:
     """The items that :func:`find_items` finds, each once, and the names that stand for nothing, with the reason."""
     found: dict[Item, Item] = {}
+    suffixes = image_suffixes() if suffixes is None else suffixes
     problems: dict[str, str] = {}
     for given in map(str, paths):
         try:
@@ -229,7 +259,7 @@ def _items_of(given: str, suffixes: Collection[str], recursive: bool) -> tuple[l
     path = Path(given)
     if path.is_dir():
         files = [f for folder in _folders(path, recursive) for f in sorted(folder.iterdir())]
-        files = [f for f in files if f.suffix.lower() in suffixes and f.name[0] != "." and f.is_file()]
+        files = [f for f in files if f.name.lower().endswith(tuple(suffixes)) and f.name[0] != "." and f.is_file()]
         problem = f"the folder {given!r} holds no such file ({', '.join(sorted(suffixes))})"
         return [Item(file, below=file.parent.relative_to(path)) for file in files], problem
     if path.exists():
@@ -257,18 +287,28 @@ def _folders(path: Path, recursive: bool) -> Iterator[Path]:
 
 def _format_of(path: Path) -> PictureFormat:
     head = head_of(path)
-    format = next((format for format in PICTURES if format.begins(head)), None)
-    if format is None:
-        reason = "does not begin like a PNG, JPEG, TIFF, BMP or GIF file" if head else "the file is empty"
-        raise InputError(f"{str(path)!r} is not a readable image ({reason})", "save it as PNG or TIFF")
-    return format
+    format = format_of(path)
+    if isinstance(format, PictureFormat):
+        return format
+    if format is not None:
+        reason, hint = f"its format is: {format.name}", "`idm import` makes measurements of numbers"
+    else:
+        names = ", ".join(format.name for format in picture_formats())
+        reason, hint = f"it is none of {names}" if head else "the file is empty", "save it as PNG or TIFF"
+    raise InputError(f"{str(path)!r} is not a readable image ({reason})", hint)
 
 
 def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Integers divided by their largest value; floats checked, and mapped by the scale if there is one."""
+    """Samples divided by white; other numbers checked, and mapped by the scale if there is one."""
     samples, notes = picture.samples, picture.notes
-    if samples.dtype.kind == "u":
-        return np.ascontiguousarray(samples, np.float32) / np.float32(np.iinfo(samples.dtype).max), notes
+    if _counted(picture):
+        pixels, remarks = _over_white(picture, scale or Scale(), name)
+        return pixels, (*notes, *remarks)
+    if scale is not None and scale.white is not None:
+        raise InputError(
+            f"{name} holds {_numbers(samples)}, and a white of {scale.white} is for 8- and 16-bit samples",
+            f"say --scale 0,{scale.white} instead of --white {scale.white}",
+        )
     finite = np.isfinite(samples)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -276,16 +316,58 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
     low, high = float(samples.min()), float(samples.max())
     if scale is None and (low < 0 or high > 1):
         raise InputError(
-            f"{name} holds floating-point values from {low:g} to {high:g}, outside 0 to 1",
-            "rescale it to 0 to 1, or say what 0 and 1 stand for",
+            f"{name} holds {_numbers(samples)} from {low:g} to {high:g}, outside 0 to 1",
+            "rescale it to 0 to 1, or say what 0 and 1 stand for by --scale LOW,HIGH",
         )
     if scale is None:
-        notes = (*notes, "floating-point values taken as they are")
+        notes = (*notes, f"{_numbers(samples)} taken as they are")
+        if picture.white_is_zero:
+            samples, notes = 1 - samples, (*notes, _INVERTED)
     else:
+        if picture.white_is_zero:
+            notes = (*notes, f"not inverted, though it stores white as zero: values in {scale} mean the same")
         samples = scale.apply(samples.astype(np.float64))
         if low < scale.low or high > scale.high:
             notes = (*notes, f"values from {low:g} to {high:g} reach beyond the scale {scale}")
     return np.ascontiguousarray(samples, np.float32), notes
+
+
+def _counted(picture: Picture) -> bool:
+    """Whether the samples count from 0 for black, and are not values of any range."""
+    return picture.samples.dtype in (np.uint8, np.uint16)
+
+
+def _numbers(samples: NDArray[Any]) -> str:
+    """The type of samples, for people."""
+    kind = {"f": "floating-point values", "i": "signed integers", "u": "integers"}[samples.dtype.kind]
+    return kind if samples.dtype.kind == "f" else f"{8 * samples.dtype.itemsize}-bit {kind}"
+
+
+def _white_of(scale: Scale, bits: int, name: str) -> int:
+    """The sample of a file that is white; InputError if its bits do not reach so far."""
+    try:
+        return scale.white_of(bits)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}", "leave out the white, or correct it") from None
+
+
+def _over_white(picture: Picture, scale: Scale, name: str) -> tuple[NDArray[np.float32], list[str]]:
+    """Samples over the one that is white, and what is odd about their range."""
+    samples = picture.samples
+    bits, brightest = 8 * samples.dtype.itemsize, int(samples.max())
+    white, remarks = _white_of(scale, bits, name), []
+    if brightest > white:
+        remarks.append(f"samples up to {brightest} are brighter than white, {white}")
+    elif scale.white is None and bits == 16 and 0 < brightest < 2**_FEW_BITS:
+        usual = 2 ** max(8, brightest.bit_length()) - 1
+        share = 100 * brightest / white
+        remarks.append(
+            f"it uses {share:.2g} % of its range from 0 to {white}: if its white is {usual}, say --white {usual}"
+        )
+    if picture.white_is_zero:
+        samples = white - samples.astype(np.int64)
+        remarks.append(_INVERTED)
+    return np.ascontiguousarray(samples, np.float32) / np.float32(white), remarks
 
 
 def _comment_line(scale: Scale | None, provenance: Mapping[str, Any] | None) -> str:

@@ -40,8 +40,10 @@ class Item:
 
     @property
     def stem(self) -> str:
-        """The name of a file made of this item, without a suffix: ``stack_3``."""
-        return self.path.stem if self.number is None else f"{self.path.stem}_{self.number}"
+        """The name of a file made of this item, without a suffix: ``stack_3``, also for ``stack.nii.gz#3``."""
+        name = self.path.name
+        stem = Path(name[:-3] if name.lower().endswith(".nii.gz") else name).stem
+        return stem if self.number is None else f"{stem}_{self.number}"
 
     def __str__(self) -> str:
         return str(self.path) if self.number is None else f"{self.path}#{self.number}"

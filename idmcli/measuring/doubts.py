@@ -6,19 +6,27 @@ from idmcli import tasks
 from idmcli.config import Config
 from idmcli.measuring.measurement import Measurement
 
+TOLERANCE = 0.1  # of the ratio that was asked for
 
-def unexpected_amount(m: Measurement, config: Config) -> list[str]:
-    """A warning if a simulation measured over a tenth more or less than [operator] asks for."""
-    asked, amount = tasks.find(config.task.kind).ratio(config.operator), m.amount
-    if asked is None or abs(amount.ratio - asked) <= asked / 10:
+
+def doubts(m: Measurement, config: Config, item: str) -> list[str]:
+    """What may not be meant about the simulation of a measurement.
+
+    Args:
+        m: the measurement.
+        config: that it was made with.
+        item: name of the picture.
+    """
+    return [*_unexpected_amount(m, config), *tasks.find(config.task.kind).doubts(config.operator, m.operator, item)]
+
+
+def _unexpected_amount(m: Measurement, config: Config) -> list[str]:
+    """A warning if over a tenth more or less is measured than [operator] asks for."""
+    task, amount = tasks.find(config.task.kind), m.amount
+    asked = task.ratio(config.operator)
+    if asked is None or abs(amount.ratio - asked) <= TOLERANCE * asked:
         return []
     why = ", for the picture is padded" if m.operator.padded_shape != m.operator.image_shape else ""
-    return [f"{amount.text} are measured and not {100 * asked:g} %{why}"]
-
-
-def inverted_mask(m: Measurement, config: Config) -> list[str]:
-    """A warning if a mask from a file looks as if black and white had changed places."""
-    file = getattr(config.operator, "mask_file", None)
-    if file is None or 0.01 <= m.amount.ratio <= 0.95:
-        return []
-    return [f"the mask {file!r} keeps {m.amount.text}; white is what is kept"]
+    nearer = task.nearer(config.operator, m.operator.image_shape)
+    instead = f"; {nearer}" if nearer else ""
+    return [f"{amount.text} are measured and not {100 * asked:g} %{why}{instead}"]

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.io.formats.base import MAX_PIXELS
+from idmcli.io.geometry import Geometry
+from idmcli.io.images import Bits
 from idmcli.io.records import check_depth, to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import FileKind, is_of_kind, read, write
@@ -46,10 +48,12 @@ class _Record:
     provenance: Provenance | None
     value_range: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
-    bits: Literal[8, 16] = 8
+    bits: Bits = 8
+    white: int | None = None
     noise: Noise = 0.0
     noise_seed: int | None = None
     gain: Positive | None = None
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +67,7 @@ class Stored(_Record):
         colour: "grey", or "rgb" for C = 3 channels measured separately.
         value_range: the values, in ``unit``, that 0 and 1 stand for in the image; see :attr:`scale`.
         unit: of these values; empty if they have none.
+        white: the sample of the picture that stands for 1; None for the largest of its type.
     """
 
     y: Tensor
@@ -71,7 +76,7 @@ class Stored(_Record):
     @property
     def scale(self) -> Scale:
         """The values that 0 and 1 stand for in the image; ValueError if ``value_range`` is no interval."""
-        return Scale(*self.value_range, self.unit)
+        return Scale(*self.value_range, self.unit, self.white)
 
     @classmethod
     def of(cls, m: Measurement) -> Self:
@@ -92,9 +97,11 @@ class Stored(_Record):
             value_range=(m.scale.low, m.scale.high),
             unit=m.scale.unit,
             bits=m.bits,
+            white=m.scale.white,
             noise=m.noise,
             noise_seed=m.noise_seed,
             gain=m.gain,
+            geometry=m.geometry,
         )
 
     def measurement(self) -> Measurement:
@@ -124,6 +131,7 @@ class Stored(_Record):
             self.bits,
             provenance=self.provenance,
             noise_seed=self.noise_seed,
+            geometry=self.geometry,
         )
 
 
@@ -160,8 +168,11 @@ def write_stored(path: str | Path, content: Stored, *, replace: bool = True) -> 
     _check_numbers(path, content.y)
     record = {f.name: getattr(content, f.name) for f in fields(_Record)}
     record["provenance"] = content.provenance and asdict(content.provenance)
-    if not content.scale.unit:
-        del record["unit"]  # as in files written before there were units
+    record["unit"] = content.scale.unit  # ValueError if the values are no interval
+    record["geometry"] = content.geometry and content.geometry.to_json()
+    for late in ("unit", "geometry", "white"):
+        if not record[late]:
+            del record[late]  # as in files written before there were any
     TypeAdapter(_Record).validate_json(to_line(record))  # what cannot be loaded is not saved
     check_depth(record)
     arrays = {_ARRAY + name: array for name, array in content.arrays.items()}
@@ -188,7 +199,7 @@ def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:
     schema = content.pop("schema")
     try:
         record = TypeAdapter(_Record).validate_json(to_line(content))
-        Scale(*record.value_range, record.unit)
+        Scale(*record.value_range, record.unit, record.white)
         y = tensors.pop("y").clone()  # copies: the file may change afterwards
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MAX_PROBLEMS])

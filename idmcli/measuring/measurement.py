@@ -14,6 +14,8 @@ from torch import Tensor
 
 from idmcli import __version__, tasks
 from idmcli.errors import InputError
+from idmcli.io.geometry import Geometry
+from idmcli.io.images import Bits
 from idmcli.io.scale import Scale
 from idmcli.operators import LinearOperator, Operator, Problem, Spec
 from idmcli.seeds import item_seed
@@ -64,11 +66,12 @@ class Measurement:
             0..1, and results are multiplied back. None if it is not known; then it is estimated. Simulated
             measurements have 1.
         scale: the values, with their unit, that 0 and 1 in the image stand for.
-        bits: 8 or 16, the depth to write a picture of the result with.
+        bits: 8 or 16, the depth to write a picture of the result with; 32 if the picture had values of any range.
         truth: the image, (C, H, W) in 0..1, if it is known.
         provenance: how y was made, if that is known.
         noise_seed: where the noise was drawn from; None without noise.
         base_seed: where a solver's seed follows from if nothing that was measured is random.
+        geometry: where the pixels of the image lie, for results in DICOM and NIfTI; None if it is not known.
         container: the kind of arrays that a result comes back in from :func:`idmcli.reconstruct`.
 
     Raises:
@@ -81,11 +84,12 @@ class Measurement:
     noise: float = 0.0
     gain: float | None = 1.0
     scale: Scale = Scale()
-    bits: Literal[8, 16] = 8
+    bits: Bits = 8
     truth: Tensor | None = None
     provenance: Provenance | None = None
     noise_seed: int | None = None
     base_seed: int = 0
+    geometry: Geometry | None = None
     container: Literal["numpy", "torch"] = "numpy"
 
     def __post_init__(self) -> None:
@@ -155,6 +159,7 @@ class Measurement:
             "colour": "grey" if self.operator.image_shape[0] == 1 else "rgb",
             "bits": self.bits,
             "scale": str(self.scale),
+            "geometry": None if self.geometry is None else self.geometry.to_json(),
             "noise": self.noise,
             "noise_seed": self.noise_seed,
             "gain": self.gain,

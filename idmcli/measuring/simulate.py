@@ -38,11 +38,12 @@ def simulate(image: Image, config: Config, provenance: Provenance | None = None)
         y[0],
         noise,
         scale=image.scale,
-        bits=16 if image.bits == 16 else 8,
+        bits=image.bits,
         truth=x[0],
         provenance=provenance,
         noise_seed=noise_seed if noise else None,
         base_seed=options.seed,
+        geometry=image.geometry,
     )
 
 

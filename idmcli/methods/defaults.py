@@ -91,6 +91,7 @@ CS = Defaults(
     choices=(Choice("vamp", mixes, "with a permutation of all pixels"), Choice("hqs")),
     weights={**PHOTOGRAPHS, "idm": "cs-tiny"},
 )
+SINGLE_PIXEL = Defaults(choices=(Choice("hqs"),))
 INPAINTING = Defaults(
     choices=(Choice("hqs"),),
     weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},

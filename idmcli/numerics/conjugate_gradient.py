@@ -37,6 +37,7 @@ def conjugate_gradient(
     *,
     tolerance: float = 1e-5,
     max_iterations: int = 200,
+    precondition: Callable[[Tensor], Tensor] = lambda r: r,
     progress: Callable[[int, int], None] = lambda done, most: None,
 ) -> Solution:
     """Solve ``N x = b`` for every sample of the batch, from ``x = 0``.
@@ -50,13 +51,15 @@ def conjugate_gradient(
         b: right-hand sides (B, ...), real or complex.
         tolerance: on ``|b - N x| / |b|``.
         max_iterations: where to stop otherwise.
+        precondition: a map near ``N^-1``, self-adjoint and positive definite; the nearer, the fewer iterations.
         progress: told the iterations done, and how many there are at most.
 
     Returns:
         x with the status; the residual is that of the recurrence. A zero right-hand side has x = 0, residual 0.
     """
-    x, r, p = torch.zeros_like(b), b, b
+    x, r, p = torch.zeros_like(b), b, precondition(b)
     rr = bb = _dot(r, r)
+    rz = _dot(r, p)
     target = tolerance**2 * bb
     iterations = 0
     active = rr > target
@@ -66,13 +69,14 @@ def conjugate_gradient(
         active = active & (curvature > 0)  # p in the null space: nothing more to gain
         if not bool(active.any()):
             break
-        alpha = torch.where(active, rr / torch.where(active, curvature, 1), 0)
+        alpha = torch.where(active, rz / torch.where(active, curvature, 1), 0)
         x = x + alpha * p
         r = r - alpha * n_p
-        rr_next = torch.where(active, _dot(r, r), rr)
-        beta = torch.where(active, rr_next / torch.where(active, rr, 1), 0)
-        p = torch.where(active, r + beta * p, p)
-        rr = rr_next
+        z = precondition(r)
+        rz_next = torch.where(active, _dot(r, z), rz)
+        beta = torch.where(active, rz_next / torch.where(active, rz, 1), 0)
+        p = torch.where(active, z + beta * p, p)
+        rz, rr = rz_next, torch.where(active, _dot(r, r), rr)
         iterations += 1
         progress(iterations, max_iterations)
         active = active & (rr > target)

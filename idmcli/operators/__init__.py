@@ -5,6 +5,7 @@ from idmcli.operators.algebra import Adjoint, Product, Scaled, Stack, Sum, stack
 from idmcli.operators.base import Operator, Spec
 from idmcli.operators.blur import Blur
 from idmcli.operators.compressed_sensing import CompressedSensing
+from idmcli.operators.hadamard import Hadamard
 from idmcli.operators.hdr import HDR
 from idmcli.operators.inpainting import Inpainting
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
@@ -26,6 +27,7 @@ __all__ = [
     "Blur",
     "CompressedSensing",
     "Gram",
+    "Hadamard",
     "Inpainting",
     "LinearMap",
     "LinearOperator",

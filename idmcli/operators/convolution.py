@@ -63,6 +63,38 @@ def _adjoint(y: Tensor, kernel: Tensor, boundary: str) -> Tensor:
     return torch.zeros_like(y).index_add(-1, columns, folded)
 
 
+def mirrored_filter(x: Tensor, response: Tensor) -> Tensor:
+    """Filter images that are mirrored beyond their edges without repeating them.
+
+    Args:
+        x: images (..., H, W).
+        response: of the filter, at the frequencies of one period of the mirrored image, as :func:`mirrored_response`
+            has them; alike for positive and negative frequencies along each axis.
+
+    Returns:
+        the filtered images, (..., H, W).
+    """
+    height, width = x.shape[-2:]
+    rows, columns = (torch.arange(_period(n), device=x.device) for n in (height, width))
+    rows, columns = torch.minimum(rows, -rows % len(rows)), torch.minimum(columns, -columns % len(columns))
+    spectrum = torch.fft.rfft2(x.index_select(-2, rows).index_select(-1, columns)) * response
+    y: Tensor = torch.fft.irfft2(spectrum, s=(len(rows), len(columns)))
+    return y[..., :height, :width]
+
+
+def mirrored_response(kernel: Tensor, size: tuple[int, int]) -> Tensor:
+    """The eigenvalues of the convolution of mirrored (H, W) images with a kernel that is symmetric along each axis,
+    real: for :func:`mirrored_filter`.
+    """
+    height, width = (_period(n) for n in size)
+    return transfer_function(kernel, (height, width)).real[:, : width // 2 + 1]
+
+
+def _period(size: int) -> int:
+    """The period of a mirrored line of pixels."""
+    return max(1, 2 * (size - 1))
+
+
 def convolution_matrix(kernel: Tensor, size: int, boundary: str) -> Tensor:
     """The convolution of a line of pixels as a matrix.
 
@@ -101,7 +133,7 @@ def _line_sources(size: int, count: int, boundary: str) -> Tensor:
     position = torch.arange(after + 1 - count, size + after)
     if boundary == "circular":
         return position % size
-    period = max(1, 2 * (size - 1))
+    period = _period(size)
     return torch.minimum(position % period, -position % period)
 
 

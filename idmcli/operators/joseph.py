@@ -10,6 +10,7 @@ interpolated and j the followed axis and ``|a| >= |b|``, and the pixel (j, i) ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -85,21 +86,26 @@ class Projector:
 
     def _rays(self, directions: Sequence[tuple[float, float]]) -> SparseMatrix:
         """The matrix whose rows are rays, view by view. Where a ray crosses a row, or a column, two pixels share it."""
-        (height, width), d = self._shape, _centred(self._detectors)[:, None]
+        (height, width), detectors = self._shape, _centred(self._detectors)
         counts, columns, weights = [], [], []
         for cos, sin in directions:
             if abs(cos) >= abs(sin):
                 a, b, followed, interpolated, along, across = cos, -sin, height, width, 1, width
             else:
                 a, b, followed, interpolated, along, across = -sin, cos, width, height, width, 1
-            position = (d - b * _centred(followed)) / a + interpolated // 2
+            hit = _hit(a, b, detectors, followed, interpolated)
+            d = detectors[hit, None]
+            j = _crossed(a, b, d, followed, interpolated)
+            position = (d - b * (j - followed // 2.0)) / a + interpolated // 2
             left = np.floor(position)
             fraction = position - left
             i = np.stack([left, left + 1], -1)
             weight = np.stack([1 - fraction, fraction], -1) / abs(a)
             inside = (i >= 0) & (i < interpolated) & (weight > 0)
-            pixel = i * along + (np.arange(followed) * across)[:, None]
-            counts.append(inside.sum((1, 2)))
+            pixel = i * along + (j * across)[..., None]
+            number = np.zeros(len(detectors), np.int64)
+            number[hit] = inside.sum((1, 2))
+            counts.append(number)
             columns.append(pixel[inside].astype(np.int32))
             weights.append(weight[inside])
         starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
@@ -121,6 +127,30 @@ class Projector:
                 columns[:, :, k, side] = np.clip(d, 0, self._detectors - 1) + k * self._detectors
         starts = np.arange(height * width + 1) * 2 * len(directions)
         return _matrix(starts, columns.ravel(), weights.ravel())
+
+
+def _hit(a: float, b: float, d: Array, followed: int, interpolated: int) -> NDArray[np.bool_]:
+    """The detectors (D,) whose rays ``d = a i + b j`` may meet the image."""
+    corners = [a * i + b * j for i in _ends(interpolated) for j in _ends(followed)]
+    return (d >= min(corners)) & (d <= max(corners))
+
+
+def _ends(size: int) -> tuple[int, int]:
+    """One before the first and one after the last of pixels that are counted from the centre."""
+    return -1 - size // 2, size - size // 2
+
+
+def _crossed(a: float, b: float, d: Array, followed: int, interpolated: int) -> NDArray[np.int64]:
+    """The followed pixels at which rays may be inside the image: (D, n), or (1, n) where it is all of them for each.
+
+    ``d = a i + b j`` with i from -1 to the end of the interpolated axis has ``n = |a| (I + 1) / |b|`` of them.
+    """
+    count = followed if b == 0 else min(followed, math.ceil(abs(a / b) * (interpolated + 1)) + 3)
+    if count == followed:
+        return np.arange(followed)[None]
+    first = np.floor(((d - a * np.array(_ends(interpolated))) / b).min(1, keepdims=True)) - 1 + followed // 2
+    start: NDArray[np.int64] = np.clip(first, 0, followed - count).astype(np.int64)
+    return start + np.arange(count)
 
 
 def _matrix(starts: NDArray[np.int64], columns: NDArray[np.int32], weights: Array) -> SparseMatrix:

@@ -215,7 +215,7 @@ class LinearOperator(Operator):
 
         It is ``z + rho A^T (y - A z) / (1 + rho)`` for a tight operator and
         ``z + V rho S (U^T y - S V^T z) / (1 + rho S^2)`` where the spectrum is known. Conjugate gradients find it
-        for other operators.
+        for other operators, preconditioned by :meth:`near_inverse`.
 
         Args:
             z: images (B, \\*image_shape).
@@ -236,7 +236,19 @@ class LinearOperator(Operator):
         pull = rho * self.AT(y - self.A(z))
         if self.tight:
             return z + pull / (1 + rho)
-        return z + conjugate_gradient(lambda d: d + rho * self.normal(d), pull, max_iterations=max_iterations).x
+        return (
+            z
+            + conjugate_gradient(
+                lambda d: d + rho * self.normal(d),
+                pull,
+                max_iterations=max_iterations,
+                precondition=lambda r: self.near_inverse(r, rho),
+            ).x
+        )
+
+    def near_inverse(self, r: Tensor, rho: Tensor | float) -> Tensor:
+        """A map of images near ``(I + rho A^T A)^-1``, self-adjoint and positive definite: here the identity."""
+        return r
 
     def spectrum(self) -> Spectrum | None:
         """The singular value decomposition, where it is known in closed form."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from idmcli.plugins import TASKS
-from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+from idmcli.tasks.base import Amount, OperatorOptions, Seen, Shape, Task, seen_through_inverse
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from idmcli.operators import Operator
 
-__all__ = ["Amount", "OperatorOptions", "Shape", "Task", "amount", "find", "identity", "kinds"]
+__all__ = ["Amount", "OperatorOptions", "Seen", "Shape", "Task", "amount", "find", "identity", "kinds", "seen"]
 
 
 def kinds() -> list[str]:
@@ -29,6 +31,13 @@ def amount(operator: Operator) -> Amount:
     if operator.kind in kinds():
         return find(operator.kind).amount(operator)
     return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % measurements per pixel")
+
+
+def seen(operator: Operator, y: Tensor) -> Seen:
+    """What an operator measured, to look at; ``A+ y``, or a rough inverse, where it has no task. y is a batch of 1."""
+    if operator.kind in kinds():
+        return find(operator.kind).seen(operator, y)
+    return seen_through_inverse(operator, y)
 
 
 def identity(operator: Operator) -> dict[str, Any]:

@@ -41,6 +41,27 @@ class Amount(NamedTuple):
     text: str
 
 
+class Seen(NamedTuple):
+    """Measurements as people look at them.
+
+    Attributes:
+        label: what they are, in a word or two.
+        picture: (1, C, H, W), real or complex; 0 is black, 1 is white.
+    """
+
+    label: str
+    picture: Tensor
+
+
+def seen_through_inverse(operator: Operator, y: Tensor) -> Seen:
+    """``A+ y``, or a rough inverse where the operator is not linear."""
+    from idmcli.operators import LinearOperator
+
+    if isinstance(operator, LinearOperator):
+        return Seen("A+ y", operator.pinv(y))
+    return Seen("rough inverse", operator.rough_inverse(y))
+
+
 class Task(ABC, Generic[Options]):
     """A kind of measurement. Its module imports PyTorch inside functions only, so that options load without it.
 
@@ -82,6 +103,10 @@ class Task(ABC, Generic[Options]):
     def amount(self, operator: Any) -> Amount:
         """How much an operator of this task measures."""
 
+    def seen(self, operator: Any, y: Tensor) -> Seen:
+        """What an operator of this task measured, to look at; y has a batch dimension of 1."""
+        return seen_through_inverse(operator, y)
+
     def setting(self, options: Options) -> str:
         """The setting that pictures of all sizes share, "60 views" for example; empty where the ratio is one."""
         return ""
@@ -95,6 +120,20 @@ class Task(ABC, Generic[Options]):
     def ratio(self, options: Options) -> float | None:
         """The ratio that the options ask for; None where something else decides (views, a file, boxes, lines)."""
         return None
+
+    def nearer(self, options: Options, image_shape: Shape) -> str:
+        """The option with which an image is measured nearly at the ratio that is asked for, for people; or nothing."""
+        return ""
+
+    def doubts(self, options: Options, operator: Any, item: str) -> list[str]:
+        """What was assumed about a measurement that could be made, or may not be what was meant.
+
+        Args:
+            options: of [operator].
+            operator: that was made of them for an image.
+            item: name of the image.
+        """
+        return []
 
     def conflicts(self, options: Options) -> Sequence[tuple[tuple[str, ...], str]]:
         """Keys of [operator] that are valid alone but not together: (keys, what is expected of them)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from idmcli.operators import CompressedSensing
 
 DEFAULT_RATIO = 0.3
+NEAR = 0.05  # to the ratio that is asked for, relative to it
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,26 @@ class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
     def ratio(self, options: CompressedSensingOptions) -> float:
         return DEFAULT_RATIO if options.ratio is None else options.ratio
 
+    def nearer(self, options: CompressedSensingOptions, image_shape: Shape) -> str:
+        asked = self.ratio(options)
+
+        def miss(block: int) -> float:
+            return abs(_measured_ratio(asked, block, image_shape) - asked)
+
+        blocks = [block for block in range(options.block - 1, 1, -1) if asked * block**2 >= 0.5]
+        best = next((block for block in blocks if miss(block) <= NEAR * asked), min(blocks, key=miss, default=0))
+        if not best or miss(best) >= miss(options.block):
+            return ""
+        return f"with --set operator.block={best} they would be {100 * _measured_ratio(asked, best, image_shape):.1f} %"
+
     def identity(self, operator: CompressedSensing) -> Mapping[str, Any]:
         return {"permutation": "global" if operator.mixing else "none"}
+
+
+def _measured_ratio(ratio: float, block: int, image_shape: Shape) -> float:
+    """Measurements per pixel of an image that is padded to whole blocks."""
+    blocks = math.prod(-(-size // block) for size in image_shape[1:])
+    return blocks * math.ceil(ratio * block**2 - 1e-9) / math.prod(image_shape[1:])
 
 
 def _permutation_seed(seed: int, item: str, channels: int) -> int | list[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+from idmcli.tasks.base import Amount, OperatorOptions, Seen, Shape, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,11 @@ class CTTask(Task[CTOptions]):
 
     def operator(self, options: CTOptions, image_shape: Shape, item: str) -> ParallelBeamCT:
         return self.operator_type()(image_shape, options.views, detectors=options.detectors)
+
+    def seen(self, operator: ParallelBeamCT, y: Tensor) -> Seen:
+        height, views = operator.image_shape[1], operator.measurement_shape[1]
+        lines = y.repeat_interleave(max(1, height // views), 2)
+        return Seen("sinogram", lines / lines.abs().max().clamp_min(1e-12))
 
     def amount(self, operator: ParallelBeamCT) -> Amount:
         views = operator.measurement_shape[1]

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from idmcli.tasks.base import Amount, Shape, Task
+from idmcli.tasks.base import Amount, Seen, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from idmcli.operators import Blur
 
 
@@ -32,6 +34,9 @@ class DeblurTask(Task[DeblurOptions]):
 
     def operator(self, options: DeblurOptions, image_shape: Shape, item: str) -> Blur:
         return blur_of(options, image_shape, item)
+
+    def seen(self, operator: Blur, y: Tensor) -> Seen:
+        return Seen("blurred", y)
 
     def amount(self, operator: Blur) -> Amount:
         return Amount(1.0, kernel_text(operator))

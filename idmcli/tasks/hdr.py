@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+from idmcli.tasks.base import Amount, OperatorOptions, Seen, Shape, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from idmcli.operators import HDR
 
 
@@ -34,6 +36,9 @@ class HDRTask(Task[HDROptions]):
 
     def operator(self, options: HDROptions, image_shape: Shape, item: str) -> HDR:
         return self.operator_type()(image_shape, options.gain)
+
+    def seen(self, operator: HDR, y: Tensor) -> Seen:
+        return Seen("clipped", y)
 
     def amount(self, operator: HDR) -> Amount:
         return Amount(1.0, f"contrast times {operator.gain:g}, clipped")

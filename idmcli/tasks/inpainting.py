@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from idmcli.ranges import Count, CountOrZero
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, Shape
-from idmcli.tasks.masks import check_ratio, mask_conflicts, read_mask
+from idmcli.tasks.base import Amount, Seen, Shape
+from idmcli.tasks.masks import check_ratio, extreme_mask, mask_conflicts, mask_notes, mask_path, read_mask
 from idmcli.tasks.ratios import RatioOptions, RatioTask
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class InpaintingOptions(RatioOptions):
 
     mask: Literal["random", "boxes", "file"] = "random"  # which pixels are known
     boxes: tuple[tuple[CountOrZero, CountOrZero, Count, Count], ...] = ()  # missing: [top, left, height, width]
-    mask_file: str | None = None  # image of the mask, white = kept
+    mask_file: str | None = None  # picture of the mask, white = kept; or a folder: each image's mask has its name
 
 
 class InpaintingTask(RatioTask[InpaintingOptions]):
@@ -56,7 +56,10 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
             case "boxes":
                 return {"type": "boxes", "boxes": [list(box) for box in options.boxes]}
             case "file":
-                return read_mask(Path(options.mask_file or ""), image_shape)
+                return read_mask(mask_path(Path(options.mask_file or ""), item), image_shape)
+
+    def seen(self, operator: Inpainting, y: Tensor) -> Seen:
+        return Seen("masked", operator.AT(y))
 
     def amount(self, operator: Inpainting) -> Amount:
         return Amount(operator.ratio, f"{100 * operator.ratio:.1f} % of the pixels")
@@ -65,6 +68,12 @@ class InpaintingTask(RatioTask[InpaintingOptions]):
         if options.mask != "random":
             return None
         return DEFAULT_RATIO if options.ratio is None else options.ratio
+
+    def doubts(self, options: InpaintingOptions, operator: Inpainting, item: str) -> list[str]:
+        if options.mask_file is None:
+            return []
+        path = mask_path(Path(options.mask_file), item)
+        return [*mask_notes(path), *extreme_mask(path, self.amount(operator))]
 
     def one_size(self, options: InpaintingOptions) -> bool:
         return options.mask in ("boxes", "file")

@@ -13,7 +13,7 @@ from idmcli.errors import ConfigError, InputError
 from idmcli.ranges import Positive, Share
 from idmcli.seeds import item_seed
 from idmcli.tasks.base import OperatorOptions, Shape
-from idmcli.tasks.masks import choice_conflicts
+from idmcli.tasks.masks import choice_conflicts, grey_levels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ def blur_of(options: BlurOptions, image_shape: Shape, item: str) -> Blur:
 
 
 def read_kernel(path: Path) -> Tensor:
-    """The kernel in a grey picture, (K, L).
+    """The kernel in a grey picture, (K, L), which may be saved in colour with equal channels.
 
     Raises:
         ConfigError: naming the file, if it cannot be read, has colours, or is all black.
@@ -65,10 +65,10 @@ def read_kernel(path: Path) -> Tensor:
     from idmcli.io.images import read_image
 
     try:
-        pixels = read_image(path).pixels
+        pixels = grey_levels(read_image(path).pixels)
     except InputError as error:
         raise ConfigError(f"the kernel {error.message}", error.hint) from error
-    if pixels.ndim != 2:
+    if pixels is None:
         raise ConfigError(f"the kernel {str(path)!r} has colours", "save it as a grey picture")
     if not pixels.any():
         raise ConfigError(f"the kernel {str(path)!r} is all black", "its pixels are what a white point becomes")

@@ -63,6 +63,22 @@ def read_matrix(name: str) -> Any:
     Raises:
         ConfigError: naming the file, if it cannot be read or holds no matrix.
     """
+    values = read_numbers("matrix", name)
+    if values.ndim != 2:
+        raise ConfigError(f"the matrix {name!r} has the shape {values.shape}", "give one of two dimensions")
+    return values
+
+
+def read_numbers(what: str, name: str) -> Any:
+    """An array in a file of numbers that an option names.
+
+    Args:
+        what: what it is, for messages.
+        name: the file, or FILE#N for one of several arrays in it.
+
+    Raises:
+        ConfigError: naming the file, if it cannot be read.
+    """
     from idmcli.io.files import require_file
     from idmcli.io.formats import Numbers, format_of
     from idmcli.io.items import Item
@@ -73,12 +89,9 @@ def read_matrix(name: str) -> Any:
         format = format_of(item.path)
         if format is None or format.gives is not Numbers:
             raise InputError(f"{str(item)!r} is no file of numbers", "save it as .npy, .npz or .mat")
-        values = format.read(item).values
+        return format.read(item).values
     except InputError as error:
-        raise ConfigError(f"the matrix {error.message}", error.hint) from error
-    if values.ndim != 2:
-        raise ConfigError(f"the matrix {str(item)!r} has the shape {values.shape}", "give one of two dimensions")
-    return values
+        raise ConfigError(f"the {what} {error.message}", error.hint) from error
 
 
 TASK = MatrixTask()

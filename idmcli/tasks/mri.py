@@ -12,8 +12,8 @@ from pydantic import Field
 
 from idmcli.ranges import Share
 from idmcli.seeds import item_seed
-from idmcli.tasks.base import Amount, Shape
-from idmcli.tasks.masks import check_ratio, mask_conflicts, read_mask
+from idmcli.tasks.base import Amount, Seen, Shape
+from idmcli.tasks.masks import check_ratio, extreme_mask, mask_conflicts, mask_notes, mask_path, read_mask
 from idmcli.tasks.ratios import RatioOptions, RatioTask
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class MRIOptions(RatioOptions):
     mask: Literal["pseudo-radial", "equispaced", "random-lines", "file"] = "pseudo-radial"  # the sampled points
     acceleration: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None  # lines / kept lines; not set: 4
     centre_fraction: Share | None = None  # share of the lines that is always kept in the centre; not set: 0.08
-    mask_file: str | None = None  # image of the mask, white = sampled
+    mask_file: str | None = None  # picture of the mask, white = sampled; or a folder: each image's mask has its name
     mask_dc: Literal["corner", "centre"] | None = None  # where the mask file has the zero frequency; not set: corner
     coils: Annotated[int, Field(ge=1, le=1024)] = 1  # receive coils
 
@@ -75,7 +75,7 @@ class MRITask(RatioTask[MRIOptions]):
             case "file":
                 import torch
 
-                mask = read_mask(Path(options.mask_file or ""), image_shape)
+                mask = read_mask(mask_path(Path(options.mask_file or ""), item), image_shape)
                 return torch.fft.ifftshift(mask) if options.mask_dc == "centre" else mask
         lines = {
             "acceleration": options.acceleration or DEFAULT_ACCELERATION,
@@ -84,6 +84,9 @@ class MRITask(RatioTask[MRIOptions]):
         if options.mask == "equispaced":
             return {"type": "equispaced", **lines}
         return {"type": "random", **lines, "seed": item_seed(options.seed, item)}
+
+    def seen(self, operator: MRI, y: Tensor) -> Seen:
+        return Seen("zero-filled", operator.AT(y))
 
     def amount(self, operator: MRI) -> Amount:
         sampled = float(operator.mask.double().mean())
@@ -95,11 +98,39 @@ class MRITask(RatioTask[MRIOptions]):
             return None
         return DEFAULT_RATIO if options.ratio is None else options.ratio
 
+    def doubts(self, options: MRIOptions, operator: MRI, item: str) -> list[str]:
+        if options.mask_file is None:
+            return []
+        path = mask_path(Path(options.mask_file), item)
+        found = [*mask_notes(path), *extreme_mask(path, self.amount(operator))]
+        if samples_high_frequencies(operator.mask):
+            there, other = ("centre", "corner") if options.mask_dc == "centre" else ("corner", "centre")
+            found.append(
+                f"the mask {str(path)!r} samples little around the zero frequency, which it has at the {there}: "
+                f"if it has it at the {other}, say --set operator.mask_dc={other}"
+            )
+        return found
+
     def one_size(self, options: MRIOptions) -> bool:
         return options.mask == "file"
 
     def conflicts(self, options: MRIOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return [*super().conflicts(options), *mask_conflicts(options, OWNER, required={"file": "mask_file"})]
+
+
+def samples_high_frequencies(mask: Tensor) -> bool:
+    """Whether a mask of k-space, DC at the corner, samples the highest frequencies more than the lowest."""
+    import torch
+
+    def share(centred: Tensor) -> float:
+        """Of the points around the middle, an eighth of them along each side at most."""
+        height, width = centred.shape
+        rows, columns = max(1, height // 16), max(1, width // 16)
+        middle = centred[height // 2 - rows : height // 2 + rows + 1, width // 2 - columns : width // 2 + columns + 1]
+        return float(middle.double().mean())
+
+    low, high = share(torch.fft.fftshift(mask)), share(mask)
+    return high > 1.5 * low or (not bool(mask[0, 0]) and high > low)
 
 
 def coil_maps(coils: int, shape: tuple[int, int]) -> Tensor:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from idmcli.tasks.base import Amount, Shape, Task
+from idmcli.tasks.base import Amount, Seen, Shape, Task
 from idmcli.tasks.kernels import BlurOptions, blur_of, kernel_conflicts, kernel_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from idmcli.operators import NonlinearBlur
 
 
@@ -34,6 +36,9 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
 
     def operator(self, options: NonlinearDeblurOptions, image_shape: Shape, item: str) -> NonlinearBlur:
         return self.operator_type()(blur_of(options, image_shape, item))
+
+    def seen(self, operator: NonlinearBlur, y: Tensor) -> Seen:
+        return Seen("blurred", y)
 
     def amount(self, operator: NonlinearBlur) -> Amount:
         return Amount(1.0, f"{kernel_text(operator.blur)} in light")

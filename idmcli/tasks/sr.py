@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from idmcli.tasks.base import Amount, OperatorOptions, Shape, Task
+from idmcli.tasks.base import Amount, OperatorOptions, Seen, Shape, Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from idmcli.operators import SuperResolution
 
 
@@ -36,6 +38,11 @@ class SuperResolutionTask(Task[SuperResolutionOptions]):
 
     def operator(self, options: SuperResolutionOptions, image_shape: Shape, item: str) -> SuperResolution:
         return self.operator_type()(image_shape, options.factor, filter=options.filter)
+
+    def seen(self, operator: SuperResolution, y: Tensor) -> Seen:
+        _, height, width = operator.image_shape
+        pixels = y.repeat_interleave(operator.factor, 2).repeat_interleave(operator.factor, 3)
+        return Seen("low resolution", pixels[..., :height, :width])
 
     def amount(self, operator: SuperResolution) -> Amount:
         small, large = (" x ".join(map(str, s[1:])) for s in (operator.measurement_shape, operator.image_shape))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idmcli.errors import IdmError, InputError
-from idmcli.io.formats import PICTURES
+from idmcli.io.formats import PictureFormat, format_of
 from idmcli.io.images import find_items, read_image
 from idmcli.io.items import Item
 from idmcli.measuring import select_channels
@@ -106,9 +106,9 @@ def find_pictures(
 def _pages(items: Sequence[Item]) -> Iterator[Item]:
     """Each item; a file with several pages as its pages."""
     for item in items:
-        format = next((format for format in PICTURES if format.recognises(item.path)), None)
+        format = format_of(item.path)
         try:
-            pages = [item] if item.number or format is None else format.items(item.path)
+            pages = format.items(item.path) if isinstance(format, PictureFormat) and not item.number else [item]
         except InputError:  # said when it is read
             pages = [item]
         yield from pages

@@ -181,7 +181,7 @@ def test_files_that_exist_are_refused_before_any_work(capsys: Capture) -> None:
         (["--data=data", "--ratio=nan"], "error: --ratio 'nan' is not a number"),
         (
             ["--data=data", "--preset=ct", "--ratio=0.1"],
-            "error: --ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct",
+            "error: --ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct",
         ),
         (
             ["--data=data", "--method=tikhonov,magic"],

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idmcli.cli.output import Output
+from idmcli.cli.output import CountBar, Output
 from idmcli.errors import InputError
 from idmcli.text import escape, jsonable
 
@@ -155,7 +155,34 @@ def test_progress_in_a_log_is_a_line_now_and_then(capsys: Capture) -> None:
         progress.advance()
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["images 1/3", "images 3/3 loss 0.1\\x1b", "steps 1"]
+    assert err.splitlines() == ["images 1/3, about 1 s left", "images 3/3 loss 0.1\\x1b", "steps 1"]
+
+
+def test_progress_tells_the_time_left_from_the_parts_of_items(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 10.0, 30.0, 40.0, 100.0])
+    monkeypatch.setattr("idmcli.cli.output.time.monotonic", lambda: next(now))
+    with Output(interval=10).progress(2, "images") as progress:
+        progress.note("a: hqs 5/20", 0.25)
+        progress.note("a: hqs 15/20", 0.75)
+        progress.advance(note="a")
+        progress.advance(note="b")
+    assert capsys.readouterr().err.splitlines() == [
+        "images 0/2 a: hqs 5/20, about 1 min 10 s left",
+        "images 0/2 a: hqs 15/20, about 50 s left",
+        "images 1/2 a, about 40 s left",
+        "images 2/2 b",
+    ]
+
+
+def test_the_bar_moves_with_the_parts_of_items(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Output().progress(2, "images") as progress:
+        assert isinstance(progress, CountBar)
+        progress.note("a: hqs 5/20", 0.25)
+        assert progress._bar.tasks[0].completed == 0.25
+        progress.advance(note="a")
+        assert progress._bar.tasks[0].completed == 1
+    capsys.readouterr()
 
 
 def test_progress_on_a_terminal_is_a_bar_on_stderr(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+import tifffile
 import torch
 
 from idmcli import solvers
 from idmcli.cli import main
+from idmcli.io import png
 from idmcli.io.images import read_image, write_image
-from idmcli.measuring import Measurement, Provenance, to_batch
+from idmcli.measuring import Measurement, Provenance, load_measurement, to_batch
 from idmcli.metrics import psnr
 from idmcli.models.checkpoints import save_weights
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.unet import UNetConfig
-from idmcli.operators import MRI
+from idmcli.operators import MRI, Blur
 from idmcli.tasks.mri import coil_maps
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -169,6 +171,122 @@ def test_the_panel(camera: Path, capsys: Capture) -> None:
     assert 2 * 64 <= read_image(result["panel"]).pixels.shape[1] < wide
 
 
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("hdr", ["--method", "reddiff", "--set", "solver.steps=1"]),
+        ("nonlinear-deblur", ["--method", "gradient", "--set", "solver.iterations=2", "--set", "operator.size=9"]),
+    ],
+)
+def test_the_panel_of_what_is_not_linear(camera: Path, capsys: Capture, preset: str, options: list[str]) -> None:
+    """It was computed, and then failed: "pinv needs a linear operator"."""
+    result = reconstruct(capsys, camera, "--preset", preset, "--compare", *options)
+    assert written() == ["camera.png", "camera_compare.png"]
+    sheet = read_image(result["panel"]).pixels
+    assert sheet.ndim == 3 and sheet.shape[1] >= 4 * 64
+
+
+def test_the_panel_shows_the_blurred_picture(camera: Path, capsys: Capture) -> None:
+    """A+ y of a blur is bright noise."""
+    options = ["--preset", "deblur", "--method", "tikhonov", "--noise", "0", "--set", "operator.size=9"]
+    sheet = read_image(reconstruct(capsys, camera, "--compare", *options)["panel"]).pixels[..., 0]
+    blurred = Blur((1, 64, 64), {"type": "gaussian", "size": 9, "std": 3.0}).A(to_batch(read_image(camera)))
+    expected = np.rint(255 * blurred[0, 0].numpy()) / 255
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, (64, 64))
+    assert np.isclose(windows, expected, atol=0.005).all(axis=(2, 3)).any()
+
+
+def test_twelve_bits_in_a_picture_of_sixteen(capsys: Capture) -> None:
+    """PSNR counts by the white that is stated, and results have the samples of the picture."""
+    levels = skimage.data.camera()[128:192:2, 128:192:2].astype(np.uint16) * 16
+    Path("twelve.png").write_bytes(png.encode16(levels))
+    Path("sixteen.png").write_bytes(png.encode16(levels * 16))
+    method = ["--method", "tikhonov", "--ratio", "0.5"]
+    assert main(["reconstruct", "twelve.png", *method]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(
+        r"warning: 'twelve.png': it uses 6\.\d % of its range .* if its white is 4095, say --white 4095", err
+    )
+    assert "dB (peak 65535)" in out
+    assert main(["reconstruct", "twelve.png", "--white", "4095", *method, "--overwrite"]) == 0
+    out, err = capsys.readouterr()
+    assert "dB (peak 4095)" in out and err == ""
+    found = read_image("reconstructions/twelve.png")
+    assert found.scale.white == 4095 and found.notes == ()
+    assert main(["sense", "twelve.png", "--white", "4095", "--ratio", "0.5"]) == 0
+    stated = load_measurement("measurements/twelve.safetensors")
+    assert stated.scale.white == 4095 and "--white=4095" in str(stated.provenance)
+    capsys.readouterr()
+    again = reconstruct(capsys, "measurements/twelve.safetensors", "--method", "tikhonov", "--out", "b")
+    assert np.array_equal(read_image(again["output"]).pixels, found.pixels)
+    Path("s").mkdir()  # the permutation comes from the file's name
+    Path("s/twelve.png").write_bytes(png.encode16(levels * 16))
+    fine = reconstruct(capsys, "s/twelve.png", "--white", "65520", "--out", "c", *method)
+    assert np.abs(read_image(fine["output"]).pixels - found.pixels).max() < 1 / 4095
+    assert "a measurement file says how it was made" in failed(
+        capsys, "measurements/twelve.safetensors", "--white", "9", "--out", "d"
+    )
+
+
+def test_signed_integers_are_read_in_their_unit(capsys: Capture) -> None:
+    """The issue: refused with the hint to save 16 bits, of which it has 16."""
+    values = (skimage.data.camera()[::16, ::16].astype(np.int16) - 128) * 8
+    for name, samples in (("i.tif", values), ("f.tif", values.astype(np.float32))):
+        tifffile.imwrite(name, samples)
+    options = ["--preset", "ct", "--method", "fbp", "--scale=-1024,3072,HU", "--format", "tif"]
+    assert main(["reconstruct", "i.tif", "f.tif", *options]) == 0
+    assert "dB (peak 4096 HU)" in capsys.readouterr().out
+    first, second = (tifffile.imread(f"reconstructions/{name}") for name in ("i.tif", "f.tif"))
+    assert np.array_equal(first, second) and np.abs(first - values).mean() < 100
+
+
+def test_kernels_saved_in_colour(camera: Path, capsys: Capture) -> None:
+    kernel = np.zeros((5, 5), np.float32)
+    kernel[2], kernel[1, 1] = (0.2, 0.4, 1, 0.4, 0.2), 0.6
+    write_image("grey.png", kernel)
+    write_image("rgb.png", np.stack([kernel] * 3, axis=2))
+    write_image("red.png", np.stack([kernel, 0 * kernel, 0 * kernel], axis=2))
+    options = ["--preset", "deblur", "--method", "tikhonov", "--set", "operator.kernel=file"]
+    grey, rgb = (
+        reconstruct(capsys, camera, *options, "--set", f"operator.kernel_file={name}.png", "--out", name)["output"]
+        for name in ("grey", "rgb")
+    )
+    assert np.array_equal(read_image(grey).pixels, read_image(rgb).pixels)
+    assert "has colours" in failed(capsys, camera, *options, "--set", "operator.kernel_file=red.png", "--out", "red")
+
+
+def test_a_folder_of_masks(capsys: Capture) -> None:
+    Path("masks").mkdir()
+    for k, name in enumerate(("a", "b", "c")):
+        write_image(f"{name}.png", np.full((16, 16), 0.5))
+        mask = np.ones((16, 16))
+        mask[k : k + 4], mask[k + 4] = 0, 0.4  # a soft edge
+        if name != "c":
+            write_image(f"masks/{name}.png", mask)
+    options = ["--preset", "inpainting", "--method", "pinv"]
+    options += ["--set", "operator.mask=file", "--set", "operator.mask_file=masks"]
+    assert main(["reconstruct", "a.png", "b.png", "c.png", *options]) == 2
+    err = capsys.readouterr().err
+    assert "'c.png'" in err and "no mask for 'c.png'" in err
+    assert err.count("has grey levels in 6.2 % of its pixels: those from the middle on are kept") == 2
+    for k, name in enumerate(("a", "b")):
+        lost = (read_image(f"reconstructions/{name}.png").pixels == 0).all(axis=1)
+        assert np.flatnonzero(lost).tolist() == list(range(k, k + 5))
+
+
+@pytest.mark.parametrize("command", ["sense", "reconstruct"])
+def test_more_than_the_ratio_is_said_with_a_block_that_comes_near(capsys: Capture, command: str) -> None:
+    write_image("a.png", np.random.default_rng(0).random((30, 40)))
+    method = ["--method", "pinv"] if command == "reconstruct" else []
+    assert main([command, "a.png", "--ratio", "0.3", *method]) == 0
+    assert capsys.readouterr().err == (
+        "warning: 'a.png': 51.3 % measurements per pixel are measured and not 30 %, for the picture is padded; "
+        "with --set operator.block=10 they would be 30.0 %\n"
+    )
+    assert main([command, "a.png", "--ratio", "0.3", "--set", "operator.block=10", "--overwrite", *method]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_one_bad_file_in_a_folder(capsys: Capture) -> None:
     Path("many").mkdir()
     for name in ("a", "c"):
@@ -237,7 +355,7 @@ def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Ca
 
 def test_a_ratio_where_none_is_possible(camera: Path, capsys: Capture) -> None:
     err = failed(capsys, camera, "--preset", "ct", "--ratio", "0.5")
-    assert "--ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct" in err
+    assert "--ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct" in err
     assert "operator.ratio" in failed(capsys, camera, "--ratio", "1.5")
 
 

@@ -106,7 +106,9 @@ def test_json(capsys: Capture) -> None:
     assert main(["sense", "a.png", "b.png", "--json"]) == 0
     out, err = capsys.readouterr()
     document = json.loads(out)
-    assert err == "" and (document["command"], document["error"]) == ("sense", None)
+    assert (document["command"], document["error"]) == ("sense", None)
+    (warning,) = document["warnings"]  # of the small picture, which is padded
+    assert err == f"warning: {warning}\n" and warning.startswith("'a.png': 93.3 % measurements per pixel are measured")
     assert document["results"][0] == {
         "input": "a.png",
         "output": "measurements/a.safetensors",
@@ -197,7 +199,7 @@ def test_ratios_that_are_none(capsys: Capture, ratio: str) -> None:
         (["a.png", "--preset=ct", "--colour=rgb"], "error: task.channels = 3 (--colour), task.kind"),
         (
             ["a.png", "--preset=ct", "--ratio=0.2"],
-            "error: --ratio: operator.ratio is for task cs, inpainting or mri, and the task is ct",
+            "error: --ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct",
         ),
         (["a.png", "--preset=cs-teeny"], "error: there is no preset called 'cs-teeny'\nhint: did you mean cs-tiny?"),
         (["a.png", "--set=operator.blocks=8"], "error: --set: unknown key operator.blocks; did you mean"),

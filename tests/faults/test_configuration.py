@@ -82,7 +82,7 @@ def test_keys_of_another_task(capsys: Capture) -> None:
     """The issue: keys of other tasks ignored."""
     draw("a.png")
     error = failed(capsys, "sense", "a.png", "--preset=ct", "--set=operator.ratio=0.1")
-    assert "operator.ratio is for task cs, inpainting or mri, and the task is ct" in error
+    assert "operator.ratio is for task cs, hadamard, inpainting or mri, and the task is ct" in error
     mask = ["--preset=inpainting", "--set=operator.mask_file=m.png"]
     assert 'mask_file is for mask = "file"' in failed(capsys, "sense", "a.png", *mask)
 

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from idmcli.errors import InputError
 from idmcli.io import png
-from idmcli.io.formats import PICTURES, Picture, all_formats, format_of
+from idmcli.io.formats import BMP, DICOM, NIFTI, TIFF, Picture, format_of, picture_formats
 from idmcli.io.images import find_items, read_image, read_provenance, write_image
 from idmcli.io.items import Item
 from idmcli.io.scale import Scale
@@ -45,13 +45,15 @@ def measurement() -> Measurement:
 
 
 def test_every_format_recognises_its_files_whatever_their_name(tmp_path: Path) -> None:
-    for format in PICTURES:
-        Pillow.fromarray(GREY).save(tmp_path / format.name, format.name)
+    for name in ("PNG", "JPEG", "TIFF", "BMP", "GIF"):
+        Pillow.fromarray(GREY).save(tmp_path / name, name)
+    for format in (DICOM, NIFTI):
+        format.write(tmp_path / format.name, Picture(GREY.astype(np.float32)))
     measurement().save(tmp_path / "m.safetensors")
     (tmp_path / "m.safetensors").rename(tmp_path / "measurements")
     (tmp_path / "words").write_text("words")
     os.mkfifo(tmp_path / "fifo")
-    for format in all_formats():
+    for format in (*picture_formats(), MEASUREMENT):
         assert format_of(tmp_path / format.name) is format
         assert format.items(tmp_path / format.name) == [Item(tmp_path / format.name)]
     for name in ("words", "fifo", "missing", "."):
@@ -68,9 +70,8 @@ def test_measurements_are_a_format(tmp_path: Path) -> None:
 
 
 def test_what_is_only_read(tmp_path: Path) -> None:
-    bmp = next(format for format in PICTURES if format.name == "BMP")
     with pytest.raises(InputError, match="BMP files are only read"):
-        bmp.write(tmp_path / "a.bmp", Picture(GREY))
+        BMP.write(tmp_path / "a.bmp", Picture(GREY))
 
 
 def test_grey_16_bit_png_by_both_decoders(tmp_path: Path) -> None:
@@ -102,8 +103,7 @@ def test_pages_of_a_tiff(tmp_path: Path, pages: list[NDArray[Any]]) -> None:
     with pytest.raises(InputError, match="holds 3 pages") as caught:
         read_image(path)
     assert caught.value.hint == "name one page as FILE#N, with N from 1 to 3"
-    tiff = next(format for format in PICTURES if format.name == "TIFF")
-    items = tiff.items(path)
+    items = TIFF.items(path)
     assert [str(item) for item in items] == [f"{path}#{number}" for number in (1, 2, 3)]
     for item, page in zip(items, pages, strict=True):
         image = read_image(str(item))

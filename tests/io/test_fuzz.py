@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from idmcli.errors import InputError
 from tests.fuzz_readers import BrokenError, Reader, mutant, outcome, readers
 
-NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "masks", "kernels", "measurements", "weights", "released", "priors"]
+NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "DICOM", "NIfTI", "packed NIfTI", "readings", "masks", "kernels"]
+NAMES += ["measurements", "weights", "released", "priors"]
 NAMES += ["model folders", "schedules", "Stable Diffusion", "checkpoints", "run records", "averages", "arrays"]
 NAMES += ["MATLAB", "tables", "metrics", "TOML"]
 EXAMPLES = {"released": 10, "priors": 30, "model folders": 40, "schedules": 20, "Stable Diffusion": 8}  # the slow ones

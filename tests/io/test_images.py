@@ -17,11 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageCms
 
 from idmcli.errors import InputError, NumericalError, ResourceError
 from idmcli.io import png
 from idmcli.io.images import find_images, luminance, read_image, write_image
+from idmcli.io.scale import Scale
 
+HU = Scale(-1024, 3072, "HU")
 RNG = np.random.default_rng(3)
 GREY8 = RNG.integers(0, 256, (13, 10), np.uint8)
 RGB8 = RNG.integers(0, 256, (13, 10, 3), np.uint8)
@@ -154,7 +157,7 @@ def test_four_bit_grey(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("depth", "colour", "row", "width", "absent", "present"),
     [
-        (1, 0, b"\xff", 8, (0,), (1,)),
+        (1, 0, b"\x0f", 8, (9,), (0,)),
         (2, 0, b"\x6d", 4, (0,), (2,)),
         (4, 0, b"\x0f\x5a", 4, (3,), (5,)),
         (8, 0, b"\x01\x02", 2, (3,), (2,)),
@@ -169,9 +172,12 @@ def test_a_transparent_colour_matters_only_where_it_occurs(
     path = tmp_path / "a.png"
     path.write_bytes(raw_png(depth, colour, width, [row], transparency(*absent)))
     assert "fully opaque alpha channel dropped" in read_image(path).notes
+    opaque = read_image(path).pixels
     path.write_bytes(raw_png(depth, colour, width, [row], transparency(*present)))
-    with pytest.raises(InputError, match="transparent pixels"):
-        read_image(path)
+    image = read_image(path)
+    whitened = (image.pixels != opaque).reshape(1, width, -1).any(axis=2)
+    assert whitened.any() and (image.pixels[whitened] == 1).all()
+    assert f"transparent in {100 * whitened.mean():.2g} % of the pixels: laid over white" in image.notes
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -209,15 +215,30 @@ def test_orientation_is_undone(tmp_path: Path, orientation: int, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path: Path, name: str) -> None:
+def test_opaque_alpha_is_dropped_and_transparency_laid_over_white(tmp_path: Path, name: str) -> None:
     opaque = np.dstack([RGB8, np.full(RGB8.shape[:2], 255, np.uint8)])
     image = read_image(save(tmp_path / name, opaque))
     assert np.array_equal(image.pixels, unit(RGB8))
     assert image.notes == ("fully opaque alpha channel dropped",)
-    opaque[3, 4, 3] = 254
-    with pytest.raises(InputError, match="transparent pixels") as caught:
-        read_image(save(tmp_path / name, opaque))
-    assert caught.value.hint == "remove the alpha channel"
+    opaque[3, 4, 3], opaque[5, 6, 3] = 51, 0
+    image = read_image(save(tmp_path / name, opaque))
+    expected = unit(RGB8)
+    expected[3, 4] = np.rint(0.2 * RGB8[3, 4] + 0.8 * 255) / 255
+    expected[5, 6] = 1
+    np.testing.assert_allclose(image.pixels, expected, atol=1e-6)
+    assert image.notes == ("transparent in 1.5 % of the pixels: laid over white",)
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+def test_16_bit_alpha_is_laid_over_white(tmp_path: Path, kind: str) -> None:
+    """Associated alpha has the colours multiplied by the opacity already."""
+    alpha = np.full(GREY16.shape, 16384, np.uint16)
+    stored = GREY16 // 4 if kind == "assocalpha" else GREY16
+    samples = np.dstack([stored, alpha])
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack", extrasamples=[kind], planarconfig="contig")
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_allclose(image.pixels, 0.25 * unit(GREY16) + 0.75, atol=1e-4)
+    assert image.notes == ("transparent in 1e+02 % of the pixels: laid over white",)
 
 
 def test_16_bit_alpha(tmp_path: Path) -> None:
@@ -231,15 +252,16 @@ def test_16_bit_alpha(tmp_path: Path) -> None:
     assert image.notes == ("fully opaque alpha channel dropped",)
     rows[2] = b"\0" * 80
     (tmp_path / "a.png").write_bytes(raw_png(16, 6, 10, rows))
-    with pytest.raises(InputError, match="transparent pixels"):
-        read_image(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert (image.pixels[2] == 1).all() and np.array_equal(image.pixels[3:], unit(RGB16)[3:])
 
 
-def test_a_transparent_palette_is_refused(tmp_path: Path) -> None:
+def test_a_transparent_palette_is_laid_over_white(tmp_path: Path) -> None:
     picture = Pillow.fromarray(GREY8 % 3).convert("P")
     picture.save(tmp_path / "a.png", transparency=1)
-    with pytest.raises(InputError, match="transparent pixels"):
-        read_image(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    expected = np.where(GREY8 % 3 == 1, 255, GREY8 % 3) / 255
+    assert np.allclose(image.pixels if image.pixels.ndim == 2 else image.pixels[..., 0], expected)
 
 
 @pytest.mark.parametrize("samples", [GREY8, GREY16], ids=["8", "16"])
@@ -249,6 +271,116 @@ def test_white_is_zero(tmp_path: Path, samples: NDArray[Any]) -> None:
     image = read_image(tmp_path / "a.tif")
     assert np.array_equal(image.pixels, unit(samples))
     assert image.notes == ("inverted, since it stores white as zero",)
+
+
+def test_white_is_zero_with_a_scale(tmp_path: Path) -> None:
+    """Samples are counted down from white, wherever that is; values in a unit mean the same in every file."""
+    twelve = GREY16 // 16
+    tifffile.imwrite(tmp_path / "a.tif", 4095 - twelve, photometric="miniswhite")
+    image = read_image(tmp_path / "a.tif", scale=Scale(white=4095))
+    assert np.array_equal(image.pixels, (twelve / 4095).astype(np.float32))
+    assert image.notes == ("inverted, since it stores white as zero",)
+    for dtype in (np.int16, np.float32):
+        values = (GREY16 // 16).astype(dtype) - 1024
+        tifffile.imwrite(tmp_path / "b.tif", values, photometric="miniswhite")
+        image = read_image(tmp_path / "b.tif", scale=HU)
+        np.testing.assert_allclose(image.pixels, (values + 1024.0) / 4096, atol=1e-6)
+        assert image.notes == (
+            "not inverted, though it stores white as zero: values in -1024 to 3072 HU mean the same",
+        )
+
+
+# White, signed numbers, profiles ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("top", "white"), [(2**10 - 30, 1023), (2**12 - 6, 4095), (2**14 - 1, 16383), (200, 255)])
+def test_few_bits_in_16(tmp_path: Path, suffix: str, top: int, white: int) -> None:
+    samples = (SMOOTH.astype(np.int64) * top // SMOOTH.max()).astype(np.uint16)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(png.encode16(samples)) if suffix == ".png" else tifffile.imwrite(path, samples)
+    (note,) = read_image(path).notes
+    assert note.startswith(f"it uses {100 * top / 65535:.2g} % of its range from 0 to 65535")
+    assert note.endswith(f"if its white is {white}, say --white {white}")
+    image = read_image(path, scale=Scale(white=white))
+    assert image.notes == () and image.scale.white == white
+    assert np.array_equal(image.pixels, (samples / np.float64(white)).astype(np.float32))
+    write_image(tmp_path / f"back{suffix}", image.pixels, 16, scale=image.scale)
+    again = read_image(tmp_path / f"back{suffix}")  # the file says what its white is
+    assert np.array_equal(again.pixels, image.pixels) and again.notes == () and again.scale == image.scale
+
+
+def test_a_range_in_use_and_a_black_picture_have_no_note(tmp_path: Path) -> None:
+    for samples in (GREY16, np.zeros((5, 6), np.uint16), GREY8 // 20):
+        tifffile.imwrite(tmp_path / "a.tif", samples)
+        assert read_image(tmp_path / "a.tif").notes == ()
+
+
+def test_whites_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"white is 4095, and the samples of 8 bits end with 255"):
+        read_image(save(tmp_path / "a.png", GREY8), scale=Scale(white=4095))
+    with pytest.raises(InputError, match="samples of 8 bits end with 255"):
+        write_image(tmp_path / "b.jpg", unit(GREY8), scale=Scale(white=4095))
+    tifffile.imwrite(tmp_path / "f.tif", unit(GREY8))
+    with pytest.raises(InputError, match="floating-point values, and a white of 9 is for 8- and 16-bit") as caught:
+        read_image(tmp_path / "f.tif", scale=Scale(white=9))
+    assert "--scale 0,9" in caught.value.hint
+    image = read_image(save(tmp_path / "a.png", GREY8), scale=Scale(white=100))
+    assert image.notes == (f"samples up to {GREY8.max()} are brighter than white, 100",)
+    assert image.pixels.max() == np.float32(GREY8.max() / 100)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint32])
+def test_other_integers_are_values(tmp_path: Path, dtype: Any) -> None:
+    """Hounsfield units are often stored as signed integers: they need a scale, like those of floating point."""
+    values = np.clip(GREY16.astype(np.int64) // 16 - 1024, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack")
+    with pytest.raises(
+        InputError, match=r"a\.tif' holds (8|16|32)-bit (signed )?integers from .*, outside 0 to 1"
+    ) as caught:
+        read_image(tmp_path / "a.tif")
+    assert "--scale LOW,HIGH" in caught.value.hint
+    image = read_image(tmp_path / "a.tif", scale=HU)
+    assert (image.bits, image.scale) == (32, HU)
+    np.testing.assert_allclose(image.pixels, (values + 1024.0) / 4096, atol=1e-6)
+    tifffile.imwrite(tmp_path / "b.tif", (GREY8 > 99).astype(dtype), photometric="minisblack")
+    assert np.array_equal(read_image(tmp_path / "b.tif").pixels, GREY8 > 99)  # a mask
+
+
+def chunks_before_data(path: Path, *chunks: bytes) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: png.HEADER_BYTES] + b"".join(chunks) + data[png.HEADER_BYTES :])
+
+
+@pytest.mark.parametrize("samples", [GREY8, RGB16], ids=["grey8", "rgb16"])
+def test_gamma_is_noted(tmp_path: Path, samples: NDArray[Any]) -> None:
+    path = tmp_path / "a.png"
+    for gamma, expected in (
+        (45455, ()),
+        (100_000, ("its gamma of 1 is not applied: the samples are taken as they are",)),
+    ):
+        write_image(path, unit(samples), samples.itemsize * 8)
+        chunks_before_data(path, png.chunk(b"gAMA", struct.pack(">I", gamma)))
+        assert read_image(path).notes == expected
+        assert np.array_equal(read_image(path).pixels, unit(samples))
+    chunks_before_data(path, png.chunk(b"sRGB", b"\0"))  # says more than the gamma
+    assert read_image(path).notes == ()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "16.tif", "16.png"])
+def test_colour_profiles_are_noted(tmp_path: Path, name: str) -> None:
+    lab, srgb = (ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes() for space in ("LAB", "sRGB"))
+    for profile, notes in ((lab, 1), (srgb, 0), (b"no profile", 1)):
+        if name == "16.tif":
+            tag = (34675, "B", len(profile), profile, True)
+            tifffile.imwrite(tmp_path / name, RGB16, photometric="rgb", extratags=[tag])
+        elif name == "16.png":
+            write_image(tmp_path / name, unit(RGB16), 16)
+            chunks_before_data(tmp_path / name, png.chunk(b"iCCP", b"a name\0\0" + zlib.compress(profile)))
+        else:
+            save(tmp_path / name, RGB8, icc_profile=profile)
+        found = read_image(tmp_path / name).notes
+        assert len(found) == notes and all("ICC profile (" in note for note in found)
 
 
 def test_a_preview_beside_a_jpeg(tmp_path: Path) -> None:
@@ -265,7 +397,7 @@ def test_float_tiff(tmp_path: Path, dtype: type) -> None:
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb")
     image = read_image(tmp_path / "a.tif")
     assert np.array_equal(image.pixels, samples.astype(np.float32))
-    assert (image.bits, image.notes) == (16, ("floating-point values taken as they are",))
+    assert (image.bits, image.notes) == (32, ("floating-point values taken as they are",))
 
 
 # Refusals ---------------------------------------------------------------------------------------------------------
@@ -306,7 +438,7 @@ def test_cmyk(tmp_path: Path, name: str) -> None:
 
 
 def test_other_sample_types(tmp_path: Path) -> None:
-    for dtype in (np.int16, np.uint32, np.int32, np.int8):
+    for dtype in (np.int64, np.uint64, np.complex64):
         tifffile.imwrite(tmp_path / "a.tif", GREY8.astype(dtype))
         with pytest.raises(InputError, match="samples of type"):
             read_image(tmp_path / "a.tif")

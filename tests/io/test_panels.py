@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from idmcli.io.images import read_image, write_image
-from idmcli.io.panels import panel
+from idmcli.io.panels import colours_of, error_map, panel
 
 RNG = np.random.default_rng(0)
 
@@ -60,3 +60,38 @@ def test_clipped_and_writable(tmp_path: Path) -> None:
 def test_empty() -> None:
     with pytest.raises(ValueError, match="at least one"):
         panel([])
+
+
+def test_a_title_and_labels_of_two_lines_stand_above() -> None:
+    picture = np.zeros((20, 16), np.float32)
+    low, high = panel([("a", picture)]), panel([("a\n31.20 dB", picture)], "inpainting, 30 % of the pixels")
+    assert high.shape[0] >= low.shape[0] + 20 and high.shape[1] > 120
+    ((row, _),) = occurrences(high, picture)
+    dark = (high[:row] < 0.5).any(axis=1)
+    assert (np.diff(dark.astype(int)) == 1).sum() >= 3  # three lines of words
+
+
+def test_an_error_map_has_colours_and_a_scale() -> None:
+    error = np.linspace(0, 0.043, 200).reshape(20, 10)
+    sheet = error_map(error)
+    assert sheet.ndim == 3 and sheet.shape[0] >= 20 and sheet.shape[1] > 10 + 8
+    np.testing.assert_array_equal(sheet[:20, :10], colours_of(error / 0.05))
+    brightness = sheet[:20, :10].sum(axis=2).ravel()
+    assert (np.diff(brightness) > -1e-6).all() and brightness[0] < 0.1 < 2 < brightness[-1]
+    bar = sheet[:20, 18]
+    np.testing.assert_array_equal(bar[[0, -1]], colours_of(np.array([1.0, 0.0])))
+    assert (sheet[:, 28:] < 0.5).any()  # the words at its ends
+
+
+@pytest.mark.parametrize(
+    ("largest", "full", "end"), [(0.043, 1, 0.05), (0.2, 1, 0.2), (0.021, 4096, 100), (0, 1, 0.001)]
+)
+def test_the_scale_of_an_error_map_is_round_and_in_the_unit(largest: float, full: float, end: float) -> None:
+    error = np.full((30, 30), largest)
+    np.testing.assert_allclose(error_map(error, full)[:30, :30], colours_of(error * full / end), atol=1e-6)
+
+
+def test_a_few_large_errors_do_not_darken_the_map() -> None:
+    error = np.full((40, 40), 0.01)
+    error[0, :4] = 0.9
+    np.testing.assert_allclose(error_map(error)[1:40, :40], colours_of(np.full((39, 40), 1.0)), atol=1e-6)

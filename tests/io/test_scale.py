@@ -69,6 +69,18 @@ def test_odd_units(unit: str) -> None:
         Scale(0, 1, unit)
 
 
+def test_white() -> None:
+    scale = Scale(-1024, 3072, "HU", 4095)
+    assert Scale.from_json(from_text(to_line(scale.to_json()))) == scale == scale.for_gain(1.0)
+    assert "white" not in HU.to_json()  # as in files written before there was one
+    assert (scale.white_of(16), Scale().white_of(16), Scale().white_of(8)) == (4095, 65535, 255)
+    with pytest.raises(ValueError, match="samples of 8 bits end with 255"):
+        scale.white_of(8)
+    for white in (0, -1, 65536, 2.5, "4095", True):
+        with pytest.raises(ValueError, match="white is"):
+            Scale.from_json({"low": 0, "high": 1, "white": white})
+
+
 @pytest.mark.parametrize("content", [None, [], {}, {"low": 0}, {"low": 0, "high": "x"}, {"low": 0, "high": 10**400}])
 def test_no_scale(content: Any) -> None:
     with pytest.raises(ValueError):

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save, save_file
 
 from idmcli.errors import InputError, ResourceError
+from idmcli.io.geometry import Geometry
 from idmcli.io.records import to_line
 from idmcli.io.scale import Scale
 from idmcli.io.tensor_file import digest
@@ -274,6 +275,14 @@ def test_value_range_and_unit_are_the_scale(tmp_path: Path) -> None:
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
     with pytest.raises(ValueError, match="no interval"):
         write_stored(path, small(value_range=(1.0, 0.0)))
+
+
+def test_the_geometry_is_kept(tmp_path: Path) -> None:
+    path, place = tmp_path / "m.safetensors", Geometry((1, 2, 3), (0, 0.5, 0), (0.25, 0, 0), (0, 0, 4), "1.2")
+    write_stored(path, small())
+    assert "geometry" not in json.loads(stored(path)["record"])  # as in files written before there was any
+    write_stored(path, small(geometry=place))
+    assert read_stored(path).geometry == place
 
 
 @pytest.mark.parametrize(

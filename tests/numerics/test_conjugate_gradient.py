@@ -72,3 +72,12 @@ def test_null_right_hand_side_component() -> None:
     solution = conjugate_gradient(lambda x: x @ n, torch.tensor([[0.0, 1.0]]))
     assert not solution.converged
     assert not solution.x.any()
+
+
+def test_the_exact_inverse_as_a_preconditioner_takes_one_iteration() -> None:
+    a, y = system(torch.float64)
+    n = a.T @ a + 0.3 * torch.eye(6, dtype=torch.float64)
+    inverse = torch.linalg.inv(n)
+    found = conjugate_gradient(lambda x: x @ n, y @ a, tolerance=1e-10, precondition=lambda r: r @ inverse)
+    assert found.converged and found.iterations == 1
+    torch.testing.assert_close(found.x, y @ a @ inverse)

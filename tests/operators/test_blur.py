@@ -8,8 +8,14 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from idmcli.errors import InputError
-from idmcli.operators import Blur, add_noise
-from idmcli.operators.convolution import convolution_matrix, convolve, fast_length
+from idmcli.operators import Blur, add_noise, blur
+from idmcli.operators.convolution import (
+    convolution_matrix,
+    convolve,
+    fast_length,
+    mirrored_filter,
+    mirrored_response,
+)
 from idmcli.operators.kernels import check_kernel, gaussian_kernel, motion_kernel
 from idmcli.operators.spectra import LEAST_SINGULAR_VALUE
 from tests.small import camera, dense, flat, random
@@ -138,3 +144,56 @@ def test_motions_and_boundaries_that_are_none() -> None:
         motion_kernel(5, 1.5, 0)
     with pytest.raises(InputError, match="boundary is 'zero'"):
         Blur((1, 8, 8), torch.ones(3, 3), boundary="zero")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("rho", [50.0, 2000.0])
+def test_long_pictures_take_few_preconditioned_iterations(
+    monkeypatch: pytest.MonkeyPatch, rho: float, channels: int
+) -> None:
+    """The cube of the longest side is too much for a decomposition; the regularised inverse is the same without it."""
+    shape, kernel = (channels, 60, 7), {"type": "gaussian", "size": 15, "std": 0.8}
+    z, y = random(2, *shape), Blur(shape, kernel).A(random(2, *shape, seed=5))
+    exact = Blur(shape, kernel).prox(z, y, rho)
+    monkeypatch.setattr(blur, "LONGEST_DECOMPOSED", 59)
+    long = Blur(shape, kernel)
+    assert long.spectrum() is None
+    error = (long.prox(z, y, rho) - exact).norm()
+    assert error < 2e-3 * exact.norm()
+    monkeypatch.setattr(Blur, "near_inverse", lambda self, r, rho: r)
+    assert (long.prox(z, y, rho) - exact).norm() > 10 * error
+
+
+@pytest.mark.parametrize("kernel", [gaussian_kernel(5, 0.8), torch.tensor([[0.0, 1, 0], [1, 4, 1], [0, 1, 0]])])
+@pytest.mark.parametrize("size", [(9, 8), (1, 6), (2, 5)])
+def test_the_preconditioner_is_symmetric_and_near(kernel: Tensor, size: tuple[int, int]) -> None:
+    operator = Blur((1, *size), kernel)
+    count, rho = size[0] * size[1], 30.0
+    unit = torch.eye(count, dtype=torch.float64).view(count, 1, *size)
+    near = flat(operator.near_inverse(unit, rho))
+    torch.testing.assert_close(near, near.T)
+    a = dense(operator)
+    product = torch.linalg.eigvals(near @ (torch.eye(count) + rho * a.T @ a)).real
+    assert product.min() > 1 / 16 and product.max() < 16
+    if kernel.shape == (3, 3):
+        inside = mirrored_filter(unit, mirrored_response(operator.kernel, size))
+        torch.testing.assert_close(inside, operator.A(unit))
+
+
+def test_kernels_that_are_not_symmetric_have_no_preconditioner() -> None:
+    r = random(1, 1, 8, 7)
+    for kernel, boundary in ((motion_kernel(5, 0.5, 0), "reflect"), (gaussian_kernel(5, 1.0), "circular")):
+        assert Blur((1, 8, 7), kernel, boundary=boundary).near_inverse(r, 10.0) is r
+
+
+def test_a_picture_of_5000_by_20_is_blurred_and_deblurred_without_its_cube(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a decomposition of 5000 x 5000")
+
+    monkeypatch.setattr(torch.linalg, "svd", refuse)
+    operator = Blur((1, 5000, 20), {"type": "gaussian", "size": 61, "std": 3.0})
+    x = random(1, 1, 5000, 20, dtype=torch.float32)
+    y = operator.A(x)
+    found = operator.prox(torch.zeros_like(x), y, 1000.0)
+    pull = 1000 * operator.AT(y)
+    assert (found + 1000 * operator.normal(found) - pull).norm() < 1e-4 * pull.norm()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
 from idmcli.errors import InputError
 from idmcli.operators import SuperResolution
+from idmcli.operators.spectra import decomposed
+from idmcli.operators.super_resolution import averaging_matrix, bicubic_matrix
 from tests.small import camera, random
 
 
@@ -60,3 +64,19 @@ def test_what_is_out_of_range() -> None:
             SuperResolution((1, 8, 8), factor)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="the filter is 'nearest'"):
         SuperResolution((1, 8, 8), 2, filter="nearest")
+
+
+@pytest.mark.parametrize("matrix", [bicubic_matrix, averaging_matrix])
+@pytest.mark.parametrize(("size", "factor"), [(40, 4), (41, 4), (30, 8), (7, 16), (9, 2)])
+def test_decompositions_of_wide_matrices(matrix: Any, size: int, factor: int) -> None:
+    wide = matrix(size, factor)
+    u, s, v = decomposed(wide)
+    torch.testing.assert_close(u * s @ v[: len(s)], wide)
+    torch.testing.assert_close(v @ v.T, torch.eye(size, dtype=torch.float64))
+    torch.testing.assert_close(u @ u.T, torch.eye(len(u), dtype=torch.float64))
+    torch.testing.assert_close(s, torch.linalg.svdvals(wide))
+
+
+def test_a_wide_matrix_without_full_rank_keeps_its_digits() -> None:
+    wide = torch.tensor([[1.0, 2, 3], [1, 2, 3 + 1e-9]], dtype=torch.float64)
+    torch.testing.assert_close(decomposed(wide)[1], torch.linalg.svdvals(wide), rtol=1e-6, atol=1e-15)

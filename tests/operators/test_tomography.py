@@ -17,7 +17,7 @@ from skimage.transform import radon, resize
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators import ParallelBeamCT
+from idmcli.operators import ParallelBeamCT, joseph
 from idmcli.operators.joseph import Projector
 from tests.small import dense
 
@@ -212,3 +212,29 @@ def test_an_operator_is_let_go_of_after_a_gradient_through_its_inverse() -> None
     del operator
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize("shape", [(40, 5), (5, 40), (12, 12), (9, 1)])
+def test_rays_are_followed_only_where_they_meet_the_image(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    """The same matrix as by following every ray through every row, or column."""
+    directions = [(math.cos(t), math.sin(t)) for t in np.linspace(0, math.pi, 23)]
+    projector = Projector(directions, shape, 61)
+    x = torch.rand(2, *shape, dtype=torch.float64)
+    y = projector.project(x)
+    monkeypatch.setattr(joseph, "_hit", lambda a, b, d, *sizes: np.ones(len(d), bool))
+    monkeypatch.setattr(joseph, "_crossed", lambda a, b, d, followed, interpolated: np.arange(followed)[None])
+    assert torch.equal(Projector(directions, shape, 61).project(x), y)
+
+
+def test_a_long_picture_has_few_crossings() -> None:
+    """5000 x 20 pixels: 7072 detectors times 5000 rows would be 35 million for each view."""
+    detectors = joseph._centred(7072)
+    for angle in np.linspace(0, math.pi, 31):
+        a, b, followed, interpolated = math.cos(angle), -math.sin(angle), 5000, 20
+        if abs(a) < abs(b):
+            a, b, followed, interpolated = b, a, interpolated, followed
+        d = detectors[joseph._hit(a, b, detectors, followed, interpolated), None]
+        crossings = len(d) * joseph._crossed(a, b, d, followed, interpolated).shape[1]
+        assert crossings < 5 * 5000 * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -56,3 +57,19 @@ def test_networks_are_bound_to_the_permutation() -> None:
     shuffled, blocks = (TASK.operator(replace(SMALL, permutation=kind), SHAPE, "a") for kind in ("global", "none"))
     assert TASK.identity(shuffled) != TASK.identity(blocks)
     assert (default_method(shuffled), default_method(blocks)) == ("vamp", "hqs")
+
+
+@pytest.mark.parametrize(
+    ("shape", "ratio", "block"), [((1, 30, 40), 0.3, 10), ((1, 134, 200), 0.1, 20), ((1, 40, 33), 0.3, 11)]
+)
+def test_a_smaller_block_comes_near_the_ratio(shape: tuple[int, int, int], ratio: float, block: int) -> None:
+    """Pictures are padded to whole blocks, and what is measured of the padding counts."""
+    options = CompressedSensingOptions(ratio=ratio)
+    far = TASK.amount(TASK.operator(options, shape, "a")).ratio
+    found = re.fullmatch(r"with --set operator.block=(\d+) they would be ([\d.]+) %", TASK.nearer(options, shape))
+    assert found is not None and int(found[1]) == block
+    near = TASK.amount(TASK.operator(replace(options, block=block), shape, "a")).ratio
+    assert float(found[2]) == pytest.approx(100 * near, abs=0.05)
+    assert abs(near - ratio) <= 0.15 * ratio < abs(far - ratio)
+    assert TASK.nearer(CompressedSensingOptions(ratio=ratio), (1, 64, 64)) == ""
+    assert TASK.nearer(CompressedSensingOptions(block=3, ratio=0.07), (1, 5, 7)) == ""  # smaller ones measure nothing

@@ -26,7 +26,9 @@ def test_without_detectors_every_pixel_is_seen() -> None:
 
 
 def test_views_take_the_place_of_a_ratio() -> None:
-    with pytest.raises(ConfigError, match="--ratio: operator.ratio is for task cs, inpainting or mri, and the task"):
+    with pytest.raises(
+        ConfigError, match="--ratio: operator.ratio is for task cs, hadamard, inpainting or mri, and the task"
+    ):
         load_config("ct", flags={"--ratio": ("operator.ratio", 0.2)})
 
 

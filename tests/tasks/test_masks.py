@@ -11,7 +11,7 @@ import pytest
 from idmcli import tasks
 from idmcli.errors import ConfigError, InputError
 from idmcli.io.images import write_image
-from idmcli.tasks.masks import read_mask
+from idmcli.tasks.masks import mask_notes, read_mask
 
 SIZE = (18, 21)
 
@@ -41,6 +41,33 @@ def test_wrong_masks(tmp_path: Path, kind: str, pixels: Any, error: type[Excepti
     with pytest.raises(InputError, match=message) as caught:
         task.operator(task.options(mask="file", mask_file=str(tmp_path / "m.png")), (1, *SIZE), "a")
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_soft_edges_are_cut_in_the_middle(tmp_path: Path, colour: bool) -> None:
+    pixels = np.ones(SIZE)
+    pixels[5:9], pixels[4], pixels[9] = 0, 0.7, 0.3
+    write_image(tmp_path / "m.png", np.stack([pixels] * 3, axis=2) if colour else pixels)
+    assert np.array_equal(read_mask(tmp_path / "m.png", (1, *SIZE)), pixels >= 0.5)
+    (note,) = mask_notes(tmp_path / "m.png")
+    assert note.endswith("m.png' has grey levels in 11 % of its pixels: those from the middle on are kept")
+    write_image(tmp_path / "m.png", np.rint(pixels))
+    assert mask_notes(tmp_path / "m.png") == []
+
+
+def test_a_folder_has_a_mask_for_each_picture(tmp_path: Path) -> None:
+    for k, name in enumerate(("a.png", "stack_2.tif", "b.png", "b.tif")):
+        mask = np.zeros(SIZE)
+        mask[k] = 1
+        write_image(tmp_path / name, mask)
+    task = tasks.find("inpainting")
+    options = task.options(mask="file", mask_file=str(tmp_path))
+    for row, item in enumerate(("a.jpg", "stack.tif#2")):
+        assert np.flatnonzero(task.operator(options, (1, *SIZE), item).mask.any(1)) == [row]
+    for item, problem in (("c.png", "no mask for 'c.png'"), ("b.png", "2 masks for 'b.png'")):
+        with pytest.raises(InputError, match=problem) as caught:
+            task.operator(options, (1, *SIZE), item)
+        assert type(caught.value) is InputError  # about one picture
 
 
 def test_a_mask_that_is_missing() -> None:

@@ -59,6 +59,27 @@ def test_masks_from_files(tmp_path: Path, dc: Any) -> None:
     assert np.array_equal(operator.mask, np.fft.ifftshift(mask) if dc == "centre" else mask)
 
 
+@pytest.mark.parametrize("kind", ["lines", "disc", "full"])
+@pytest.mark.parametrize("stored", ["corner", "centre"])
+@pytest.mark.parametrize("said", ["corner", "centre", None])
+def test_a_mask_whose_centre_is_elsewhere_is_doubted(tmp_path: Path, kind: str, stored: str, said: Any) -> None:
+    """Masks are often saved with DC in the middle; told to be at the corner, the reconstruction is noise."""
+    size = (48, 40)
+    centred = np.ones(size, bool)
+    if kind == "lines":
+        centred = np.broadcast_to(np.random.default_rng(0).random(size[1]) < 0.3, size).copy()
+        centred[:, 17:23] = centred[:, :2] = True
+    elif kind == "disc":
+        centred = np.hypot(*(np.indices(size) - np.reshape(size, (2, 1, 1)) / 2)) < 12
+    mask = centred if stored == "centre" else np.fft.ifftshift(centred)
+    write_image(tmp_path / "mask.png", mask.astype(float))
+    options = MRIOptions(mask="file", mask_file=str(tmp_path / "mask.png"), mask_dc=said)
+    doubts = TASK.doubts(options, TASK.operator(options, (1, *size), "a"), "a")
+    wrong = (said or "corner") != stored and kind != "full"
+    assert [doubt for doubt in doubts if f"say --set operator.mask_dc={stored}" in doubt] == doubts[: int(wrong)]
+    assert len(doubts) == wrong + (kind == "full")  # which looks as if black and white had changed places
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

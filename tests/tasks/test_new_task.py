@@ -132,4 +132,4 @@ def test_its_options_are_checked_and_those_of_others_refused(capsys: pytest.Capt
     assert main(["sense", "pictures/a.png", *DEFOCUS, "--set", "operator.width=0", "--ratio", "0.5"]) == 2
     error = capsys.readouterr().err
     assert "operator.width = 0: expected greater than 0" in error
-    assert "operator.ratio is for task cs, inpainting or mri, and the task is defocus" in error
+    assert "operator.ratio is for task cs, hadamard, inpainting or mri, and the task is defocus" in error

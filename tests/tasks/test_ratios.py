@@ -13,7 +13,7 @@ from idmcli.config import load_config
 from idmcli.errors import ConfigError
 from idmcli.tasks.ratios import VALIDATION_RATIOS
 
-EACH = pytest.mark.parametrize("kind", ["cs", "inpainting", "mri"])
+EACH = pytest.mark.parametrize("kind", ["cs", "hadamard", "inpainting", "mri"])
 
 
 @EACH

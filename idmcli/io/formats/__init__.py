@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from idmcli.io.formats.base import MAX_PIXELS, Format, Picture, PictureFormat, head_of
+from idmcli.io.formats.dicom import Dicom
+from idmcli.io.formats.nifti import Nifti
 from idmcli.io.formats.numbers import Mat, Npy, Npz, Numbers, Text
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
@@ -19,23 +21,28 @@ __all__ = [
     "NPZ",
     "Numbers",
     "TEXT",
-    "PICTURES",
     "Format",
     "Picture",
     "PictureFormat",
     "all_formats",
     "format_of",
     "head_of",
+    "picture_formats",
 ]
 
-PNG, JPEG, TIFF, BMP, GIF = Png(), Jpeg(), Tiff(), Bmp(), Gif()
+PNG, JPEG, TIFF, BMP, GIF, DICOM, NIFTI = Png(), Jpeg(), Tiff(), Bmp(), Gif(), Dicom(), Nifti()
 NPY, NPZ, MAT, TEXT = Npy(), Npz(), Mat(), Text()
-PICTURES: tuple[PictureFormat, ...] = (PNG, JPEG, TIFF, BMP, GIF)
 
 
 def format_of(path: Path) -> Format[Any] | None:
     """The format of a file by its content; None for a file that no format recognises."""
-    return next((format for format in all_formats() if format.recognises(path)), None)
+    formats = map(FORMATS.find, FORMATS.in_order())  # a broken one of a package is met by files that idm does not know
+    return next((format for format in formats if format.recognises(path)), None)
+
+
+def picture_formats() -> list[PictureFormat]:
+    """Every format of pictures, those of idm first."""
+    return [format for format in all_formats() if isinstance(format, PictureFormat)]
 
 
 def all_formats() -> list[Format[Any]]:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from idmcli.errors import InputError
 from idmcli.io.atomic import write_bytes
 from idmcli.io.files import PERMISSIONS, require_file
+from idmcli.io.geometry import Geometry
 from idmcli.io.items import Item
+from idmcli.io.scale import Scale
 from idmcli.text import escape
 
 MAX_PIXELS = 64_000_000
+OPAQUE = "fully opaque alpha channel dropped"
 _HEAD = 16  # bytes that tell the formats apart
 
 T = TypeVar("T")
@@ -61,34 +65,46 @@ class Picture:
     """The samples of a picture, upright, as they are stored.
 
     Attributes:
-        samples: uint8, uint16 or floating point, (H, W) or (H, W, 3).
+        samples: (H, W) or (H, W, 3). uint8 and uint16 count from black, 0, to white; signed and 32-bit integers and
+            floating point are values of any range.
         notes: one sentence per conversion that took place.
-        comment: one line of ASCII to be stored with it; :meth:`PictureFormat.read_comment` reads it.
+        comment: one line of ASCII that is stored with it.
+        scale: for values of any range, what black and white stand for; None if the file does not say.
+        geometry: where the pixels lie; None if the file does not say.
+        white_is_zero: whether the samples count from white to black, as they are stored.
     """
 
     samples: NDArray[Any]
     notes: tuple[str, ...] = ()
     comment: str = ""
+    scale: Scale | None = None
+    geometry: Geometry | None = None
+    white_is_zero: bool = False
 
 
 class Raw(NamedTuple):
-    """Samples as stored, (H, W) or (H, W, 3), uint8, uint16 or float; the EXIF orientation to undo; notes."""
+    """Samples as :class:`Picture` has them, before the EXIF orientation is undone."""
 
     samples: NDArray[Any]
     orientation: int
     notes: list[str]
+    scale: Scale | None = None
+    geometry: Geometry | None = None
+    white_is_zero: bool = False
 
 
 class PictureFormat(Format[Picture]):
     """A format of pictures: what its files begin with, and how to take them apart and put them together.
 
+    Another package adds one by an entry point of the group ``idmcli.formats``.
+
     Attributes:
-        signatures: the first bytes, one of these.
+        signatures: the first bytes, one of these; :meth:`recognises` says what other files look like.
         bits: bits per sample that can be written; none if nothing can.
     """
 
     gives = Picture
-    signatures: tuple[bytes, ...]
+    signatures: tuple[bytes, ...] = ()
     bits: tuple[int, ...] = ()
 
     @abstractmethod
@@ -110,13 +126,9 @@ class PictureFormat(Format[Picture]):
     def recognises(self, path: Path) -> bool:
         """Whether the file begins with one of the signatures."""
         try:
-            return self.begins(head_of(path))
+            return head_of(path).startswith(self.signatures)
         except InputError:
             return False
-
-    def begins(self, head: bytes) -> bool:
-        """Whether these are the first bytes of such a file."""
-        return head.startswith(self.signatures)
 
     def items(self, path: Path) -> list[Item]:
         """The pages or frames."""
@@ -129,14 +141,15 @@ class PictureFormat(Format[Picture]):
 
         Raises:
             InputError: the file cannot be read; is truncated or damaged; has more than ``max_pixels`` pixels (told
-                from the header), several pages and the item names none, or not the one it names; a transparent
-                pixel, CMYK or other colours, or other sample types.
+                from the header), several pages and the item names none, or not the one it names; CMYK or other
+                colours, or other sample types.
         """
         with _reading(self, item.path, str(item)) as file:
-            samples, orientation, notes = self.decode(file, item.number, max_pixels)
-        if orientation != 1:
-            notes.append(turned(orientation))
-        return Picture(_upright(samples, orientation), tuple(notes))
+            raw = self.decode(file, item.number, max_pixels)
+        comment = self.read_comment(item.path)  # decoders may have closed the file
+        notes = [*raw.notes, *([turned(raw.orientation)] if raw.orientation != 1 else [])]
+        upright = _upright(raw.samples, raw.orientation)
+        return Picture(upright, tuple(notes), comment, raw.scale, raw.geometry, raw.white_is_zero)
 
     def read_comment(self, path: Path) -> str:
         """The text stored with a picture; empty if there is none. Errors as :meth:`read`."""
@@ -157,7 +170,7 @@ class PictureFormat(Format[Picture]):
     def check_bits(self, path: Path, bits: int) -> None:
         """InputError if a picture with so many bits per sample cannot be written to ``path``."""
         if not self.bits:
-            raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .png, .tif or .jpg")
+            raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .png or .tif")
         if bits not in self.bits:
             hint = "use .tif" if bits == 32 else "use 8 bits, or 16 bits with .png or .tif"
             raise InputError(f"cannot write {str(path)!r} with {bits} bits", hint)
@@ -171,12 +184,12 @@ class RefusedError(Exception):
         self.hint = hint
 
 
-def head_of(path: Path) -> bytes:
+def head_of(path: Path, count: int = _HEAD) -> bytes:
     """The first bytes of a file; InputError if it cannot be read."""
     require_file(path)
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(count)
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", PERMISSIONS) from error
 
@@ -192,7 +205,7 @@ def _reading(format: PictureFormat, path: Path, name: str = "") -> Iterator[Bina
             yield file
     except RefusedError as refusal:
         raise InputError(f"{name} {refusal}", refusal.hint) from None
-    except MemoryError:
+    except (InputError, MemoryError):  # InputError: a library is missing
         raise
     except Exception as error:  # decoders fed with damaged bytes raise nearly anything
         if isinstance(error, OSError) and error.errno is not None:
@@ -239,18 +252,50 @@ def too_large(size: str, max_pixels: int) -> RefusedError:
     return RefusedError(f"has {size} pixels, more than the limit of {max_pixels}", "crop it or scale it down first")
 
 
-def without_alpha(samples: NDArray[Any], notes: list[str]) -> NDArray[Any]:
-    """Drop the last channel if it is opaque everywhere."""
-    opaque = 1.0 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
-    check_opaque(bool((samples[..., -1] == opaque).all()), notes)
-    return samples[..., :-1]
+def without_alpha(samples: NDArray[Any], notes: list[str], *, premultiplied: bool = False) -> NDArray[Any]:
+    """Lay a picture over white, as its last channel, the opacity, asks; a note says so.
+
+    Args:
+        samples: (H, W, 2) or (H, W, 4), unsigned integers or floating point in [0, 1].
+        notes: gains one.
+        premultiplied: whether the colours are stored multiplied by the opacity.
+
+    Returns:
+        the samples without the last channel, of the same type.
+    """
+    white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    colours, alpha = samples[..., :-1], samples[..., -1:]
+    if note_opacity(alpha[..., 0] == white, notes):
+        return colours
+    opacity = alpha / np.float64(white)
+    over: NDArray[Any] = colours * (1.0 if premultiplied else opacity) + white * (1 - opacity)
+    over = over if samples.dtype.kind == "f" else np.rint(over.clip(0, white))
+    return over.astype(samples.dtype, copy=False)
 
 
-def check_opaque(opaque: bool, notes: list[str]) -> None:
-    """Refuse a picture with transparent pixels, and note the transparency of one without."""
-    if not opaque:
-        raise RefusedError("has transparent pixels (an alpha channel)", "remove the alpha channel")
-    notes.append("fully opaque alpha channel dropped")
+def note_opacity(opaque: NDArray[np.bool_], notes: list[str]) -> bool:
+    """Whether all pixels are opaque; a note on their opacity is added."""
+    share = 100 * (1 - float(opaque.mean()))
+    if share:
+        notes.append(f"transparent in {share:.2g} % of the pixels: laid over white")
+    else:
+        notes.append(OPAQUE)
+    return not share
+
+
+def profile_notes(profile: bytes) -> list[str]:
+    """The note on an ICC profile, whose colours are not those of sRGB."""
+    if not profile:
+        return []
+    from PIL import ImageCms
+
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile))).strip()
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        name = "unreadable"
+    if "srgb" in name.lower():
+        return []
+    return [f"its ICC profile ({escape(name)[:60]}) is not applied: the samples are taken as they are"]
 
 
 def squeezed(samples: NDArray[Any]) -> NDArray[Any]:

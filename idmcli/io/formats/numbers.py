@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from idmcli.errors import InputError
 from idmcli.io import hdf5
 from idmcli.io.extras import optional
-from idmcli.io.files import PERMISSIONS, require_file
+from idmcli.io.files import PERMISSIONS, Within, require_file
 from idmcli.io.formats.base import MAX_PIXELS, Format, head_of
 from idmcli.io.items import Item
 from idmcli.text import escape
@@ -104,7 +104,7 @@ class Npy(NumbersFormat):
 
     def arrays(self, path: Path) -> Mapping[str, tuple[int, ...]]:
         with path.open("rb") as file:
-            shape, _ = _npy_header(file, path.stat().st_size)
+            shape, _ = _npy_header(Within(file), path.stat().st_size)
         return {"": shape}
 
     def array(self, path: Path, name: str) -> Any:

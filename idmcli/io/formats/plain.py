@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image as Pillow
 
 from idmcli.io.formats.base import (
+    OPAQUE,
     Picture,
     PictureFormat,
     Raw,
     check_size,
     choose_page,
     orientation_of,
+    profile_notes,
     squeezed,
     too_large,
     turned,
@@ -134,10 +136,11 @@ def _decode(reader: Any, page: int, max_pixels: int, gif: bool) -> Raw:
         notes.append("1-bit picture expanded to 8 bits")
     if palette:
         notes.append("palette expanded")
+    notes += profile_notes(before.get("icc_profile") or b"")
     if target in ("LA", "RGBA"):
         remarks: list[str] = []
         samples = squeezed(without_alpha(samples, remarks))
-        notes += [] if composed else remarks
+        notes += [remark for remark in remarks if not (composed and remark == OPAQUE)]
     elif target not in ("L", "RGB", "I;16"):
         raise wrong_colours(target)
     if palette and not keyed and (samples == samples[..., :1]).all():

@@ -1,4 +1,4 @@
-"""TIFF: up to 8 bits as Pillow reads it, 16 bits and floating point as tifffile does."""
+"""TIFF: up to 8 bits as Pillow reads it, deeper and signed integers and floating point as tifffile does."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from idmcli.io.formats.base import (
     check_size,
     choose_page,
     orientation_of,
+    profile_notes,
     squeezed,
     without_alpha,
     wrong_colours,
@@ -34,7 +35,10 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
 _COMPLAINT = re.compile(rb"[\w. ]+: [\x20-\x7e]*\.\n")  # a line of libtiff's
-_INVERTED = "inverted, since it stores white as zero"
+_INVERTED = "inverted, since it stores white as zero"  # by Pillow
+_PROFILE = 34675
+_PREMULTIPLIED, _UNASSOCIATED = 1, 2  # kinds of extra samples
+_INTEGERS = {("u", 16), ("u", 32), ("i", 8), ("i", 16), ("i", 32)}  # beside those of at most 8 bits
 
 
 class Tiff(PictureFormat):
@@ -63,7 +67,7 @@ class Tiff(PictureFormat):
             pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
             if not pieces or any(count == 0 or offset + count > size for offset, count in pieces):
                 raise ValueError("image data missing")
-            bits, kind = page.bitspersample, page.dtype.kind if page.dtype is not None else "?"
+            bits, kind = int(page.bitspersample), page.dtype.kind if page.dtype is not None else "?"
             if page.photometric not in (0, 1, 2, 3, 6):  # white or black is zero, RGB, palette, YCbCr
                 raise wrong_colours("CMYK" if page.photometric == 5 else getattr(page.photometric, "name", "unknown"))
             if kind in "bu" and bits <= 8:
@@ -74,9 +78,9 @@ class Tiff(PictureFormat):
                 if page.photometric == 0:
                     raw.notes.append(_INVERTED)
                 return raw
-            if not (kind == "u" and bits == 16) and kind != "f":
+            if kind != "f" and (kind, bits) not in _INTEGERS:
                 raise RefusedError(
-                    f"has {bits}-bit samples of type {page.dtype}", "save it with 8 or 16 bits per sample"
+                    f"has {bits}-bit samples of type {page.dtype}", "save it with 8, 16 or 32 bits per sample"
                 )
             if page.photometric in (3, 6):
                 raise wrong_colours("a 16-bit palette" if page.photometric == 3 else "YCbCr")
@@ -143,7 +147,7 @@ def _count(tiff: tifffile.TiffFile) -> int:
 
 
 def _decode_deep(page: Any) -> Raw:
-    """A page of 16 bits per sample or of floating point."""
+    """A page of more than 8 bits per sample, or of signed or floating-point numbers."""
     notes: list[str] = []
     try:
         samples = np.asarray(page.asarray())
@@ -158,13 +162,12 @@ def _decode_deep(page: Any) -> Raw:
     samples = samples.reshape(page.shape)
     if page.axes == "SYX":
         samples = np.moveaxis(samples, 0, -1)
-    if page.extrasamples and samples.ndim == 3 and samples.shape[2] in (2, 4):
-        samples = without_alpha(samples, notes)
+    alpha = page.extrasamples[0] if len(page.extrasamples) == 1 else None
+    if alpha in (_PREMULTIPLIED, _UNASSOCIATED) and samples.dtype.kind in "uf" and samples.shape[2:] in ((2,), (4,)):
+        samples = without_alpha(samples, notes, premultiplied=alpha == _PREMULTIPLIED)
     samples = squeezed(samples)
     if samples.ndim != 2 and samples.shape[2:] != (3,):
         raise wrong_colours(f"{samples.shape[-1]} channels")
-    if page.photometric == 0:
-        samples = (1 if samples.dtype.kind == "f" else 65535) - samples
-        notes.append(_INVERTED)
-    tag = page.tags.get(_ORIENTATION)
-    return Raw(samples, orientation_of(tag.value if tag else 1), notes)
+    profile, tag = page.tags.get(_PROFILE), page.tags.get(_ORIENTATION)
+    notes += profile_notes(bytes(profile.value)) if profile else []
+    return Raw(samples, orientation_of(tag.value if tag else 1), notes, white_is_zero=page.photometric == 0)
