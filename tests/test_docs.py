@@ -82,6 +82,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
+    write_damaged(camera)
     tifffile.imwrite("stack.tif", np.stack([np.uint8(255 * camera)] * 2), photometric="minisblack")
     torch.manual_seed(0)
     unet = StableDiffusionConfig(steps=2, channels=(32, 64))
@@ -94,6 +95,17 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         {name: value.detach().reshape(value.shape or 1) for name, value in released.items()}, "net_params_50.pkl"
     )
     return tmp_path
+
+
+def write_damaged(picture: NDArray[np.float32]) -> None:
+    """A picture with lost rows and its mask, and a blurred one with its kernel."""
+    known = np.ones_like(picture)
+    known[20:24] = known[50:53] = 0
+    kernel = np.zeros((5, 5), np.float32)
+    kernel[2] = 1
+    blurred = np.mean([np.roll(picture, shift, axis=1) for shift in range(-2, 3)], axis=0)
+    for name, content in (("damaged", picture * known), ("scratches", known), ("blurred", blurred), ("kernel", kernel)):
+        write_image(Path(f"{name}.png"), content)
 
 
 def write_readings(scene: NDArray[np.float32]) -> None:
