@@ -24,6 +24,7 @@ from idmcli.operators import (
     MRI,
     Blur,
     CompressedSensing,
+    FanBeamCT,
     Hadamard,
     Inpainting,
     LinearMap,
@@ -90,6 +91,8 @@ OPERATORS: dict[str, LinearOperator] = {
     ),
     "ct": ParallelBeamCT((1, 9, 12), 5),
     "ct-angles-colour": ParallelBeamCT((3, 8, 7), [0, 45.0, 90, 100.5, -30, 0], detectors=6),
+    "ct-axis": ParallelBeamCT((1, 9, 8), [10.0, 100.0, 80.0, 145.0], detectors=9, axis=4.3, origin="middle"),
+    "ct-pitch": ParallelBeamCT((1, 8, 10), 6, pitch=0.7),
     "deblur-gaussian": Blur((3, 9, 12), {"type": "gaussian", "size": 5, "std": 0.7}),
     "deblur-circular": Blur((1, 11, 8), torch.arange(1.0, 13).view(4, 3).square(), boundary="circular"),
     "deblur-given": Blur((1, 8, 7), torch.diag(torch.tensor([1.0, 4, 2])) + torch.eye(3).roll(1, 0)),
@@ -98,6 +101,20 @@ OPERATORS: dict[str, LinearOperator] = {
     "sr-average": SuperResolution((1, 10, 13), 3, filter="average"),
 }
 MOTION = motion_kernel(7, 0.5, 1)
+FANS: dict[str, LinearOperator] = {
+    "fan": FanBeamCT((1, 9, 12), 4, source_axis=20, source_detector=33, pitch=2.5, pixel=1),
+    "fan-axis": FanBeamCT(
+        (1, 8, 7),
+        [200.0, 250.0, 290.0, 340.0, 20.0, 200.0],
+        source_axis=9.5,
+        source_detector=14,
+        pitch=1.2,
+        pixel=1.1,
+        detectors=11,
+        axis=4.3,
+        origin="middle",
+    ),
+}
 
 
 def gaussian_matrix(rows: int, columns: int, *, seed: int = 5, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -195,7 +212,7 @@ FUNCTIONS: dict[str, LinearOperator] = {
     "minimal": Minimal(),
     "minimal-complex": MinimalComplex(),
 }
-SAVED = OPERATORS | MATRICES | COMPOSITES  # linear ones that can be written to a file
+SAVED = OPERATORS | FANS | MATRICES | COMPOSITES  # linear ones that can be written to a file
 LINEAR = SAVED | FUNCTIONS
 NONLINEAR: dict[str, Operator] = {
     "hdr": HDR((3, 8, 11)),

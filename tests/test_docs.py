@@ -33,8 +33,10 @@ from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.released import released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
+from idmcli.operators import FanBeamCT, ParallelBeamCT
 from idmcli.operators.hadamard import pattern_rows
 from tests import foreign
+from tests.tomography_files import write_ct_data, write_dxchange
 
 ROOT = Path(__file__).parent.parent
 GENERATED = {ROOT / "docs/reference" / name for name in PAGES_OF_CODE}
@@ -66,6 +68,24 @@ def shown_commands(page: str, program: str = "idm") -> list[str]:
     return [line for line in lines if line.startswith(f"{program} ")]
 
 
+def scans() -> None:
+    """The sinograms of a square that docs/howto/ct.md names."""
+    x = torch.zeros(1, 1, 48, 48)
+    x[..., 12:30, 20:38] = 0.02
+    angles = np.arange(0, 180, 4.5)
+    views = ParallelBeamCT((1, 48, 48), angles, detectors=50, axis=24.5, origin="middle").A(x)[0, 0].numpy()
+    fan = FanBeamCT((1, 48, 48), 60, source_axis=410.66, source_detector=553.74, pitch=4, detectors=50, origin="middle")
+    counts = 60000 * np.exp(-views)
+    full = np.full((1, 1, 50), 60000.0)
+    write_dxchange("tooth.h5", counts[:, None], angles, white=full, dark=0 * full)
+    turned = {"distanceSourceOrigin": 410.66, "distanceSourceDetector": 553.74, "pixelSizePost": 4.0}
+    write_ct_data("scan.mat", fan.A(x)[0, 0].numpy(), angles=np.array(fan.degrees), **turned)
+    for name, values in {"views": views, "counts": counts, "fan": fan.A(x)[0, 0].numpy()}.items():
+        np.save(name, values)
+    np.savetxt("angles.txt", angles)
+    tifffile.imwrite("views.tif", views)
+
+
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the commands name; the released checkpoint has fewer channels."""
@@ -84,6 +104,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
     write_damaged(camera)
     tifffile.imwrite("stack.tif", np.stack([np.uint8(255 * camera)] * 2), photometric="minisblack")
+    scans()
     torch.manual_seed(0)
     unet = StableDiffusionConfig(steps=2, channels=(32, 64))
     model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))

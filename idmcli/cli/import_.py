@@ -24,7 +24,8 @@ from idmcli.io.items import Item
 from idmcli.reporting import Count
 from idmcli.text import escape
 
-PICTURES, NUMBERS, PIXEL = "Pictures that are measurements", "Measured numbers", "Single-pixel cameras"
+PICTURES, NUMBERS, CT = "Pictures that are measurements", "Measured numbers", "CT"
+PIXEL = "Single-pixel cameras"
 
 
 @output_flags
@@ -97,6 +98,72 @@ def import_(
             rich_help_panel=PIXEL,
         ),
     ] = None,
+    row: Annotated[
+        int | None,
+        typer.Option("--row", min=0, metavar="N", help="The row of the detector, from 0.", rich_help_panel=CT),
+    ] = None,
+    angles: Annotated[
+        str | None,
+        typer.Option(
+            "--angles",
+            metavar="START:STOP|FILE",
+            help="The angles of the views: evenly spaced ones without the last, a list, or a file of numbers.",
+            rich_help_panel=CT,
+        ),
+    ] = None,
+    angle_unit: Annotated[
+        str | None,
+        typer.Option("--angle-unit", metavar="degrees|radians", help="The unit of the angles.", rich_help_panel=CT),
+    ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(
+            "--axis",
+            metavar="CELLS|auto|middle",
+            help="Where the detector sees the axis of rotation, in cells from the first; auto finds it where opposite "
+            "views agree.",
+            rich_help_panel=CT,
+        ),
+    ] = None,
+    fan: Annotated[
+        str | None,
+        typer.Option(
+            "--fan",
+            metavar="SOD,SDD,PITCH[,OFFSET]",
+            help="The fan beam: distance of the source from the axis and from the detector, distance of two detector "
+            "cells, and how far the detector's middle is shifted, all in one unit; else parallel beams.",
+            rich_help_panel=CT,
+        ),
+    ] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(
+            "--views", metavar="rows|columns", help="Which of a plain array are its views.", rich_help_panel=CT
+        ),
+    ] = None,
+    white: Annotated[
+        str | None,
+        typer.Option(
+            "--white",
+            metavar="FILE|VALUE|none",
+            help="The intensity without an object, for -log; none if the values are line integrals.",
+            rich_help_panel=CT,
+        ),
+    ] = None,
+    dark: Annotated[
+        str | None,
+        typer.Option("--dark", metavar="FILE|VALUE", help="The reading without a beam.", rich_help_panel=CT),
+    ] = None,
+    pixel: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel",
+            metavar="CELLS",
+            help="Side of a pixel, in detector cells as they are seen at the axis; else the image is as wide as the "
+            "detector.",
+            rich_help_panel=CT,
+        ),
+    ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -128,6 +195,8 @@ def import_(
     Example: idm import y.npy --matrix phi.npz --shape 64,64
 
     Example: idm import y.csv --patterns hadamard:natural --split interleaved --shape 32,32
+
+    Example: idm import tooth.h5 --row 0 --axis auto
     """
     output = output_of(context)
     options = {
@@ -140,19 +209,28 @@ def import_(
         "patterns": patterns,
         "shown": shown,
         "split": split,
+        "row": row,
+        "angles": angles,
+        "angle_unit": angle_unit,
+        "axis": axis,
+        "fan": fan,
+        "views": views,
+        "white": white,
+        "dark": dark,
+        "pixel": pixel,
         "noise": noise,
         "gain": gain,
     }
     given = {name: value for name, value in options.items() if value is not None}
 
-    from idmcli.importing import import_item
+    from idmcli.importing import import_item, parts_of
     from idmcli.io.formats import MAX_PIXELS, all_formats
     from idmcli.measuring.file import SUFFIX
     from idmcli.measuring.format import MEASUREMENT
 
     suffixes = {suffix for format in all_formats() if format is not MEASUREMENT for suffix in format.suffixes}
     found, missing = find_inputs(inputs, output, suffixes=suffixes, recursive=recursive)
-    sources = [part for item in found for part in parts_of(item)]
+    sources = [part for item in found for part in parts_of(item, given)]
     files = output_paths(sources, out, [SUFFIX], overwrite=overwrite, skip_existing=skip_existing)
     prepare_folders(files, out, output, of=len(sources), dry_run=dry_run)
 
@@ -177,22 +255,8 @@ def import_(
         raise error
 
 
-def parts_of(item: Item) -> list[Item]:
-    """The items of a file; the item itself if it names one of them, or if the file cannot be read."""
-    from idmcli.errors import InputError
-    from idmcli.io.formats import format_of
-
-    format = format_of(item.path)
-    if item.number is not None or format is None:
-        return [item]
-    try:
-        return [Item(part.path, part.number, item.below) for part in format.items(item.path)]
-    except InputError:  # said when it is read
-        return [item]
-
-
 def _command(item: Item, options: dict[str, Any], shape: str | None) -> str:
     """A command line that gives the same measurement."""
     texts = {**options, "shape": shape}
-    given = [f"--{name}={value}" for name, value in texts.items() if value is not None]
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in texts.items() if value is not None]
     return escape(shlex.join(["idm", "import", item.name, *given]))

@@ -5,6 +5,6 @@ calibration, and says what it assumed.
 """
 
 from idmcli.importing.base import Assumptions, Facts, Importer, ImportOptions
-from idmcli.importing.load import facts_of, import_item, importer_for
+from idmcli.importing.load import facts_of, import_item, importer_for, parts_of
 
-__all__ = ["Assumptions", "Facts", "ImportOptions", "Importer", "facts_of", "import_item", "importer_for"]
+__all__ = ["Assumptions", "Facts", "ImportOptions", "Importer", "facts_of", "import_item", "importer_for", "parts_of"]

@@ -79,6 +79,14 @@ class Importer(ABC, Generic[Content, Options]):
     def facts(self, content: Content) -> Facts:
         """The facts about raw data; nothing is computed."""
 
+    def part(self, item: Item, options: Options) -> Item:
+        """The part of a file that the options name, instead of ``FILE#N``; the item itself if they name none.
+
+        Raises:
+            InputError: the item names another one.
+        """
+        return item
+
     @abstractmethod
     def measure(self, content: Content, options: Options, item: Item, assumptions: Assumptions) -> Measurement:
         """The measurement.

@@ -36,11 +36,29 @@ def import_item(
     format = _format(item)
     importer = importer_for(format, given, str(item))
     options = importer.check(given)
-    content = format.read(item, max_pixels=max_pixels)
+    content = format.read(importer.part(item, options), max_pixels=max_pixels)
     assumptions = Assumptions()
     m = importer.measure(content, options, item, assumptions)
     provenance = Provenance.of_file(command, item.path)
     return replace(m, provenance=replace(provenance, notes=tuple(assumptions.texts))), assumptions.texts
+
+
+def parts_of(item: Item, given: Mapping[str, Any]) -> list[Item]:
+    """The items of a file that are to be imported; the item itself if it is one, or if the file cannot be read.
+
+    Args:
+        item: the file, and perhaps which part of it.
+        given: the options that the user gave, by name.
+    """
+    format = format_of(item.path)
+    if item.number is not None or format is None:
+        return [item]
+    try:
+        importer = importer_for(format, given, str(item))
+        chosen = importer.part(item, importer.check(given))
+        return [chosen] if chosen != item else [replace(item, number=part.number) for part in format.items(item.path)]
+    except InputError:  # said when it is read
+        return [item]
 
 
 def importer_for(format: Format[Any], given: Mapping[str, Any], name: str) -> Importer[Any, Any]:
@@ -67,7 +85,7 @@ def importer_for(format: Format[Any], given: Mapping[str, Any], name: str) -> Im
         f"{' or '.join('--' + option.replace('_', '-') for option in importer.claimed_by)}: {importer.noun}"
         for importer in able
     )
-    raise InputError(f"{name!r} ({format.name}) does not say what was measured", f"say so: {ways}")
+    raise InputError(f"{name!r} ({format.name}) does not say what was measured", f"say so by `idm import`: {ways}")
 
 
 def facts_of(item: Item) -> Facts | None:

@@ -7,8 +7,9 @@ authors, and claim data of any size. All of these are refused before anything is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -148,15 +149,42 @@ class Hdf5File:
     def _check_size(self, path: str, data: Any, select: Any, max_bytes: int) -> None:
         if data.shape is None:
             raise InputError(f"{self.name}: {path!r} is empty", "copy it again")
-        count = math.prod(data.shape)
-        first = select[0] if isinstance(select, tuple) and select else select
-        if isinstance(first, int | np.integer) and data.shape:
-            count //= max(data.shape[0], 1)
+        count = _selected(data.shape, select)
         if count * max(data.dtype.itemsize, 1) > max_bytes:
             raise InputError(
                 f"{self.name}: {path!r} claims {count} values of {data.dtype.itemsize} bytes, more than can be read",
                 "check the file, or cut it into smaller ones",
             )
+
+
+def looks_like(path: Path, test: Callable[[Hdf5File], bool]) -> bool:
+    """Whether a file is HDF5 and passes a test of what is in it; False too for what cannot be read.
+
+    Without the library h5py it is True for all HDF5 files: reading one says what is missing.
+    """
+    try:
+        require_file(path)
+        with path.open("rb") as file:
+            if file.read(len(SIGNATURE)) != SIGNATURE:
+                return False
+        if find_spec("h5py") is None:
+            return True
+        with hdf5_file(path) as content:
+            return test(content)
+    except (InputError, OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _selected(shape: tuple[int, ...], select: Any) -> int:
+    """The number of values that indices and slices select, one for each of the first axes."""
+    chosen = select if isinstance(select, tuple) else (select,)
+    count = math.prod(shape[len(chosen) :])
+    for size, choice in zip(shape, chosen, strict=False):
+        if isinstance(choice, slice):
+            count *= len(range(*choice.indices(size)))
+        elif not isinstance(choice, int | np.integer):
+            count *= size
+    return count
 
 
 @contextmanager

@@ -290,11 +290,14 @@ def _format_of(path: Path) -> PictureFormat:
     format = format_of(path)
     if isinstance(format, PictureFormat):
         return format
+    hint = "`idm import` makes measurements of numbers, a sinogram for example"
     if format is not None:
-        reason, hint = f"its format is: {format.name}", "`idm import` makes measurements of numbers"
-    else:
+        reason = f"its format is: {format.name}"
+    elif head:
         names = ", ".join(format.name for format in picture_formats())
-        reason, hint = f"it is none of {names}" if head else "the file is empty", "save it as PNG or TIFF"
+        reason, hint = f"it is none of {names}", "save it as PNG or TIFF"
+    else:
+        reason, hint = "the file is empty", "save it as PNG or TIFF"
     raise InputError(f"{str(path)!r} is not a readable image ({reason})", hint)
 
 
@@ -317,7 +320,7 @@ def _to_pixels(picture: Picture, scale: Scale | None, name: str) -> tuple[NDArra
     if scale is None and (low < 0 or high > 1):
         raise InputError(
             f"{name} holds {_numbers(samples)} from {low:g} to {high:g}, outside 0 to 1",
-            "rescale it to 0 to 1, or say what 0 and 1 stand for by --scale LOW,HIGH",
+            "rescale it to 0 to 1, or say what 0 and 1 stand for by --scale LOW,HIGH; `idm import` takes a sinogram",
         )
     if scale is None:
         notes = (*notes, f"{_numbers(samples)} taken as they are")

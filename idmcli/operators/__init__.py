@@ -5,6 +5,7 @@ from idmcli.operators.algebra import Adjoint, Product, Scaled, Stack, Sum, stack
 from idmcli.operators.base import Operator, Spec
 from idmcli.operators.blur import Blur
 from idmcli.operators.compressed_sensing import CompressedSensing
+from idmcli.operators.fan_beam import FanBeamCT
 from idmcli.operators.hadamard import Hadamard
 from idmcli.operators.hdr import HDR
 from idmcli.operators.inpainting import Inpainting
@@ -18,7 +19,7 @@ from idmcli.operators.problem import Problem
 from idmcli.operators.registry import build_operator
 from idmcli.operators.spec import Specification
 from idmcli.operators.super_resolution import SuperResolution
-from idmcli.operators.tomography import ParallelBeamCT
+from idmcli.operators.tomography import ParallelBeamCT, Tomography
 
 __all__ = [
     "HDR",
@@ -26,6 +27,7 @@ __all__ = [
     "Adjoint",
     "Blur",
     "CompressedSensing",
+    "FanBeamCT",
     "Gram",
     "Hadamard",
     "Inpainting",
@@ -45,6 +47,7 @@ __all__ = [
     "Stack",
     "Sum",
     "SuperResolution",
+    "Tomography",
     "add_noise",
     "build_operator",
     "count_photons",

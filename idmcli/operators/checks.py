@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from math import prod
 from numbers import Integral, Real
@@ -93,6 +94,13 @@ def check_fraction(name: str, value: Any) -> float:
     """A number in (0, 1]."""
     if not is_number(value) or not 0 < value <= 1:
         raise InputError(f"the {name} is {shown(value)}", "it must be greater than 0 and at most 1")
+    return float(value)
+
+
+def check_positive(name: str, value: Any) -> float:
+    """A finite number > 0."""
+    if not is_number(value) or not 0 < value < math.inf:
+        raise InputError(f"the {name} is {shown(value)}", "it must be a number greater than 0")
     return float(value)
 
 

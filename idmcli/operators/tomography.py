@@ -1,11 +1,12 @@
-"""Parallel-beam computed tomography."""
+"""Computed tomography: parallel beams."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any, Self
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -14,69 +15,105 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
+from idmcli.operators.angles import number_or_degrees, shares
 from idmcli.operators.base import Spec
-from idmcli.operators.checks import check_image_shape, check_integer, is_integer, is_number
-from idmcli.operators.joseph import Projector
+from idmcli.operators.checks import check_image_shape, check_integer, check_positive, is_number, shown
 from idmcli.operators.linear import Gram, LinearOperator
+from idmcli.operators.projector import Projector
+from idmcli.operators.rays import ParallelRays, Rays
 from idmcli.operators.spec import Specification
 from idmcli.operators.stored import check_arrays
 
-MAX_RAYS = 100_000  # views, and detectors
+MAX_DETECTORS = 100_000
+Origin = Literal["pixel", "middle"]
 
 
-class ParallelBeamCTSpecification(Specification):
+class TomographySpecification(Specification):
     """The angles are the number of views, or a list of degrees."""
 
     angles: int | list[Any]
     detectors: int | None = None
+    axis: float | None = None
+    origin: Origin = "pixel"
 
 
-class ParallelBeamCT(LinearOperator):
+class ParallelBeamCTSpecification(TomographySpecification):
+    """The pitch is in pixels."""
+
+    pitch: float = 1.0
+
+
+class Tomography(LinearOperator):
     """``y``: line integrals in pixel units, (batch, C, views, detectors).
 
-    Joseph's method: linear interpolation along each row, or each column, that a ray crosses. The view at
-    angle t sees the pixel at column c and row r, counted from the centre (H // 2, W // 2), at the detector
-    position ``c cos t - r sin t``, counted from detectors // 2 with one pixel between detectors: the
-    convention of ``skimage.transform.radon``.
+    Rays are sampled by Joseph's method: linear interpolation along each row, or each column, that a ray crosses.
+    Forward and adjoint have the same weights; the geometry is in float64, so that they match to its rounding and give
+    the same result in every run on a device. A+ takes conjugate gradients.
 
-    Forward and adjoint both gather, with the same weights; the geometry is in float64, so that they match
-    to its rounding and give the same result in every run on a device. A+ takes conjugate gradients.
+    A subclass says where the rays of a view run. Its parameters, beside those of the subclass:
 
     Args:
         image_shape: (C, H, W).
-        angles: degrees, as a list, an array or a tensor; or the number of views, equally spaced over [0, 180).
-        detectors: their number in each view; enough for the image's diagonal, ceil(sqrt(2) max(H, W)), if not given.
+        angles: degrees, as a list, an array or a tensor; or the number of views, equally spaced over :attr:`turn`.
+        detectors: their number in each view.
+        axis: the position on the detector that sees the axis of rotation, in cells from the first one. If not given,
+            the middle of the detector as ``origin`` has it.
+        origin: where the axis of rotation runs through the image, and where the middle of the detector is: "pixel" has
+            it in pixel (H // 2, W // 2) and cell detectors // 2, as scikit-image does; "middle" between pixels where
+            their number is even, at ((H - 1) / 2, (W - 1) / 2) and (detectors - 1) / 2, as ASTRA, ODL and TIGRE do.
 
-    Raises:
-        InputError: no view, an angle that is not finite, no detector, or more than 100,000 of them.
-
-    Example:
-        >>> two_views = ParallelBeamCT((1, 3, 3), [0, 90], detectors=3)
-        >>> two_views.A(torch.arange(1.0, 10).view(1, 1, 3, 3))
-        tensor([[[[12., 15., 18.],
-                  [24., 15.,  6.]]]])
+    Attributes:
+        turn: the angle in degrees over which all is seen.
+        period: the angle in degrees after which views repeat.
     """
 
-    kind = "ct"
+    turn: ClassVar[float]
+    period: ClassVar[float]
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
         angles: int | Sequence[float] | NDArray[Any] | Tensor,
-        *,
-        detectors: int | None = None,
+        detectors: int,
+        axis: float | None,
+        origin: Origin,
     ) -> None:
         super().__init__()
         self.image_shape = channels, height, width = check_image_shape(image_shape)
-        self.angles = _number_or_degrees(angles)
-        views = self.angles if isinstance(self.angles, int) else len(self.angles)
-        degrees = [180 * k / views for k in range(views)] if isinstance(self.angles, int) else self.angles
-        if detectors is None:
-            detectors = math.ceil(math.sqrt(2) * max(height, width))
-        detectors = check_integer("number of detectors", detectors, 1, MAX_RAYS)
-        directions = [(math.cos(math.radians(a)), math.sin(math.radians(a))) for a in degrees]
-        self._projector = Projector(directions, (height, width), detectors)
-        self.measurement_shape = (channels, len(degrees), detectors)
+        self.angles = number_or_degrees(angles)
+        detectors = check_integer("number of detectors", detectors, 1, MAX_DETECTORS)
+        if origin not in ("pixel", "middle"):
+            raise InputError(f"the origin is {shown(origin)}", 'it must be "pixel" or "middle"')
+        if axis is not None and not (is_number(axis) and math.isfinite(axis)):
+            raise InputError(f"the axis of rotation is {shown(axis)}", "it must be a number, in cells from the first")
+        self.origin: Origin = origin
+        self.axis = middle_of(detectors, origin) if axis is None else float(axis)
+        self.measurement_shape = (channels, len(self.degrees), detectors)
+
+    @cached_property
+    def degrees(self) -> list[float]:
+        """The angle of each view."""
+        if not isinstance(self.angles, int):
+            return self.angles
+        return [self.turn * k / self.angles for k in range(self.angles)]
+
+    @property
+    @abstractmethod
+    def rays(self) -> Rays:
+        """Of one view."""
+
+    @property
+    @abstractmethod
+    def ray_weights(self) -> NDArray[np.float64]:
+        """What each ray counts in filtered back-projection, (views, detectors) or (views, 1): the angle that it stands
+        for, in radians, and whatever the geometry asks for.
+        """
+
+    @cached_property
+    def _projector(self) -> Projector:
+        shape = self.image_shape[1:]
+        grid = shape if self.origin == "middle" else (2 * (shape[0] // 2) + 1, 2 * (shape[1] // 2) + 1)
+        return Projector(self.rays, self.degrees, shape, grid)
 
     def A(self, x: Tensor) -> Tensor:
         return linear_map(x, self._project_rays, self._back_project)
@@ -91,49 +128,111 @@ class ParallelBeamCT(LinearOperator):
         return self._projector.back_project(y.flatten(0, 1)).view(-1, *self.image_shape)
 
     def smear(self, y: Tensor) -> Tensor:
-        """Give each pixel the sum of every view's linearly interpolated value at its position: (B, \\*image_shape)."""
+        """Give each pixel the sum of every view's linearly interpolated value at its position, weighted as the geometry
+        asks for: (B, \\*image_shape).
+        """
         self.check_measurements(y)
         return self._projector.smear(y.flatten(0, 1)).view(-1, *self.image_shape)
 
     def gram(self, y: Tensor) -> Gram:
-        """A filter along the detectors with the gains ``L + 2 V / |w|``, w in radians per pixel.
+        """A filter along the detectors with the gains ``L / p + 2 V / |w|``, w in radians per cell.
 
-        L, the length of a ray, is the gain of one view by itself. V views over 180 degrees blur the image by
-        ``V / (pi |r|)``, whose gain 2 V / |w| is what they add where they overlap, at low frequencies.
+        L / p, the length of a ray over the distance p of two rays, is the gain of one view by itself. V views over 180
+        degrees blur the image by ``V / (pi p |r|)``, whose gain 2 V / |w| is what they add where they overlap, at low
+        frequencies; over less they are as much denser there.
         """
         views, detectors = self.measurement_shape[1:]
+        covered = min(float(shares(self.degrees, self.period).sum()), math.pi)
         frequency = 2 * math.pi * torch.fft.rfftfreq(detectors, dtype=y.dtype, device=y.device)
-        gains = max(self.image_shape[1:]) + 2 * views / frequency.clamp_min(math.pi / detectors)
+        overlap = 2 * views * math.pi / covered / frequency.clamp_min(math.pi / detectors)
+        gains = max(self.image_shape[1:]) / self.rays.spacing + overlap
         return Gram(gains, torch.fft.rfft, lambda spectrum: torch.fft.irfft(spectrum, detectors))
 
     def to_spec(self) -> Spec:
-        """``angles`` is the number of views, or the list of angles."""
-        return {
+        """``angles`` is the number of views, or the list of angles; what is as it is by default is left out."""
+        detectors = self.measurement_shape[2]
+        spec: Spec = {
             "kind": self.kind,
             "image_shape": list(self.image_shape),
             "angles": self.angles,
-            "detectors": self.measurement_shape[2],
+            "detectors": detectors,
         }
+        if self.origin != "pixel":
+            spec["origin"] = self.origin
+        if self.axis != middle_of(detectors, self.origin):
+            spec["axis"] = self.axis
+        return spec
+
+
+class ParallelBeamCT(Tomography):
+    """Parallel beams: see :class:`Tomography` for ``y``, for how rays are sampled, and for ``axis`` and ``origin``.
+
+    The view at angle t sees the pixel at column c and row r, counted from the axis of rotation, at the detector
+    position ``axis + (c cos t - r sin t) / pitch``: the convention of ``skimage.transform.radon``.
+
+    Args:
+        image_shape: (C, H, W).
+        angles: degrees, as a list, an array or a tensor; or the number of views, equally spaced over [0, 180).
+        detectors: their number in each view; enough for the image's diagonal, ceil(sqrt(2) max(H, W)) for a pitch of
+            one pixel, if not given.
+        axis: the position that sees the axis of rotation, in cells from the first; see :class:`Tomography`.
+        origin: where the axis of rotation runs through the image; see :class:`Tomography`.
+        pitch: distance of two detectors, in pixels.
+
+    Raises:
+        InputError: no view, an angle that is not finite, no detector, more than 100,000 of them, or another parameter
+            is out of range.
+
+    Example:
+        >>> two_views = ParallelBeamCT((1, 3, 3), [0, 90], detectors=3)
+        >>> two_views.A(torch.arange(1.0, 10).view(1, 1, 3, 3))
+        tensor([[[[12., 15., 18.],
+                  [24., 15.,  6.]]]])
+    """
+
+    kind = "ct"
+    turn = period = 180.0
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        angles: int | Sequence[float] | NDArray[Any] | Tensor,
+        *,
+        detectors: int | None = None,
+        axis: float | None = None,
+        origin: Origin = "pixel",
+        pitch: float = 1.0,
+    ) -> None:
+        self.pitch = check_positive("distance of two detectors", pitch)
+        if detectors is None:
+            detectors = math.ceil(math.sqrt(2) * max(check_image_shape(image_shape)[1:]) / self.pitch)
+        super().__init__(image_shape, angles, detectors, axis, origin)
+
+    @property
+    def rays(self) -> ParallelRays:
+        return ParallelRays(self.measurement_shape[2], self.axis, self.pitch)
+
+    @property
+    def ray_weights(self) -> NDArray[np.float64]:
+        return shares(self.degrees, self.period)[:, None] / self.pitch
+
+    def to_spec(self) -> Spec:
+        return super().to_spec() | ({} if self.pitch == 1 else {"pitch": self.pitch})
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Self:
         read = ParallelBeamCTSpecification.read(spec)
         check_arrays(read.kind, arrays, [])
-        return cls(read.image_shape, read.angles, detectors=read.detectors)
+        return cls(
+            read.image_shape,
+            read.angles,
+            detectors=read.detectors,
+            axis=read.axis,
+            origin=read.origin,
+            pitch=read.pitch,
+        )
 
 
-def _number_or_degrees(angles: Any) -> int | list[float]:
-    """The number of views, or the angle of each, as plain numbers of Python."""
-    if isinstance(angles, Tensor | np.ndarray):
-        angles = angles.tolist()
-    if is_integer(angles) and 1 <= angles <= MAX_RAYS:
-        return int(angles)
-    if not isinstance(angles, Iterable) or not 1 <= len(degrees := list(islice(angles, MAX_RAYS + 1))) <= MAX_RAYS:
-        raise InputError(f"the number of views is not from 1 to {MAX_RAYS}", "give their number, or their angles")
-    try:
-        found = [float(angle) for angle in degrees if is_number(angle)]
-    except OverflowError:
-        found = []
-    if len(found) < len(degrees) or not all(map(math.isfinite, found)):
-        raise InputError("an angle is not a finite number", "give the angles in degrees")
-    return found
+def middle_of(cells: int, origin: Origin) -> float:
+    """The position that counts as the middle of so many cells."""
+    return cells // 2 if origin == "pixel" else (cells - 1) / 2

@@ -27,7 +27,7 @@ NEEDS: Mapping[str, str] = {
     "tight": "an operator with A A^T = I",
     "mixing": "an operator that mixes all pixels at random (cs with a global permutation)",
     "spectrum": "an operator whose singular values are known",
-    "rays": "an operator of line integrals (ct)",
+    "rays": "an operator of line integrals (ct, fan)",
 }
 """The needs of a method beside weights, whose kinds are the names in :data:`idmcli.plugins.MODELS`."""
 
@@ -128,7 +128,7 @@ def needs_of(solver: Solver) -> Sequence[str]:
 
 def _serves(operator: Operator, need: str) -> bool:
     """Whether an operator meets a need."""
-    from idmcli.operators import LinearOperator, ParallelBeamCT
+    from idmcli.operators import LinearOperator, Tomography
 
     if need == "gradient":
         return True
@@ -145,6 +145,6 @@ def _serves(operator: Operator, need: str) -> bool:
         case "spectrum":
             return padded.spectrum() is not None
         case "rays":
-            return isinstance(operator, ParallelBeamCT)
+            return isinstance(operator, Tomography)
         case _:
             return True

@@ -10,7 +10,7 @@ from typing import Literal, cast
 import torch
 from torch import Generator, Tensor
 
-from idmcli.operators import ParallelBeamCT, Problem
+from idmcli.operators import Problem, Tomography
 from idmcli.solvers import Progress, Solver
 
 Window = Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"]
@@ -32,10 +32,14 @@ class FbpOptions:
 
 
 def fbp(problem: Problem, prior: None, options: FbpOptions, generator: Generator, progress: Progress) -> Tensor:
-    """``pi / V sum_t f_t(c cos t - r sin t)``: filtered views f, for V of them spread evenly over 180 degrees."""
-    operator = cast(ParallelBeamCT, problem.operator)
-    views = operator.measurement_shape[1]
-    return math.pi / views * operator.smear(ramp_filter(problem.y, options.window))
+    """``sum_t f_t(c cos t - r sin t)`` with the filtered views f, each weighted by the angle that it stands for.
+
+    For a fan beam the rays are weighted before they are filtered, and the views again where they are smeared over the
+    image.
+    """
+    operator = cast(Tomography, problem.operator)
+    weights = torch.from_numpy(operator.ray_weights).to(problem.y)
+    return operator.smear(ramp_filter(weights * problem.y, options.window))
 
 
 def ramp_filter(y: Tensor, window: Window) -> Tensor:

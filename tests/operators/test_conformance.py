@@ -281,7 +281,7 @@ def test_bad_specs_name_the_key(saved: LinearOperator) -> None:
     for name in arrays:
         with pytest.raises(InputError, match=f"needs the array '{name.split('.')[-1]}'"):
             build_operator(spec, {k: v for k, v in arrays.items() if k != name})
-    for kind in ("fan", None, 3, ["cs"]):
+    for kind in ("spiral", None, 3, ["cs"]):
         with pytest.raises(InputError, match="operator kind"):
             build_operator({**spec, "kind": kind}, arrays)
 

@@ -17,13 +17,35 @@ from skimage.transform import radon, resize
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators import ParallelBeamCT, joseph
-from idmcli.operators.joseph import Projector
+from idmcli.operators import ParallelBeamCT, joseph, projector
 from tests.small import dense
 
 
 def phantom(size: int) -> NDArray[np.float64]:
     return np.asarray(resize(shepp_logan_phantom(), (size, size), anti_aliasing=True), np.float64)
+
+
+def ellipse(size: int, middle: float, *, shrunk: float = 0) -> Tensor:
+    """An ellipse with the half axes 30 and 18, turned and off the axis of rotation, its edge smoothed by sampling."""
+    fine = (np.arange(8 * size) + 0.5) / 8 - 0.5 - middle
+    inside = _ellipse_form(fine, fine[:, None], shrunk) <= 1
+    return torch.from_numpy(inside.reshape(size, 8, size, 8).mean((1, 3)))[None, None]
+
+
+def _ellipse_form(c: NDArray[np.float64], r: NDArray[np.float64], shrunk: float) -> NDArray[np.float64]:
+    turn = np.radians(25)
+    along, across = (c - 9) * np.cos(turn) + (r + 6) * np.sin(turn), (r + 6) * np.cos(turn) - (c - 9) * np.sin(turn)
+    return (along / (30 - shrunk)) ** 2 + (across / (18 - shrunk)) ** 2
+
+
+def chords(n_c: NDArray[np.float64], n_r: NDArray[np.float64], s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lengths that lines with unit normals have inside the ellipse: 2 a b sqrt(w^2 - d^2) / w^2, w its half width
+    along the normal, d the distance from its centre."""
+    turn = np.radians(25)
+    along, across = n_c * np.cos(turn) + n_r * np.sin(turn), n_r * np.cos(turn) - n_c * np.sin(turn)
+    w = (30 * along) ** 2 + (18 * across) ** 2
+    d = s - n_c * 9 + n_r * 6
+    return np.asarray(2 * 30 * 18 * np.sqrt(np.maximum(w - d**2, 0)) / w)
 
 
 @pytest.mark.parametrize("size", [64, 63])
@@ -65,6 +87,44 @@ def test_projection_against_a_dense_matrix() -> None:
     torch.testing.assert_close(operator.AT(y)[:, 0], torch.einsum("vdhw,bvd->bhw", dense, y[:, 0]), atol=1e-12, rtol=0)
 
 
+def test_the_axis_in_the_middle_of_the_grid() -> None:
+    """Where ASTRA, ODL and TIGRE have it: every view of a symmetric image is symmetric, also on even grids."""
+    image = torch.zeros(1, 1, 8, 6, dtype=torch.float64)
+    image[..., 2:6, 1:5] = 1
+    operator = ParallelBeamCT((1, 8, 6), 9, detectors=12, origin="middle")
+    assert operator.axis == 5.5
+    y = operator.A(image)
+    torch.testing.assert_close(y, y.flip(-1))
+    centred = ParallelBeamCT((1, 8, 6), 9, detectors=12)
+    assert centred.axis == 6 and float((centred.A(image) - centred.A(image).flip(-1)).abs().max()) > 0.5
+
+
+@pytest.mark.parametrize("origin", ["pixel", "middle"])
+def test_line_integrals_of_an_ellipse(origin: Any) -> None:
+    """With an axis and a pitch of its own, against chords by formula."""
+    size, axis, pitch = 128, 70.3, 0.9
+    operator = ParallelBeamCT((1, size, size), 11, detectors=150, axis=axis, origin=origin, pitch=pitch)
+    middle = size // 2 if origin == "pixel" else (size - 1) / 2
+    y = operator.A(ellipse(size, middle))[0, 0].numpy()
+    s = (np.arange(150) - axis) * pitch
+    for view, angle in zip(y, np.radians(operator.degrees), strict=True):
+        expected = chords(np.full(150, np.cos(angle)), np.full(150, -np.sin(angle)), s)
+        assert np.linalg.norm(view - expected) < 0.015 * np.linalg.norm(expected)
+
+
+def test_views_that_turn_into_each_other_share_their_weights() -> None:
+    """Eight views of a square from one: the matrices hold an eighth of the entries."""
+    x = torch.rand(1, 1, 16, 16, dtype=torch.float64)
+    angles = [20.0, 70.0, 110.0, 160.0, 200.0, 250.0, 290.0, 340.0]
+    operator = ParallelBeamCT((1, 16, 16), angles)
+    alone = torch.cat([ParallelBeamCT((1, 16, 16), [angle]).A(x) for angle in angles], 2)
+    torch.testing.assert_close(operator.A(x), alone, rtol=0, atol=1e-12)
+    one = ParallelBeamCT((1, 16, 16), [20.0])
+    one.A(x)
+    kept, of_one = (sum(matrix.nbytes for matrix in each._projector._kept.values()) for each in (operator, one))
+    assert kept == of_one
+
+
 def test_adjoint_matches_at_full_size() -> None:
     operator = ParallelBeamCT((1, 127, 96), 37)
     generator = torch.Generator().manual_seed(0)
@@ -83,17 +143,18 @@ def test_default_detectors_see_every_pixel() -> None:
 
 def test_the_weights_of_a_projection_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or again in every use, where they would take too much memory: the result is the same to the last bit."""
-    x, y = torch.rand(2, 1, 20, 17), torch.rand(2, 1, 7, 29)
+    x, y = torch.rand(2, 1, 20, 17), torch.rand(2, 1, 4, 29)
     made: list[str] = []
-    rays = Projector._rays
-    monkeypatch.setattr(Projector, "_rays", lambda *inputs: made.append("A") or rays(*inputs))
-    operator = ParallelBeamCT((1, 20, 17), 7)
+    original = projector.line_integrals
+    monkeypatch.setattr(projector, "line_integrals", lambda *inputs: made.append("A") or original(*inputs))
+    angles = [10, 20, 30, 40]
+    operator = ParallelBeamCT((1, 20, 17), angles)
     kept = operator.A(x), operator.A(x), operator.AT(y), operator.smear(y)
     assert len(made) == 1
-    monkeypatch.setattr("idmcli.operators.joseph.KEPT_BYTES", 0)
-    other = ParallelBeamCT((1, 20, 17), 7)
+    monkeypatch.setattr(projector, "KEPT_BYTES", 0)
+    other = ParallelBeamCT((1, 20, 17), angles)
     again = other.A(x), other.A(x), other.AT(y), other.smear(y)
-    assert len(made) == 3
+    assert len(made) == 4
     assert all(torch.equal(one, two) for one, two in zip(kept, again, strict=True))
 
 
@@ -101,7 +162,7 @@ def test_many_views_in_several_matrices(monkeypatch: pytest.MonkeyPatch) -> None
     x, y = torch.rand(2, 1, 20, 17, dtype=torch.float64), torch.rand(2, 1, 7, 29, dtype=torch.float64)
     whole = ParallelBeamCT((1, 20, 17), 7)
     expected = whole.A(x), whole.AT(y), whole.smear(y)
-    monkeypatch.setattr("idmcli.operators.joseph.PIXELS_AT_ONCE", 3 * 20 * 17)
+    monkeypatch.setattr(projector, "ENTRIES_AT_ONCE", 2 * 29 * 21)
     parts = ParallelBeamCT((1, 20, 17), 7)
     for found, one in zip((parts.A(x), parts.AT(y), parts.smear(y)), expected, strict=True):
         torch.testing.assert_close(found, one, rtol=0, atol=1e-12)
@@ -196,6 +257,11 @@ def test_numbers_of_views_of_every_type(count: Any) -> None:
         (range(100_001), {}, "views"),
         (4, {"detectors": 0}, "detectors"),
         (4, {"detectors": 2.0}, "detectors"),
+        (4, {"axis": float("nan")}, "axis of rotation"),
+        (4, {"axis": "auto"}, "axis of rotation"),
+        (4, {"origin": "centre"}, "origin"),
+        (4, {"pitch": 0}, "distance of two detectors"),
+        (4, {"pitch": float("inf")}, "distance of two detectors"),
     ],
 )
 def test_bad_geometry(angles: Any, options: dict[str, Any], message: str) -> None:
@@ -214,27 +280,27 @@ def test_an_operator_is_let_go_of_after_a_gradient_through_its_inverse() -> None
     assert kept() is None
 
 
+def rays_of(views: int, detectors: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    angles = np.repeat(np.linspace(0, np.pi, views), detectors)
+    return np.cos(angles), -np.sin(angles), np.tile(np.arange(detectors) - detectors // 2 + 0.25, views)
+
+
 @pytest.mark.parametrize("shape", [(40, 5), (5, 40), (12, 12), (9, 1)])
 def test_rays_are_followed_only_where_they_meet_the_image(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
 ) -> None:
     """The same matrix as by following every ray through every row, or column."""
-    directions = [(math.cos(t), math.sin(t)) for t in np.linspace(0, math.pi, 23)]
-    projector = Projector(directions, shape, 61)
-    x = torch.rand(2, *shape, dtype=torch.float64)
-    y = projector.project(x)
-    monkeypatch.setattr(joseph, "_hit", lambda a, b, d, *sizes: np.ones(len(d), bool))
-    monkeypatch.setattr(joseph, "_crossed", lambda a, b, d, followed, interpolated: np.arange(followed)[None])
-    assert torch.equal(Projector(directions, shape, 61).project(x), y)
+    rays, x = rays_of(23, 61), torch.rand(2, shape[0] * shape[1], dtype=torch.float64)
+    y = joseph.line_integrals(*rays, shape).times(x)
+    monkeypatch.setattr(joseph, "_followed", lambda along, across, s, size_i, size_j: (0.0 * size_j, 1.0 * size_j))
+    assert torch.equal(joseph.line_integrals(*rays, shape).times(x), y)
 
 
 def test_a_long_picture_has_few_crossings() -> None:
     """5000 x 20 pixels: 7072 detectors times 5000 rows would be 35 million for each view."""
-    detectors = joseph._centred(7072)
-    for angle in np.linspace(0, math.pi, 31):
-        a, b, followed, interpolated = math.cos(angle), -math.sin(angle), 5000, 20
-        if abs(a) < abs(b):
-            a, b, followed, interpolated = b, a, interpolated, followed
-        d = detectors[joseph._hit(a, b, detectors, followed, interpolated), None]
-        crossings = len(d) * joseph._crossed(a, b, d, followed, interpolated).shape[1]
-        assert crossings < 5 * 5000 * 20
+    for n_c, n_r, s in zip(*(part.reshape(31, -1) for part in rays_of(31, 7072)), strict=True):
+        swap = abs(n_c[0]) < abs(n_r[0])
+        along, across = (n_r, n_c) if swap else (n_c, n_r)
+        size_i, size_j = (np.full(len(s), side) for side in ((5000, 20) if swap else (20, 5000)))
+        first, last = joseph._followed(along, across, s, size_i, size_j)
+        assert (last - first).sum() < 5 * 5000 * 20

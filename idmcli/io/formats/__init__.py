@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from idmcli.io.formats.base import MAX_PIXELS, Format, Picture, PictureFormat, head_of
+from idmcli.io.formats.ct_data import CtData
 from idmcli.io.formats.dicom import Dicom
+from idmcli.io.formats.dxchange import DXchange
 from idmcli.io.formats.nifti import Nifti
 from idmcli.io.formats.numbers import Mat, Npy, Npz, Numbers, Text
 from idmcli.io.formats.plain import Bmp, Gif, Jpeg
 from idmcli.io.formats.portable import Png
+from idmcli.io.formats.sinogram import Sinogram
 from idmcli.io.formats.tiff import Tiff
 from idmcli.plugins import FORMATS
 
 __all__ = [
+    "CT_DATA",
+    "DXCHANGE",
     "MAX_PIXELS",
     "MAT",
     "NPY",
@@ -24,6 +29,7 @@ __all__ = [
     "Format",
     "Picture",
     "PictureFormat",
+    "Sinogram",
     "all_formats",
     "format_of",
     "head_of",
@@ -32,6 +38,7 @@ __all__ = [
 
 PNG, JPEG, TIFF, BMP, GIF, DICOM, NIFTI = Png(), Jpeg(), Tiff(), Bmp(), Gif(), Dicom(), Nifti()
 NPY, NPZ, MAT, TEXT = Npy(), Npz(), Mat(), Text()
+CT_DATA, DXCHANGE = CtData(), DXchange()
 
 
 def format_of(path: Path) -> Format[Any] | None:

@@ -55,9 +55,14 @@ class Format(ABC, Generic[T]):
     def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> T:
         """One item; InputError with the reason if it cannot be read faithfully."""
 
-    @abstractmethod
     def write(self, path: Path, content: T, *, replace: bool = True) -> None:
-        """Write a file of one item, atomically; ``replace`` as for :func:`idmcli.io.atomic.atomic_path`."""
+        """Write a file of one item, atomically; ``replace`` as for :func:`idmcli.io.atomic.atomic_path`.
+
+        Raises:
+            InputError: files of this format are only read.
+            ResourceError: the folder cannot be written to.
+        """
+        raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use another format")
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,16 +77,13 @@ class NumbersFormat(Format[Numbers]):
         number = item.number or 1
         if number > len(names):
             raise InputError(f"{str(item)!r} is not there: the file holds {len(names)} arrays", "N runs from 1")
-        with _reading(self, item.path):
+        with reading(self, item.path):
             values = self.array(item.path, names[number - 1])
         return Numbers(values, names[number - 1])
 
-    def write(self, path: Path, content: Numbers, *, replace: bool = True) -> None:
-        raise InputError(f"cannot write {str(path)!r}: {self.name} files are only read", "use .npz")
-
     def _arrays(self, path: Path) -> Mapping[str, tuple[int, ...]]:
         require_file(path)
-        with _reading(self, path):
+        with reading(self, path):
             arrays = self.arrays(path)
         if not arrays:
             raise InputError(f"{str(path)!r} holds no array of numbers", "check which file it is")
@@ -167,7 +164,7 @@ class Mat(NumbersFormat):
         return _head(path).startswith(b"MATLAB ")
 
     def arrays(self, path: Path) -> Mapping[str, tuple[int, ...]]:
-        if self._is_hdf5(path):
+        if self.is_hdf5(path):
             with hdf5.hdf5_file(path) as file:
                 names = [name for name in file.names() if not name.startswith("#") and "/" not in name]
                 return {name: file.shape(name)[::-1] for name in names if _is_numeric(file.dtype(name))}
@@ -181,13 +178,14 @@ class Mat(NumbersFormat):
         return found
 
     def array(self, path: Path, name: str) -> Any:
-        if self._is_hdf5(path):
+        if self.is_hdf5(path):
             with hdf5.hdf5_file(path) as file:
                 return matlab_array(file.read(name))
         return optional("scipy.io", "MATLAB files").loadmat(path, variable_names=[name], simplify_cells=True)[name]
 
     @staticmethod
-    def _is_hdf5(path: Path) -> bool:
+    def is_hdf5(path: Path) -> bool:
+        """Whether a file of MATLAB's is of version 7.3."""
         with path.open("rb") as file:
             file.seek(512)
             return file.read(8) == hdf5.SIGNATURE
@@ -266,7 +264,7 @@ def _head(path: Path) -> bytes:
 
 
 @contextmanager
-def _reading(format: NumbersFormat, path: Path) -> Iterator[None]:
+def reading(format: Format[Any], path: Path) -> Iterator[None]:
     """Make an InputError with the file's name of whatever a decoder raises; what it warns of, damage, is silent."""
     try:
         with warnings.catch_warnings(action="ignore"):
