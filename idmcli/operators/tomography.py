@@ -100,13 +100,13 @@ class Tomography(LinearOperator):
     @property
     @abstractmethod
     def rays(self) -> Rays:
-        """Of one view."""
+        """The rays of one view."""
 
     @property
     @abstractmethod
     def ray_weights(self) -> NDArray[np.float64]:
-        """The weight of each ray in filtered back-projection, (views, detectors) or (views, 1): the angle that it stands
-        for, in radians, and whatever the geometry asks for.
+        """The weight of each ray in filtered back-projection, (views, detectors) or (views, 1): the angle that it
+        stands for, in radians, and whatever the geometry asks for.
         """
 
     @cached_property
