@@ -188,7 +188,7 @@ def reconstruct(
                 f"{str(item)!r} holds measurements of {m.operator.kind!r}, not of {asked}", f"leave out {source}"
             )
         if noise is not None and m.noise > 0:
-            raise InputError(f"{str(item)!r} has noise {m.noise:g}, by its own word", "leave out --noise")
+            raise InputError(f"{str(item)!r} states a noise of {m.noise:g} itself", "leave out --noise")
         return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
     def imported(item: Item) -> Measurement:
