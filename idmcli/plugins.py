@@ -21,6 +21,7 @@ OPERATORS: Registry[Any] = Registry(
         "hadamard": "idmcli.operators.hadamard:Hadamard",
         "hdr": "idmcli.operators.hdr:HDR",
         "inpainting": "idmcli.operators.inpainting:Inpainting",
+        "learned": "idmcli.operators.learned:LearnedSampling",
         "matrix": "idmcli.operators.matrix:MatrixOperator",
         "mri": "idmcli.operators.mri:MRI",
         "nonlinear_deblur": "idmcli.operators.nonlinear_blur:NonlinearBlur",
@@ -48,6 +49,8 @@ MODELS: Registry[Any] = Registry(
         "sr3": "idmcli.learned.sr3:KIND",
         "latent": "idmcli.learned.latent:KIND",
         "idm": "idmcli.learned.idm:KIND",
+        "rk-ccsnet": "idmcli.learned.rk_ccsnet:KIND",
+        "csnet-plus": "idmcli.learned.csnet_plus:KIND",
     },
     "idmcli.learned.base:ModelKind",
 )
@@ -70,7 +73,11 @@ PRIORS: Registry[Any] = Registry(
 )
 """The formats of files and folders that ``--prior`` takes. This is the order of trial."""
 
-SOLVERS: Registry[Any] = Registry("idmcli.solvers", parts_in("idmcli.solvers", "SOLVER"), "idmcli.solvers:Solver")
+SOLVERS: Registry[Any] = Registry(
+    "idmcli.solvers",
+    {name.replace("_", "-"): place for name, place in parts_in("idmcli.solvers", "SOLVER").items()},
+    "idmcli.solvers:Solver",
+)
 """The methods that ``--method`` names: ways to reconstruct."""
 
 DEFAULTS: Registry[Any] = Registry(
@@ -83,6 +90,7 @@ DEFAULTS: Registry[Any] = Registry(
         "hadamard": "idmcli.methods.defaults:SINGLE_PIXEL",
         "hdr": "idmcli.methods.defaults:DYNAMIC_RANGE",
         "inpainting": "idmcli.methods.defaults:INPAINTING",
+        "learned": "idmcli.methods.defaults:LEARNED",
         "mri": "idmcli.methods.defaults:MAGNETIC",
         "nonlinear_deblur": "idmcli.methods.defaults:NONLINEAR_DEBLURRING",
         "sr": "idmcli.methods.defaults:SUPER_RESOLUTION",
@@ -94,6 +102,7 @@ DEFAULTS: Registry[Any] = Registry(
 IMPORTERS: Registry[Any] = Registry(
     "idmcli.importers",
     {
+        "kspace": "idmcli.importing.mri.importer:IMPORTER",
         "hadamard": "idmcli.importing.hadamard:IMPORTER",
         "matrix": "idmcli.importing.matrix:IMPORTER",
         "picture": "idmcli.importing.picture:IMPORTER",
@@ -116,6 +125,10 @@ FORMATS: Registry[Any] = Registry(
         "gif": "idmcli.io.formats:GIF",
         "nifti": "idmcli.io.formats:NIFTI",
         "measurement": "idmcli.measuring.format:MEASUREMENT",
+        "cfl": "idmcli.io.formats:CFL",
+        "fastmri": "idmcli.io.formats:FASTMRI",
+        "ismrmrd": "idmcli.io.formats:ISMRMRD",
+        "twix": "idmcli.io.formats:TWIX",
         "npy": "idmcli.io.formats:NPY",
         "npz": "idmcli.io.formats:NPZ",
         "dxchange": "idmcli.io.formats:DXCHANGE",

@@ -50,7 +50,7 @@ from idmcli.config import TrainingConfig, list_presets, load_config
 from idmcli.errors import IdmError, InputError
 from idmcli.importing import import_item
 from idmcli.io import png
-from idmcli.io.formats import format_of
+from idmcli.io.formats import CFL, format_of
 from idmcli.io.geometry import Geometry
 from idmcli.io.images import read_image, read_provenance, write_image
 from idmcli.io.items import Item
@@ -86,6 +86,7 @@ from idmcli.training.progress import Progress
 from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 from tests.foreign import FILES, drawn
+from tests.scanners import coil_images, kspace_of, write_cfl
 
 MAX_PIXELS = 1_000_000
 MEMORY = 2**29
@@ -565,7 +566,9 @@ def readers(folder: Path) -> dict[str, Reader]:
     """All readers by name; ``folder`` is for the making of the valid files."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
-    pixels, latents = pixel_model(folder), latent_model(folder)
+    pixels, latents, bart = pixel_model(folder), latent_model(folder), folder / "bart"
+    bart.mkdir()
+    write_cfl(bart / "scan.cfl", kspace_of(coil_images(2)).transpose(1, 2, 0)[None])
     mask = torch.from_numpy(RNG.random((14, 18)) < 0.5)
     boxes = {"type": "boxes", "boxes": [[1, 2, 3, 4]]}
     random = {"type": "random", "ratio": 0.4, "seed": 3}
@@ -644,6 +647,10 @@ def readers(folder: Path) -> dict[str, Reader]:
             ),
             "input.safetensors",
             forge=forged_record,
+        ),
+        "BART headers": Reader(
+            in_folder(bart, "scan.hdr", lambda path: CFL.read(Item(path / "scan.cfl"))),
+            ((bart / "scan.hdr").read_bytes(),),
         ),
         "weights": Reader(
             given_weights, (weights(folder, 0), weights(folder, 2)), "input.safetensors", forge=forged_record

@@ -35,7 +35,7 @@ from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.operators import FanBeamCT, ParallelBeamCT
 from idmcli.operators.hadamard import pattern_rows
-from tests import foreign
+from tests import foreign, scanners
 from tests.tomography_files import write_ct_data, write_dxchange
 
 ROOT = Path(__file__).parent.parent
@@ -105,6 +105,10 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_damaged(camera)
     tifffile.imwrite("stack.tif", np.stack([np.uint8(255 * camera)] * 2), photometric="minisblack")
     scans()
+    kspace = scanners.kspace_of(scanners.coil_images(4))
+    scanners.write_fastmri(tmp_path / "scan.h5", np.stack([kspace] * 2))
+    scanners.write_cfl(tmp_path / "kspace.cfl", kspace.transpose(1, 2, 0)[None])
+    scanners.write_cfl(tmp_path / "noise.cfl", scanners.noise((200, 1, 1, 4), 0.01))
     torch.manual_seed(0)
     unet = StableDiffusionConfig(steps=2, channels=(32, 64))
     model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, 0.0)))
@@ -158,7 +162,10 @@ def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.
         if arguments[0] == "train":
             arguments += SHORT if "--init" in arguments else SHORT + NARROW
         if arguments[0] in ("benchmark-memory", "bench-memory"):
-            arguments = [argument.replace("11GiB", "60MiB") for argument in arguments] + SMALL
+            arguments = [argument.replace("11GiB", "60MiB") for argument in arguments]
+            arguments += [] if "csnet" in command else SMALL
+        if arguments[0] == "study" and len(arguments) > 1:  # hours of work: their options are read, and the file shown
+            arguments += ["--show"]
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"

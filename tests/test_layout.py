@@ -1,4 +1,4 @@
-"""The architecture: which folder may import which, and that the README names them all."""
+"""The architecture: which folder may import which, and that CONTRIBUTING.md names them all."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ ORDER = (
         "registry",
         "plugins",
         "sizes",
+        "durations",
         "ranges",
         "seeds",
         "environment",
@@ -35,16 +36,16 @@ ORDER = (
         "reversible",
         "operators",
         "io",
+        "models",
         "batch",
         "tasks",
         "config",
         "measuring",
         "importing",
-        "models",
     ),
-    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "api", "cli"),
+    *("priors", "solvers", "training", "learned", "methods", "memory", "runs", "evaluation", "studies", "api", "cli"),
 )
-AMBIGUOUS = {"idm", "sr3", "gradient"}  # methods that share their name with a kind of model, or with a word
+AMBIGUOUS = {"idm", "sr3", "rk-ccsnet", "csnet-plus", "gradient"}  # methods named like a kind of model, or a word
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
@@ -93,8 +94,8 @@ def test_imports_go_downward(module: str) -> None:
     assert [other for other in imported(PACKAGE / module) if other not in allowed] == []
 
 
-def test_the_readme_names_every_folder() -> None:
+def test_the_page_for_contributors_names_every_folder() -> None:
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in readme] == []
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in page] == []
     assert folders <= set(ORDER)

@@ -17,6 +17,7 @@ from idmcli.cli.methods import methods
 from idmcli.cli.presets import presets
 from idmcli.cli.reconstruct import reconstruct
 from idmcli.cli.sense import sense
+from idmcli.cli.study import study
 from idmcli.cli.tasks import tasks
 from idmcli.cli.train import train
 
@@ -57,6 +58,7 @@ app.command("import")(import_)
 app.command()(reconstruct)
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(study)
 app.command()(info)
 app.command()(convert)
 app.command("benchmark-memory")(benchmark_memory)

@@ -113,12 +113,19 @@ def benchmark_memory(
     loaded = load_config(preset, config, settings or (), os.environ, given)
     if print_config:
         return show_config(output, loaded, TRAINING)
+    from idmcli.learned.sampling import SamplingSettings
     from idmcli.memory.plot import check_plot, plot_memory
-    from idmcli.memory.step import check_plans
+    from idmcli.memory.step import check_computed
     from idmcli.memory.tables import title
     from idmcli.runs.precision import settle
 
-    check_plans(loaded.config)
+    check_computed(loaded.config)
+    of_variants = isinstance(loaded.config.model, SamplingSettings)
+    if of_variants and any(option is not None for option in (sweep, budget, max_ratio)):
+        raise InputError(
+            "this network has no sampling steps and no plans, but four variants",
+            "leave out --sweep, --budget and --max-ratio",
+        )
     if plot is not None:
         check_plot(plot)
         refuse_existing([plot], overwrite=overwrite)
@@ -126,6 +133,8 @@ def benchmark_memory(
     settled = settle(loaded.config, where)
     about = title(preset or str(config), settled, varying="T" if values else "batch" if fit else "")
     output.inputs(title=about, config=asdict(settled), device=str(where))
+    if of_variants:
+        return _variants(settled, limit, about, output)
     if fit is not None:
         return _fit(settled, limit or 0, about, output)
     if values:
@@ -177,7 +186,9 @@ def _plans(config: Config, budget: int | None, device: Device, about: str, outpu
     unit, lines = row_table(found, config)
     _show(output, records, lines, f"{about}; in {unit}, {'computed, * measured' if gpu else 'computed'}")
     auto = [f"auto: {describe(row.plan)}." for row in found if row.name == "auto"]
-    output.summary({}, [*auto, *([MEASURED] if gpu else []), COMPUTED, PAPER_SAVING])
+    configured = next((record for record in records if record["plan"] == config.training.memory), None)
+    notes = [*auto, *([MEASURED] if gpu else []), COMPUTED, PAPER_SAVING]
+    output.summary({"configured": configured}, notes)
     return found
 
 
@@ -209,7 +220,45 @@ def _fit(config: Config, budget: int, about: str, output: Output) -> None:
     _show(output, [asdict(fit) for fit in fits], lines, f"{about}; within {format_size(budget)}, in {unit}, computed")
     if any(fit.batch == LARGEST_BATCH for fit in fits):
         output.hint(f"batches above {LARGEST_BATCH} were not tried")
-    output.summary({"budget": budget}, COMPUTED)
+    configured = next((asdict(fit) for fit in fits if fit.name == config.training.memory), None)
+    output.summary({"budget": budget, "configured": configured}, COMPUTED)
+
+
+def _variants(config: Config, budget: int | None, about: str, output: Output) -> None:
+    """The four variants of a network that learns its own sampling, beside the paper's; or the largest batch of each."""
+    from idmcli.evaluation.published import published_variant
+    from idmcli.memory.tables import COMPUTED, PAPER_BATCH, fit_table, variant_table
+    from idmcli.memory.variants import VARIANTS, Variant, fits, variants
+    from idmcli.sizes import format_size
+
+    m = config.model
+    own = VARIANTS[m.reversible, m.injectors]
+    if budget is not None:
+        with output.progress(len(VARIANTS), "computing variants") as progress:
+            each = fits(config, budget, progress.advance)
+        unit, lines = fit_table(each)
+        title = f"{about}; within {format_size(budget)}, in {unit}, computed"
+        _show(output, [asdict(fit) for fit in each], lines, title)
+        configured = next(asdict(fit) for fit in each if fit.name == own)
+        return output.summary({"budget": budget, "configured": configured}, COMPUTED)
+
+    def paper(variant: Variant) -> float | None:
+        return gigabytes(variant.reversible, variant.injectors)
+
+    def gigabytes(reversible: bool, injectors: bool) -> float | None:
+        figures = published_variant(m.kind, reversible, injectors)
+        return float(figures["memory_gb"]) if figures else None
+
+    def size(reversible: bool, injectors: bool) -> int | None:
+        found = gigabytes(reversible, injectors)
+        return None if found is None else round(found * 10**9)
+
+    with output.progress(len(VARIANTS), "computing variants") as progress:
+        found = variants(config, size, progress.advance)
+    records = [variant.record() | {"paper_gb": paper(variant)} for variant in found]
+    _show(output, records, variant_table(found, paper), f"{about}; in MiB, computed")
+    configured = next(record for record in records if record["variant"] == own)
+    output.summary({"configured": configured}, [COMPUTED, PAPER_BATCH])
 
 
 def _show(output: Output, records: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]], title: str) -> None:

@@ -36,6 +36,7 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
+    sampling_flags,
     scale_of,
 )
 from idmcli.cli.output import Output
@@ -151,7 +152,7 @@ def evaluate(
 
     output = output_of(context)
     mute_followers(output)
-    flags = measuring_flags(noise=noise, colour=colour, seed=seed)
+    flags = measuring_flags(noise=noise, colour=colour, seed=seed) | sampling_flags(weights)
     source = preset, config, settings or (), os.environ
     loaded = load_config(*source, flags)
     if print_config:

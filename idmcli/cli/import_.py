@@ -24,7 +24,7 @@ from idmcli.io.items import Item
 from idmcli.reporting import Count
 from idmcli.text import escape
 
-PICTURES, NUMBERS, CT = "Pictures that are measurements", "Measured numbers", "CT"
+PICTURES, NUMBERS, MRI, CT = "Pictures that are measurements", "Measured numbers", "MRI", "CT"
 PIXEL = "Single-pixel cameras"
 
 
@@ -69,6 +69,33 @@ def import_(
     shape: Annotated[
         str | None,
         typer.Option("--shape", metavar="H,W[,3]", help="The size of the image.", rich_help_panel=NUMBERS),
+    ] = None,
+    maps: Annotated[
+        str | None,
+        typer.Option(
+            "--maps",
+            metavar="espirit|lowres|FILE",
+            help="Coil maps: by ESPIRiT, the default; from images of low resolution; or a .cfl or .npy file.",
+            rich_help_panel=MRI,
+        ),
+    ] = None,
+    noise_scan: Annotated[
+        str | None,
+        typer.Option(
+            "--noise-scan",
+            metavar="FILE",
+            help="A noise scan of the same coils; else that of the file itself, if it has one.",
+            rich_help_panel=MRI,
+        ),
+    ] = None,
+    coils: Annotated[
+        int | None,
+        typer.Option(
+            "--coils",
+            min=1,
+            help="Combine the coils to so many virtual ones; else to as many as hold 99.9 % of the energy.",
+            rich_help_panel=MRI,
+        ),
     ] = None,
     patterns: Annotated[
         str | None,
@@ -194,6 +221,8 @@ def import_(
 
     Example: idm import y.npy --matrix phi.npz --shape 64,64
 
+    Example: idm import kspace.cfl --maps espirit --noise-scan noise.cfl
+
     Example: idm import y.csv --patterns hadamard:natural --split interleaved --shape 32,32
 
     Example: idm import tooth.h5 --row 0 --axis auto
@@ -206,6 +235,9 @@ def import_(
         "matrix": matrix,
         "block": block,
         "shape": None if shape is None else shape_of(shape),
+        "maps": maps,
+        "noise_scan": noise_scan,
+        "coils": coils,
         "patterns": patterns,
         "shown": shown,
         "split": split,

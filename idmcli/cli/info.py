@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 def info(
     context: typer.Context,
     inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="Measurement files, pictures, weights, model or run folders."),
+        list[str],
+        typer.Argument(metavar="FILE...", help="Measurement files, raw data, pictures, weights, model or run folders."),
     ],
 ) -> None:
-    """Show what files hold and how they were made: measurements, results, weights, runs.
+    """Show what files hold and how they were made: measurements, raw data, results, weights, runs.
 
-    Files are checked as they are when they are used.
+    Files are checked as they are when they are used. Of raw data in several parts the first is shown, or FILE#N.
 
     Example: idm info measurements/photo.safetensors reconstructions/photo.png
     """
@@ -41,29 +41,30 @@ def info(
     output = output_of(context)
 
     def work(item: Item, progress: Count) -> None:
-        record = {"input": str(item), **described(item.path)}
+        record = {"input": str(item), **described(item)}
         rows = dict(_rows(record))
         width = max(map(len, rows))
         output.result(record, [f"{key:<{width}}  {text}" for key, text in rows.items()])
 
-    error = for_each([Item(path) for path in inputs], work, output, "reading")
+    error = for_each([Item.parse(path) for path in inputs], work, output, "reading")
     if error is not None:
         raise error
 
 
-def described(path: Path) -> dict[str, Any]:
-    """The content of a file or folder, JSON-able; "type" says what it is.
+def described(item: Item) -> dict[str, Any]:
+    """The content of a file or folder, or of one part of a file, JSON-able; "type" says what it is.
 
     Raises:
         InputError: it is nothing that idm reads, or damaged.
         NumericalError: weights are not finite.
     """
     from idmcli.io.files import require_file
-    from idmcli.io.formats import format_of
+    from idmcli.io.formats import Picture, format_of
     from idmcli.measuring.format import MEASUREMENT
     from idmcli.priors import is_prior
     from idmcli.training.run_folder import RunFolder
 
+    path = item.path
     if os.path.isdir(path):
         run = RunFolder(path)
         if run.config.is_file():
@@ -76,8 +77,22 @@ def described(path: Path) -> dict[str, Any]:
     if format is MEASUREMENT:
         return _measurements(path)
     if format is not None:
-        return _picture(path)
+        return _picture(path) if issubclass(format.gives, Picture) else _raw(item)
     return _weights(path)
+
+
+def _raw(item: Item) -> dict[str, Any]:
+    from idmcli.importing import facts_of, parts_of
+    from idmcli.io.formats import format_of
+
+    format = format_of(item.path)
+    assert format is not None
+    parts = parts_of(item)
+    facts = facts_of(parts[0])
+    record = {"type": "raw data", "format": format.name, "parts": len(format.items(item.path))}
+    if facts is None:
+        return record
+    return {**record, "of": str(parts[0]), **facts.known, "missing": list(facts.missing)}
 
 
 def _measurements(path: Path) -> dict[str, Any]:

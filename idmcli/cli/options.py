@@ -256,6 +256,15 @@ GainOption = Annotated[
         rich_help_panel="Measurement",
     ),
 ]
+SamplingWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Measure by the sampling that a network in this file has learned.",
+        rich_help_panel="Measurement",
+    ),
+]
 ColourOption = Annotated[
     Literal["grey", "rgb"] | None,
     typer.Option(
@@ -393,6 +402,26 @@ def measuring_flags(
         "--matrix": ("operator.matrix_file", matrix),
         "implied by --matrix": ("task.kind", None if matrix is None else "matrix"),
     }
+
+
+def sampling_flags(weights: Path | None) -> dict[str, tuple[str, Any]]:
+    """The keys that weights set which learned how to measure; others set none."""
+    if weights is None or not _learned_sampling(weights):
+        return {}
+    return {
+        "--weights": ("operator.weights_file", str(weights)),
+        "implied by --weights": ("task.kind", "learned"),
+    }
+
+
+def _learned_sampling(weights: Path) -> bool:
+    """Whether a file holds a network that learned its own sampling."""
+    from idmcli.learned.sampling import SamplingSettings
+    from idmcli.models.checkpoints import kind_in
+    from idmcli.plugins import MODELS
+
+    kind = kind_in(weights) if weights.is_file() else ""
+    return kind in MODELS.names() and issubclass(MODELS.find(kind).settings, SamplingSettings)
 
 
 def size_of(flag: str, text: str | None) -> int | None:

@@ -43,6 +43,7 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
+    sampling_flags,
     scale_of,
     shape_of,
 )
@@ -63,7 +64,9 @@ def reconstruct(
     context: typer.Context,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT...", help="Measurement files, pictures, folders or patterns."),
+        typer.Argument(
+            metavar="INPUT...", help="Measurement files, raw data, pictures, FILE#N for one part, folders or patterns."
+        ),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Use the photograph that comes with idm.")] = False,
     method: MethodOption = None,
@@ -112,16 +115,17 @@ def reconstruct(
     tile: TileOption = None,
     compile: CompileOption = False,
 ) -> None:
-    """Reconstruct pictures from measurement files, or measure pictures first and score the result.
+    """Reconstruct pictures from measurement files or raw data, or measure pictures first and score the result.
 
-    A measurement file needs nothing beside it. A picture is measured first, at 30 % by block compressed sensing unless
-    a preset or an option says otherwise, and PSNR and SSIM are printed.
+    A measurement file needs nothing beside it. Raw data are imported first, as by `idm import`.
+    A picture is measured first, at 30 % by block compressed sensing unless a preset or an option
+    says otherwise, and PSNR and SSIM are printed.
 
     Example: idm reconstruct photo.png --ratio 0.3 --compare
 
     Example: idm reconstruct photo.png --preset inpainting --method tv
 
-    Example: idm reconstruct measurements/scan.safetensors --format npz
+    Example: idm reconstruct scan.h5#2 --format npz
 
     Example: idm reconstruct y.npy --matrix phi.npz --shape 64,64
     """
@@ -134,15 +138,15 @@ def reconstruct(
         config,
         settings or (),
         os.environ,
-        {**measuring, "--method": ("solver.method", method)},
+        {**measuring, **sampling_flags(weights), "--method": ("solver.method", method)},
     )
     if print_config:
         return show_config(output, with_method(loaded, weights, prior), RECONSTRUCTING)
     if not inputs and not example:
         raise InputError("nothing to reconstruct", "name measurement files or pictures, or try --example")
 
-    from idmcli.importing import import_item
-    from idmcli.io.formats import Picture, format_of
+    from idmcli.importing import import_item, parts_of
+    from idmcli.io.formats import format_of
     from idmcli.io.images import MAX_PIXELS, image_suffixes, read_image
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import doubts
@@ -154,7 +158,8 @@ def reconstruct(
     check_options(loaded.config.solver)
     named = [*(inputs or []), *([str(files_of_package("idmcli") / "examples" / "camera.png")] if example else [])]
     suffixes = image_suffixes() | {SUFFIX}
-    sources, missing = find_inputs(named, output, suffixes=suffixes, recursive=recursive)
+    found, missing = find_inputs(named, output, suffixes=suffixes, recursive=recursive)
+    sources = [part for item in found for part in (parts_of(item) if is_raw(item.path) else [item])]
     scaled, results = scale_of(scale, white), Results(format, samples, compare)
     results.check()
     files = output_paths(sources, out, results.endings, overwrite=overwrite, skip_existing=skip_existing)
@@ -171,16 +176,17 @@ def reconstruct(
 
     measuring_keys = [key for key in loaded.sources if key.startswith(("task.", "operator."))]
 
-    def loaded_measurement(item: Item) -> Measurement:
-        free = ("--seed", "--noise")
+    def refuse_measuring(what: str, *free: str) -> None:
+        """Options of a simulation are for pictures."""
         given = [name for name, (_, value) in measuring.items() if value is not None and name not in free]
         given += ["--scale"] if scale is not None else []
         given += ["--white"] if white is not None else []
         given += [f"--set {key}" for key in measuring_keys if loaded.sources[key] == "--set"]
         if given:
-            raise InputError(
-                f"{given[0]} is for pictures: a measurement file says how it was made", f"leave out {given[0]}"
-            )
+            raise InputError(f"{given[0]} is for pictures: {what} says how it was made", f"leave out {given[0]}")
+
+    def loaded_measurement(item: Item) -> Measurement:
+        refuse_measuring("a measurement file", "--seed", "--noise")
         m = MEASUREMENT.read(item, max_pixels=max_pixels or MAX_PIXELS)
         asked, source = loaded.config.task.kind, loaded.sources["task.kind"]
         if source != "default" and asked != m.operator.kind:
@@ -192,6 +198,7 @@ def reconstruct(
         return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
     def imported(item: Item) -> Measurement:
+        refuse_measuring("a file of raw data", "--seed", "--noise", "--matrix", "implied by --matrix")
         given = {"matrix": matrix, "shape": None if shape is None else shape_of(shape), "noise": noise, "gain": gain}
         m, assumed = import_item(item, {name: value for name, value in given.items() if value is not None})
         for text in assumed:
@@ -220,14 +227,13 @@ def reconstruct(
         return method
 
     def work(item: Item, progress: Count) -> None:
-        format = MEASUREMENT if item.path.suffix == SUFFIX else format_of(item.path)
-        from_file = format is MEASUREMENT
-        if from_file:
+        from_file = True
+        if item.path.suffix == SUFFIX or format_of(item.path) is MEASUREMENT:
             m = loaded_measurement(item)
-        elif format is not None and format.gives is not Picture:
+        elif is_raw(item.path):
             m = imported(item)
         else:
-            m = simulated(item)
+            from_file, m = False, simulated(item)
         try:
             method = method_for(m.operator, m.noise / (m.gain or 1.0))
         except ConfigError as error:
@@ -254,3 +260,13 @@ def reconstruct(
     error = for_each(list(files), work, output, "reconstructing", missing)
     if error is not None:
         raise error
+
+
+def is_raw(path: Path) -> bool:
+    """Whether a file holds raw data: neither a picture nor a measurement of idm's."""
+    from idmcli.io.formats import Picture, format_of
+    from idmcli.measuring.file import SUFFIX
+    from idmcli.measuring.format import MEASUREMENT
+
+    format = None if path.suffix == SUFFIX else format_of(path)
+    return format not in (None, MEASUREMENT) and not issubclass(format.gives, Picture)

@@ -22,6 +22,7 @@ from idmcli.cli.options import (
     PrintConfigOption,
     RatioOption,
     RecursiveOption,
+    SamplingWeightsOption,
     ScaleOption,
     SeedOption,
     SetOption,
@@ -30,10 +31,12 @@ from idmcli.cli.options import (
     measuring_flags,
     output_flags,
     output_of,
+    sampling_flags,
     scale_of,
 )
 from idmcli.cli.results import plan
 from idmcli.cli.shown import MEASURING, show_config
+from idmcli.errors import InputError
 from idmcli.reporting import Count
 from idmcli.text import escape
 
@@ -53,6 +56,7 @@ def sense(
     print_config: PrintConfigOption = False,
     ratio: RatioOption = None,
     matrix: MatrixOption = None,
+    weights: SamplingWeightsOption = None,
     noise: NoiseOption = None,
     colour: ColourOption = None,
     scale: ScaleOption = None,
@@ -69,8 +73,8 @@ def sense(
 ) -> None:
     """Simulate measurements of pictures and save each in a file of its own.
 
-    Without a preset this is block compressed sensing. The matrix comes from the seed. Permutations, random masks and
-    noise come from the seed and the file name of the picture.
+    Without a preset this is block compressed sensing. The matrix comes from the seed. Permutations,
+    random masks and noise come from the seed and the file name of the picture.
 
     Example: idm sense photo.png --ratio 0.1 --noise 0.02
 
@@ -80,7 +84,13 @@ def sense(
 
     output = output_of(context)
     flags = measuring_flags(ratio=ratio, noise=noise, colour=colour, seed=seed, matrix=matrix)
-    loaded = load_config(preset, config, settings or (), os.environ, flags)
+    sampling = sampling_flags(weights)
+    if weights is not None and not sampling:
+        raise InputError(
+            f"{str(weights)!r} holds no network that learned its own sampling",
+            "name the weights of an rk-ccsnet or a csnet-plus",
+        )
+    loaded = load_config(preset, config, settings or (), os.environ, flags | sampling)
     if print_config:
         return show_config(output, loaded, MEASURING)
 

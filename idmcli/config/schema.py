@@ -67,6 +67,7 @@ class TrainingConfig:
     learning_rate: Positive = 1e-3  # step length at the top of the schedule
     rule_learning_rate: Positive | None = None  # idm: for the numbers of the sampling steps; not set: learning_rate
     coupling_learning_rate: Positive | None = None  # for mixing weights and scales of streams; not set: learning_rate
+    sampling_learning_rate: Positive | None = None  # for a learned A and its first image; not set: learning_rate
     muon_learning_rate: Positive = 0.02  # for the convolutions that Muon updates
     weight_decay: PositiveOrZero = 0.0  # decay of the weights in each step, times the learning rate
     warmup: CountOrZero = 200  # iterations of linear warm-up
@@ -74,7 +75,7 @@ class TrainingConfig:
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
     sigma_min: Positive = 0.01  # prior, sr3: lowest noise level, for images in 0..1; levels are log-uniform
     sigma_max: Positive = 1.5  # prior, sr3: highest noise level
-    loss: Literal["l1", "l2", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
+    loss: Literal["l1", "l2", "rmse", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm of each group of parameters; 0: no clipping
     memory: MemoryPlan = "unet"  # idm: what the backward pass keeps; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto": "15GiB" for example; not set: 90 % of the free memory

@@ -67,6 +67,22 @@ def published_psnr(dataset: str, ratio: float, colour: Colour = "luminance") -> 
     return {method: figure.psnr for method, figure in published(dataset, ratio, colour).items()}
 
 
+def published_variant(kind: str, reversible: bool, injectors: bool) -> dict[str, Any] | None:
+    """The paper's Table 6 for a network that learns its own sampling: Set11 at 50 %, and the memory of training.
+
+    Args:
+        kind: "rk-ccsnet" or "csnet-plus".
+        reversible, injectors: the variant.
+
+    Returns:
+        "psnr_db", "ssim", "memory_gb" and "parameters_m"; None for another kind.
+    """
+    first = {"rk-ccsnet": 0, "csnet-plus": 4}.get(kind)
+    if first is None:
+        return None
+    return dict(_content()["table6_other_networks_set11_ratio_0.5"][first + reversible + 2 * injectors])
+
+
 @cache
 def _content() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(files("idmcli.evaluation").joinpath("published.json").read_text("utf-8"))

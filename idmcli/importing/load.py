@@ -43,8 +43,8 @@ def import_item(
     return replace(m, provenance=replace(provenance, notes=tuple(assumptions.texts))), assumptions.texts
 
 
-def parts_of(item: Item, given: Mapping[str, Any]) -> list[Item]:
-    """The items of a file that are to be imported; the item itself if it is one, or if the file cannot be read.
+def parts_of(item: Item, given: Mapping[str, Any] | None = None) -> list[Item]:
+    """The items of a file that options choose: all without options; the item itself if the file cannot be read.
 
     Args:
         item: the file, and perhaps which part of it.
@@ -54,9 +54,12 @@ def parts_of(item: Item, given: Mapping[str, Any]) -> list[Item]:
     if item.number is not None or format is None:
         return [item]
     try:
-        importer = importer_for(format, given, str(item))
-        chosen = importer.part(item, importer.check(given))
-        return [chosen] if chosen != item else [replace(item, number=part.number) for part in format.items(item.path)]
+        if given:
+            importer = importer_for(format, given, str(item))
+            chosen = importer.part(item, importer.check(given))
+            if chosen != item:
+                return [chosen]
+        return [replace(part, below=item.below) for part in format.items(item.path)]
     except InputError:  # said when it is read
         return [item]
 
@@ -89,15 +92,17 @@ def importer_for(format: Format[Any], given: Mapping[str, Any], name: str) -> Im
 
 
 def facts_of(item: Item) -> Facts | None:
-    """The facts about the raw data in a file; None for a file that holds none."""
+    """The facts about the raw data in one item of a file; None if there are none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     format = format_of(item.path)
-    if format is None:
+    able = [] if format is None else [each for each in _importers() if issubclass(format.gives, each.content)]
+    if format is None or not able:
         return None
-    for importer in _importers():
-        if issubclass(format.gives, importer.content) and not importer.claimed_by:
-            facts: Facts = importer.facts(format.read(item))
-            return facts
-    return None
+    facts: Facts = min(able, key=lambda importer: bool(importer.claimed_by)).facts(format.read(item))
+    return facts
 
 
 def _importers() -> list[Importer[Any, Any]]:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from idmcli.errors import InputError
 
-EXTRAS = {"h5py": "hdf5", "scipy": "matlab", "pydicom": "dicom", "nibabel": "nifti"}
+EXTRAS = {"h5py": "hdf5", "scipy": "matlab", "pydicom": "dicom", "nibabel": "nifti", "twixtools": "twix"}
 
 
 def optional(module: str, what: str) -> ModuleType:

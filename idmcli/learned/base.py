@@ -40,6 +40,7 @@ class ModelKind(ABC):
         settings: the dataclass behind [model].
         starts_from: the kinds whose weights one may start from.
         for_measurements: whether a model serves one kind of measurement only, and not all images.
+        computes_steps: whether the memory of a training step is computed (:mod:`idmcli.memory`).
         method: the method that runs on such a model where none is named; empty if the operator decides.
     """
 
@@ -48,6 +49,7 @@ class ModelKind(ABC):
     settings: ClassVar[type[ModelSettings]]
     starts_from: ClassVar[Sequence[str]]
     for_measurements: ClassVar[bool] = False
+    computes_steps: ClassVar[bool] = False
     method: ClassVar[str] = ""
 
     @abstractmethod

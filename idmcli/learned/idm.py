@@ -44,6 +44,7 @@ class IDMKind(ModelKind):
     starts_from = ("prior", "idm")
     method = "idm"
     for_measurements = True
+    computes_steps = True
 
     def build(self, config: Config) -> InvertibleDiffusion:
         from idmcli.models import InvertibleDiffusion, SamplerConfig

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from idmcli import learned
 from idmcli.distributed import Processes
 from idmcli.memory.step import ComputedStep
 from idmcli.reversible.plan import Plan, named_plan
@@ -28,7 +29,7 @@ def memory_plan(config: Config, processes: Processes, report: Callable[[str], No
     Raises:
         ResourceError: no plan fits.
     """
-    t, steps = config.training, config.model.steps
+    t, steps = config.training, learned.find(config.model.kind).memory_steps(config)
     if t.memory != "auto":
         return named_plan(t.memory, steps)
     sharing = processes.neighbours if processes.device.type == "cpu" else 1

@@ -20,7 +20,7 @@ import torch
 
 from idmcli import learned
 from idmcli.memory.step import any_loss, operator_of
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models import Network
 from idmcli.reversible.plan import Plan
 from idmcli.training.step import Step
 
@@ -44,7 +44,7 @@ class Measured:
     milliseconds: float
 
 
-def measure_apart(config: Config, plan: Plan, device: torch.device) -> Measured | None:
+def measure_apart(config: Config, plan: Plan | None, device: torch.device) -> Measured | None:
     """:func:`measure` in a fresh process; None if the device has not enough memory.
 
     Raises:
@@ -62,15 +62,16 @@ def measure_apart(config: Config, plan: Plan, device: torch.device) -> Measured 
     return None if found is None else Measured(**found)
 
 
-def measure(config: Config, plan: Plan, device: torch.device) -> Measured:
+def measure(config: Config, plan: Plan | None, device: torch.device) -> Measured:
     """A training step with its optimiser state in place: two steps to warm up, then the median of five.
 
     Raises:
         OutOfMemoryError: of PyTorch.
     """
     model = learned.build(config).to(device)
-    assert isinstance(model, InvertibleDiffusion)
-    operator, step = operator_of(config).to(device), Step(model, config.training)
+    assert isinstance(model, Network)
+    operator, step = operator_of(config), Step(model, config.training)
+    operator = operator and operator.to(device)
 
     def run() -> None:
         loss, _ = step.forward(any_loss, config, operator, plan, config.training.crops_at_once())

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from idmcli import learned, tasks
 from idmcli.errors import ConfigError
+from idmcli.learned.sampling import SamplingSettings
 from idmcli.memory.ghosts import GhostMode
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models import Network, SamplingNetwork
+from idmcli.plugins import MODELS
 from idmcli.reversible.plan import Plan
 from idmcli.training.end_to_end import crop_operator, reconstruction_loss
+from idmcli.training.sampling import sampling_loss
 from idmcli.training.step import Step
 
 if TYPE_CHECKING:
@@ -56,32 +59,44 @@ class StepMemory:
 
 
 def any_loss(
-    model: InvertibleDiffusion, config: Config, operator: LinearOperator, plan: Plan, batch: int
+    model: Network, config: Config, operator: LinearOperator | None, plan: Plan | None, batch: int
 ) -> tuple[Tensor, float]:
     """The loss of the end-to-end stage on a batch of any pictures."""
-    x = torch.rand(batch, *operator.image_shape, device=next(model.parameters()).device)
-    return reconstruction_loss(model, x, operator, config, ["any"] * batch, plan)
+    x = torch.rand(batch, *_crop_shape(config), device=next(model.parameters()).device)
+    items = ["any"] * batch
+    if operator is None:
+        assert isinstance(model, SamplingNetwork)
+        return sampling_loss(model, x, config, items, plan)
+    return reconstruction_loss(model, x, operator, config, items, plan)
 
 
-def operator_of(config: Config) -> LinearOperator:
-    """The operator of a training crop.
+def operator_of(config: Config) -> LinearOperator | None:
+    """The operator of a training crop; None where the network itself is what measures.
 
     Raises:
-        ConfigError: this kind of model has no memory plans.
+        ConfigError: the training steps of this kind of model are not computed.
     """
-    check_plans(config)
-    side, task = config.training.patch, tasks.find(config.task.kind)
-    return crop_operator(config, task.largest(config.operator), (config.task.channels or 1, side, side), "memory")
+    check_computed(config)
+    if isinstance(config.model, SamplingSettings):
+        return None
+    task = tasks.find(config.task.kind)
+    return crop_operator(config, task.largest(config.operator), _crop_shape(config), "memory")
 
 
-def check_plans(config: Config) -> None:
-    """Raise ConfigError if the kind of model has no memory plans."""
+def check_computed(config: Config) -> None:
+    """Raise ConfigError if the training steps of the kind of model are not computed."""
     kind = learned.find(config.model.kind)
-    if not kind.memory_steps(config):
+    if not kind.computes_steps:
+        kinds = ", ".join(name for name in MODELS.names() if learned.find(name).computes_steps)
         raise ConfigError(
-            f'memory plans are for model.kind = "idm", not "{kind.name}"',
-            "name a preset of that kind; `idm presets` lists them",
+            f'memory is computed for model.kind {kinds}, not "{kind.name}"',
+            "name a preset of one of these kinds; `idm presets` lists them",
         )
+
+
+def _crop_shape(config: Config) -> tuple[int, int, int]:
+    side = config.training.patch
+    return config.task.channels or 1, side, side
 
 
 class ComputedStep:
@@ -93,21 +108,21 @@ class ComputedStep:
         mode: where to compute, one of another computation for example, which knows the operators already.
 
     Raises:
-        ConfigError: this kind of model has no memory plans, or the network cannot be built.
+        ConfigError: the steps of this kind of model are not computed, or the network cannot be built.
     """
 
     def __init__(self, config: Config, mode: GhostMode | None = None, processes: int = 1) -> None:
         config = replace(config, training=replace(config.training, compile=False))  # ghosts know the blocks as they are
         self.config, self._processes = config, processes
         operator = operator_of(config)
-        padded = operator.padded()  # it is kept: making it takes values
+        parts = {operator, operator.padded()} if operator else set()  # kept: making the padded one takes values
         self._mode = mode or GhostMode()
-        self._operators = _bytes([*operator.buffers(), *padded.buffers()])
-        for part in {operator, padded}:
+        self._operators = _bytes(buffer for part in parts for buffer in part.buffers())
+        for part in parts:
             self._mode.ghosts_of(part)
         with torch.device("meta"):
             model = learned.build(config)
-        assert isinstance(model, InvertibleDiffusion)
+        assert isinstance(model, Network)
         self._mode.ghosts_of(model)
         self._operator = operator
         with self._mode:
@@ -116,8 +131,8 @@ class ComputedStep:
                 parameter.grad = torch.zeros_like(parameter)
             self._step.update(torch.zeros(()))  # now the optimisers have their state
 
-    def memory(self, plan: Plan, batch: int | None = None) -> StepMemory:
-        """Bytes of a step on ``batch`` crops at once (if None, as [training] has them)."""
+    def memory(self, plan: Plan | None, batch: int | None = None) -> StepMemory:
+        """Bytes of a step on ``batch`` crops at once (if None, as [training] has them); no plan keeps everything."""
         step, mode = self._step, self._mode
         parameters = list(step.model.parameters())
         with mode:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idmcli import solvers
-from idmcli.operators import CompressedSensing, LinearOperator, Operator
+from idmcli.operators import MRI, CompressedSensing, LinearOperator, Operator
 from idmcli.plugins import DEFAULTS
 from idmcli.solvers import Solver
 
+FEW_STEPS = {"iterations": 6, "sigma_start": 0.1, "momentum": 0.0}  # where least squares is a good start
 PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
 
 
@@ -26,11 +27,13 @@ class Choice:
         method: its name.
         where: whether it serves an operator at a level of noise, for images in 0..1.
         case: the same for people; empty where there is no condition.
+        options: of the method, where it serves here.
     """
 
     method: str
     where: Callable[[Any, float], bool] = lambda operator, noise: True
     case: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,17 @@ class Defaults:
 
     def best(self, operator: Operator, noise: float = 0.0) -> list[str]:
         """The methods that serve an operator at a level of noise, the best first."""
-        return [choice.method for choice in self.choices if choice.where(operator, noise)]
+        return list(dict.fromkeys(each.method for each in self.choices if each.where(operator, noise)))
 
     def method(self, operator: Operator, noise: float = 0.0) -> str:
         """The default method."""
         return self.best(operator, noise)[0]
+
+    def options_for(self, solver: Solver, operator: Operator, noise: float = 0.0) -> Mapping[str, Any]:
+        """The options of a method for an operator at a level of noise, where they differ from the method's own."""
+        serving = (choice for choice in self.choices if choice.method == solver.name and choice.where(operator, noise))
+        first = next(serving, None)
+        return {**self.options.get(solver.name, {}), **({} if first is None else first.options)}
 
     def weights_for(self, solver: Solver, channels: int) -> str | None:
         """The shipped weights for a method and images of so many channels; None where there are none."""
@@ -73,6 +82,11 @@ def runnable(operator: Operator) -> Sequence[Solver]:
     shipped = defaults_of(operator).weights
     able = [solvers.find(name) for name in solvers.suitable(operator)]
     return [solver for solver in able if solver.weights is None or solver.weights in shipped]
+
+
+def several_coils(operator: MRI, noise: float) -> bool:
+    """Whether several coils measured a complex image with noise, so that least squares is a good start."""
+    return operator.measurement_shape[0] > 1 and operator.complex_image and noise > 0
 
 
 def mixes(operator: CompressedSensing, noise: float) -> bool:
@@ -100,8 +114,9 @@ INPAINTING = Defaults(
         "tv": {"iterations": 2000, "tolerance": 1e-6},  # to fill holes
     },
 )
+LEARNED = Defaults(choices=(Choice("hqs"),))
 MAGNETIC = Defaults(
-    choices=(Choice("hqs"),),
+    choices=(Choice("hqs", several_coils, "several coils, noise", options=FEW_STEPS), Choice("hqs")),
     weights={"prior": "prior-mri", "idm": "mri-tiny"},
     options={"hqs": {"sigma_start": 0.3}},
 )

@@ -160,7 +160,9 @@ class Methods:
         named = self.named(weights, prior if isinstance(prior, str) else None)
         kinds = {*named, *(["prior"] if own is not None else [])}
         solver = solvers.find(name or settings.method or _default(kinds, operator, noise))
-        options = read_options(solver, {**defaults_of(operator).options.get(solver.name, {}), **settings.options})
+        options = read_options(
+            solver, {**defaults_of(operator).options_for(solver, operator, noise), **settings.options}
+        )
         for kind, path in named.items():
             if kind != solver.weights:
                 raise wrong_weights(solver, kind, path, "weights" if path == weights else "prior", named)

@@ -6,6 +6,7 @@ from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.learned import Learned
 from idmcli.models.network import Network
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.sampling_network import SamplingNetwork
 from idmcli.models.start import initialise
 from idmcli.models.unet import UNetConfig
 
@@ -17,6 +18,7 @@ __all__ = [
     "Learned",
     "Network",
     "SamplerConfig",
+    "SamplingNetwork",
     "UNetConfig",
     "initialise",
     "load_weights",

@@ -8,8 +8,12 @@ import torch
 from torch import nn
 
 from idmcli.errors import ConfigError
+from idmcli.models.csnet_plus import LateBlock
+from idmcli.models.rk_ccsnet import RungeKuttaBlock
 from idmcli.models.stable_diffusion import Attention, Residual
 from idmcli.models.unet import ResidualBlock
+
+BLOCKS = (Attention, LateBlock, Residual, ResidualBlock, RungeKuttaBlock)
 
 
 def check_compiler(device: torch.device, asked_by: str) -> None:
@@ -31,7 +35,7 @@ def compile_blocks(network: nn.Module) -> None:
 
     A network without such blocks, of other authors, is compiled as a whole.
     """
-    blocks = [module for module in network.modules() if isinstance(module, Attention | Residual | ResidualBlock)]
+    blocks = [module for module in network.modules() if isinstance(module, BLOCKS)]
     for module in blocks:
         module.compile()
     if not blocks:  # its hooks, which count, stay outside

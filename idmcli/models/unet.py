@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from idmcli.errors import InputError
 from idmcli.models.injector import Context, Injection, Injector
+from idmcli.models.precision import precisely
 from idmcli.reversible.coupling import ReversibleGroup
 from idmcli.reversible.engine import Memory
 
@@ -104,7 +104,7 @@ class InjectorUNet(nn.Module):
 
     def forward(self, x: Tensor, injection: Injection | None = None, memory: Memory = "plain") -> Tensor:
         context = Context(injection)
-        x = _precisely(self.conv_in, F.pixel_unshuffle(x, self.config.unshuffle))
+        x = precisely(self.conv_in, F.pixel_unshuffle(x, self.config.unshuffle))
         skips: list[Tensor] = []
         for group, downsample in zip(self.down, self.downsample, strict=True):
             (x,) = group(x, context, memory)
@@ -113,10 +113,4 @@ class InjectorUNet(nn.Module):
         (x,) = self.middle(x, context, memory)
         for group, upsample in zip(reversed(self.up), reversed(self.upsample), strict=True):
             (x,) = group(upsample(x) + skips.pop(), context, memory)
-        return F.pixel_shuffle(_precisely(self.conv_out, x), self.config.unshuffle)
-
-
-def _precisely(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """Outside of autocast: an image in half precision is rounded by more than the lowest noise levels."""
-    with torch.autocast(x.device.type, enabled=False):
-        return cast(Tensor, layer(x.to(layer.weight.dtype)))
+        return F.pixel_shuffle(precisely(self.conv_out, x), self.config.unshuffle)

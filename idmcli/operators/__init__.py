@@ -9,6 +9,7 @@ from idmcli.operators.fan_beam import FanBeamCT
 from idmcli.operators.hadamard import Hadamard
 from idmcli.operators.hdr import HDR
 from idmcli.operators.inpainting import Inpainting
+from idmcli.operators.learned import LearnedSampling
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
 from idmcli.operators.linear_map import LinearMap
 from idmcli.operators.matrix import MatrixOperator
@@ -31,6 +32,7 @@ __all__ = [
     "Gram",
     "Hadamard",
     "Inpainting",
+    "LearnedSampling",
     "LinearMap",
     "LinearOperator",
     "MatrixOperator",

@@ -11,8 +11,10 @@ from idmcli.solvers import NoOptions, Progress, Solver
 
 
 @torch.no_grad()
-def idm(problem: Problem, network: Network, options: NoOptions, generator: Generator, progress: Progress) -> Tensor:
-    """The network's own T steps."""
+def by_network(
+    problem: Problem, network: Network, options: NoOptions, generator: Generator, progress: Progress
+) -> Tensor:
+    """The image that a network makes of measurements, by all its steps at once."""
     x: Tensor = network(problem.y, problem.operator, noise=problem.noise)
     return x
 
@@ -20,6 +22,6 @@ def idm(problem: Problem, network: Network, options: NoOptions, generator: Gener
 SOLVER = Solver(
     "idm",
     "invertible diffusion model, trained end to end (Chen et al., 2025)",
-    idm,
+    by_network,
     needs=frozenset({"idm", "linear", "real"}),
 )

@@ -104,9 +104,15 @@ def reconstruction_loss(
 
 
 def measure(x: Tensor, operator: Operator, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
-    """The measurements of images x by an operator of the task, with the noise of [operator] by their names,
-    and the mean standard deviation of that noise."""
-    task, parts = tasks.find(config.task.kind), torch.split(operator.A(x), 1)
+    """The measurements of images x, (B, C, H, W), by an operator of the task, with the noise of [operator] by their
+    names, and the mean standard deviation of that noise."""
+    return disturbed(operator.A(x), config, items)
+
+
+def disturbed(y: Tensor, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
+    """Measurements with the noise of [operator], by the names of their images, and the mean standard deviation of that
+    noise."""
+    task, parts = tasks.find(config.task.kind), torch.split(y, 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
-    disturbed = [task.disturb(y, config.operator, seed) for y, seed in zip(parts, seeds, strict=True)]
-    return torch.cat([y for y, _ in disturbed]), sum(noise for _, noise in disturbed) / len(disturbed)
+    each = [task.disturb(y, config.operator, seed) for y, seed in zip(parts, seeds, strict=True)]
+    return torch.cat([y for y, _ in each]), sum(noise for _, noise in each) / len(each)

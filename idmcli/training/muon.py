@@ -45,8 +45,8 @@ def _quintic(gram: Tensor) -> Tensor:
 class Muon(Optimizer):
     """Nesterov momentum, orthogonalised per weight matrix; (out, in, kh, kw) counts as (out, in kh kw).
 
-    After two minutes of training a prior on two cores it was 1.2 dB ahead of AdamW (at sigma 0.1, see
-    benchmarks/prior_variants.py). torch's own Muon takes two-dimensional weights only, one after the other; here
+    After two minutes of training a prior on two cores it was 1.2 dB ahead of AdamW (at sigma 0.1;
+    ``idm study prior`` compares them). torch's own Muon takes two-dimensional weights only, one after the other; here
     those of one shape are orthogonalised together.
 
     Args:

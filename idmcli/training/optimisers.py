@@ -25,7 +25,8 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
 
     "couplings" are the few scalars that mix streams, and "rule" those of the sampling steps. Each of them moves every
     pixel of the result, so that their gradients are ten to a hundred times as long as the gradient of all weights
-    together. They have learning rates of their own and are clipped on their own.
+    together. "sampling" is a learned A with what takes the place of A+. They have learning rates of their own and are
+    clipped on their own.
     """
     groups: dict[str, list[nn.Parameter]] = {WEIGHTS: []}
     for module in model.modules():
@@ -52,7 +53,11 @@ def build_optimisers(model: nn.Module, config: TrainingConfig) -> list[Optimizer
 
 def learning_rate_of(group: str, config: TrainingConfig) -> float:
     """The base learning rate of a group of :func:`parameter_groups`."""
-    own = {"rule": config.rule_learning_rate, "couplings": config.coupling_learning_rate}
+    own = {
+        "rule": config.rule_learning_rate,
+        "couplings": config.coupling_learning_rate,
+        "sampling": config.sampling_learning_rate,
+    }
     return own.get(group) or config.learning_rate
 
 

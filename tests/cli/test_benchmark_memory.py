@@ -105,7 +105,7 @@ def test_a_preset_keeps_its_values(capsys: Capture, folder: Path) -> None:
     assert 'size = "tiny"' in shown and "batch = 2" in shown and "patch = 32" in shown and "--patch" in shown
     Path("mine.toml").write_text('[training]\nstage = "prior"\n')
     assert main(["bench-memory", "--config", "mine.toml"]) == 2
-    assert 'memory plans are for model.kind = "idm", not "prior"' in capsys.readouterr().err
+    assert 'memory is computed for model.kind csnet-plus, idm, rk-ccsnet, not "prior"' in capsys.readouterr().err
 
 
 def test_the_reference_is_the_network_of_the_paper(capsys: Capture) -> None:

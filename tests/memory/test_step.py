@@ -185,5 +185,5 @@ def test_the_full_size_network() -> None:
 
 
 def test_the_prior_has_no_plans() -> None:
-    with pytest.raises(ConfigError, match='memory plans are for model.kind = "idm", not "prior"'):
+    with pytest.raises(ConfigError, match='memory is computed for model.kind csnet-plus, idm, rk-ccsnet, not "prior"'):
         ComputedStep(replace(SMALL, model=PriorSettings()))

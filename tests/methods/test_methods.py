@@ -30,8 +30,9 @@ from idmcli.models.latent import LatentConfig, LatentDiffusion
 from idmcli.models.sampler import SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.models.unet import UNetConfig
-from idmcli.operators import CompressedSensing, LinearOperator, Problem
+from idmcli.operators import MRI, CompressedSensing, LinearOperator, Problem
 from idmcli.priors import load_prior
+from idmcli.tasks.mri import coil_maps
 from tests import foreign
 from tests.distributions import POWERS
 from tests.priors.test_formats import offer_format
@@ -442,3 +443,16 @@ def test_latent_priors_and_the_images_they_take(latent: Path, tmp_path: Path) ->
     complex_image = OPERATORS["mri-complex"]
     with pytest.raises(InputError, match="method psld is for real images, and these are complex"):
         methods.method("psld", complex_image, None, DEFAULTS, prior=str(latent)).check(complex_image)
+
+
+def test_several_coils_with_noise_take_few_steps() -> None:
+    maps = coil_maps(3, (8, 8))
+    several = MRI((1, 8, 8), torch.ones(8, 8), complex_image=True, sensitivity=maps)
+    one = MRI((1, 8, 8), torch.ones(8, 8), complex_image=True)
+    hqs = solvers.find("hqs")
+    assert defaults_of(several).options_for(hqs, several, 0.01)["iterations"] == 6
+    for operator, noise in ((several, 0.0), (one, 0.01)):
+        assert defaults_of(operator).options_for(hqs, operator, noise) == {"sigma_start": 0.3}
+    assert Methods(CPU).method(None, several, None, SolverConfig(options={"iterations": 7}), noise=0.1).options == (
+        hqs.options(iterations=7, sigma_start=0.1, momentum=0.0)
+    )

@@ -1,0 +1,1 @@
+"""K-space of scanners becomes measurements: coil maps, noise, and the conventions of the operator."""
