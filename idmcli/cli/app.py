@@ -25,6 +25,7 @@ app = typer.Typer(
     epilog="Every command takes --json, --quiet, --no-color and --debug. Exit codes: 0 ok, 1 a requested check "
     "failed, 2 wrong usage, configuration or input, 3 numerical failure, 4 out of resources, 70 internal error.",
     context_settings={"help_option_names": ["--help", "-h"]},
+    rich_markup_mode="markdown",  # paragraphs flow to the width of the terminal
     pretty_exceptions_enable=False,
 )
 
