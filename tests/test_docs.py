@@ -47,7 +47,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 # Trainings keep their command and shrink to one step of a network of a few thousand weights, or of that of --init.
 SHORT = [
     *("--set", "training.iterations=1", "--set", "training.batch=1", "--set", "training.patch=32"),
-    *("--set", "model.steps=2", "--set", "training.precision='float32'", "--set", "model.size='tiny'"),
+    *("--set", "training.precision='float32'", "--set", "model.size='tiny'"),
 ]
 NARROW = ["--set", "model.channels=[4, 16, 64]"]
 PRINTED = {
@@ -57,6 +57,12 @@ PRINTED = {
     "docs/howto/reversible.md": ["Deviations("],
 }
 SMALL = ["--size", "tiny", "--patch", "16"]
+
+
+def short(training: list[str]) -> list[str]:
+    """What makes a training of these arguments take one step of a small network."""
+    prior = any("prior-" in part for part in training[: training.index("--init") if "--init" in training else None])
+    return SHORT + ([] if "--init" in training else NARROW) + ([] if prior else ["--set", "model.steps=2"])
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -160,7 +166,7 @@ def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.
     for command in shown_commands(page):
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
-            arguments += SHORT if "--init" in arguments else SHORT + NARROW
+            arguments += short(arguments)
         if arguments[0] in ("benchmark-memory", "bench-memory"):
             arguments = [argument.replace("11GiB", "60MiB") for argument in arguments]
             arguments += [] if "csnet" in command else SMALL
@@ -226,7 +232,7 @@ def test_the_commands_in_several_processes_run(pictures: Path) -> None:
     commands = [shlex.split(command)[1:] for page in PAGES for command in shown_commands(page, "torchrun")]
     assert [command[command.index("idmcli") + 1] for command in commands] == ["train", "eval"]
     for command in commands:
-        more = ["--device", "cpu", *(SHORT + NARROW if "train" in command else ["--method", "pinv"])]
+        more = ["--device", "cpu", *(short(command) if "train" in command else ["--method", "pinv"])]
         more = [argument.replace("batch=1", "batch=2") for argument in more]
         launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", *command, *more]
         done = subprocess.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
