@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Mapping
+from typing import Any
 
-from docs.generate.markdown import joined
+from docs.generate.markdown import joined, prose
 from docs.generate.options import options_table
 from idmcli import solvers
-from idmcli.methods.defaults import ANY, Defaults
+from idmcli.methods.defaults import ANY, Choice, Defaults
 from idmcli.plugins import DEFAULTS
 
 
@@ -21,7 +22,7 @@ def page() -> str:
         parts += [f"It needs {'; '.join(solvers.needs_of(solver)) or 'nothing'}."]
         parts += ["It samples: `--samples N` draws several." if solver.samples else ""]
         parts += [options_table(solver.options, prefix="solver.") or "It has no options."]
-        parts += [f"```text\n{inspect.cleandoc(solver.run.__doc__ or '')}\n```" if solver.run.__doc__ else ""]
+        parts += [f"```text\n{prose(solver.run.__doc__)}\n```" if solver.run.__doc__ else ""]
     return joined(*parts)
 
 
@@ -31,9 +32,16 @@ def _defaults() -> str:
 
 
 def _default(kind: str, defaults: Defaults) -> str:
-    choices = [f"`{each.method}`" + (f" ({each.case})" if each.case else "") for each in defaults.choices]
-    options = [
-        f"`{method}` has " + ", ".join(f"`{key}` = {value}" for key, value in values.items())
-        for method, values in defaults.options.items()
-    ]
-    return f"- **{kind}**: {', then '.join(choices)}." + (f" Here {'; '.join(options)}." if options else "")
+    choices = [f"`{each.method}`{_condition(each)}" for each in defaults.choices]
+    options = [f"`{method}` has {_settings(values)}" for method, values in defaults.options.items()]
+    return f"- **{kind}**: {', else '.join(choices)}." + (f" Here {'; '.join(options)}." if options else "")
+
+
+def _condition(choice: Choice) -> str:
+    """Where a choice serves, and its options there."""
+    parts = [part for part in (choice.case, _settings(choice.options)) if part]
+    return f" ({': '.join(parts)})" if parts else ""
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{key}` = {value}" for key, value in values.items())
