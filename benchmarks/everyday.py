@@ -60,7 +60,7 @@ CASES = {
     "mri 10": Case("mri", {"ratio": 0.1}, colour=False),
     "mri 25": Case("mri", {"ratio": 0.25}, "mri 10", colour=False),
     "mri 50": Case("mri", {"ratio": 0.5}, "mri 25", colour=False),
-    "mri lines": Case("mri", {"mask": "cartesian", "ratio": 0.33}, colour=False),
+    "mri lines": Case("mri", {"mask": "random-lines", "acceleration": 3.0}, colour=False),
     "ct 30": Case("ct", {"views": 30}, colour=False),
     "ct 90": Case("ct", {"views": 90}, "ct 30", colour=False),
     "deblur": Case("deblur", {}),

@@ -32,7 +32,7 @@ class Problem(Generic[A]):
         >>> from idmcli.operators import Inpainting
         >>> problem = Problem(Inpainting((1, 1, 3), torch.tensor([[1, 0, 1]])), y=torch.tensor([[[0.2, 0.6]]]))
         >>> problem.first_guess(0.5)
-        tensor([[[[0.2000, 0.5000, 0.6000]]]])
+        tensor([[[[0.2000, 0.4000, 0.6000]]]])
     """
 
     operator: A

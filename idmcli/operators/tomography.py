@@ -25,6 +25,7 @@ from idmcli.operators.spec import Specification
 from idmcli.operators.stored import check_arrays
 
 MAX_DETECTORS = 100_000
+PIXELS_PER_VALUE = 10_000  # that a measured number may stand for; with more, an image is mostly made up
 Origin = Literal["pixel", "middle"]
 
 
@@ -89,6 +90,11 @@ class Tomography(LinearOperator):
         self.origin: Origin = origin
         self.axis = middle_of(detectors, origin) if axis is None else float(axis)
         self.measurement_shape = (channels, len(self.degrees), detectors)
+        if height * width > PIXELS_PER_VALUE * len(self.degrees) * detectors:
+            raise InputError(
+                f"{len(self.degrees)} x {detectors} rays are too few for {height} x {width} pixels",
+                "measure more, or make the image smaller",
+            )
 
     @cached_property
     def degrees(self) -> list[float]:

@@ -304,3 +304,8 @@ def test_a_long_picture_has_few_crossings() -> None:
         size_i, size_j = (np.full(len(s), side) for side in ((5000, 20) if swap else (20, 5000)))
         first, last = joseph._followed(along, across, s, size_i, size_j)
         assert (last - first).sum() < 5 * 5000 * 20
+
+
+def test_few_rays_do_not_stand_for_a_huge_image() -> None:
+    with pytest.raises(InputError, match="1 x 47 rays are too few for 8000 x 8000 pixels"):
+        ParallelBeamCT((1, 8000, 8000), 1, detectors=47)
