@@ -2,12 +2,13 @@
 # make test    lint, formatting, types, then the test suite
 # make lint    the first three only
 # make format  repair what ruff can repair
+# make docs    the documentation as a site, in build/docs; warnings are errors
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format
+.PHONY: demo test lint format docs
 
 demo: .venv/.installed
 	$(BIN)/idm reconstruct --example --ratio 0.3 --compare --out demo --overwrite
@@ -23,6 +24,10 @@ lint: .venv/.installed
 format: .venv/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: .venv/.installed
+	$(INSTALL) --editable '.[docs]'
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
 
 # torch goes first: the build that is found here then satisfies every later requirement.
 .venv/.installed: pyproject.toml constraints.txt

@@ -197,8 +197,8 @@ def fit(x: Array, m: Measurement) -> Fit:
         m: the measurement.
 
     Returns:
-        ``misfit`` = |A x - y| / |y|, the part of it that the stated noise ``explained``, the share of values
-        ``outside`` 0..gain, and how bright the ``brightest`` are.
+        ``misfit``, that is ``|A x - y| / |y|``; the misfit that the stated noise ``explained``; the share of values
+        ``outside`` 0..gain; and how bright the ``brightest`` are.
     """
     image = torch.as_tensor(x)
     gain = 1.0 if m.gain is None else m.gain

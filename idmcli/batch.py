@@ -130,7 +130,7 @@ def for_each(
         failures: of inputs that are not there, told before.
 
     Returns:
-        What to raise in the end if some failed. With one input only, its own error is raised at once.
+        The error to raise in the end if some failed. With one input only, its own error is raised at once.
     """
     count = len(inputs) + len(failures)
 
@@ -176,7 +176,7 @@ def try_each(
 
 
 def some_failed(failures: Sequence[IdmError], count: int) -> IdmError | None:
-    """What to raise in the end for the failures of ``count`` inputs."""
+    """The error to raise in the end for the failures of ``count`` inputs."""
     if not failures:
         return None
     worst = max(failures, key=lambda error: error.exit_code)

@@ -152,7 +152,7 @@ class Processes:
 
     @contextmanager
     def failing_together(self) -> Iterator[None]:
-        """What one process raises in the block ends all of them, and the first tells it.
+        """An error that one process raises in the block ends all of them, and the first tells it.
 
         Raises:
             IdmError: of the first process that raised one; in the others it is one that is told elsewhere.
@@ -172,7 +172,7 @@ class Processes:
             )
 
     def reported_once(self, failure: BaseException) -> BaseException:
-        """What to raise for a failure of all processes, so that the first alone tells it."""
+        """The error to raise for a failure of all processes, so that the first alone tells it."""
         if self.leads:
             return failure
         code = failure.exit_code if isinstance(failure, IdmError) else getattr(failure, "code", 130)

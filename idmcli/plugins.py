@@ -40,7 +40,7 @@ TASKS: Registry[Any] = Registry(
     parts_in("idmcli.tasks", "TASK", without=("base", "kernels", "masks", "ratios")),
     "idmcli.tasks:Task",
 )
-"""What [task] names: a kind of measurement with its options."""
+"""The tasks that [task] names: a kind of measurement with its options."""
 
 MODELS: Registry[Any] = Registry(
     "idmcli.models",
@@ -54,7 +54,7 @@ MODELS: Registry[Any] = Registry(
     },
     "idmcli.learned.base:ModelKind",
 )
-"""What [model] names, what weights files hold, and what methods run on: a kind of learned model."""
+"""The kinds of learned models: [model] names them, weights files hold them, and methods run on them."""
 
 PRIORS: Registry[Any] = Registry(
     "idmcli.priors",
@@ -71,14 +71,14 @@ PRIORS: Registry[Any] = Registry(
     },
     "idmcli.priors.formats:PriorFormat",
 )
-"""What a file or a folder that ``--prior`` names can be: a format that loads as a prior. This is the order of trial."""
+"""The formats of files and folders that ``--prior`` takes. This is the order of trial."""
 
 SOLVERS: Registry[Any] = Registry(
     "idmcli.solvers",
     {name.replace("_", "-"): place for name, place in parts_in("idmcli.solvers", "SOLVER").items()},
     "idmcli.solvers:Solver",
 )
-"""What ``--method`` names: a way to reconstruct."""
+"""The methods that ``--method`` names: ways to reconstruct."""
 
 DEFAULTS: Registry[Any] = Registry(
     "idmcli.defaults",

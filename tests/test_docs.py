@@ -1,4 +1,5 @@
-"""What the documentation shows is run: every command of each page in order, the README's Python, and make's demo."""
+"""The documentation shows what works: the commands and the Python of each page run in order, links lead somewhere, and
+figures are those that their code draws."""
 
 from __future__ import annotations
 
@@ -19,8 +20,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
+from docs.figures.__main__ import FIGURES
+from docs.generate import PAGES as PAGES_OF_CODE
+from idmcli import solvers
 from idmcli.cli import main
 from idmcli.cli.app import app
+from idmcli.config import Config, sections_of
 from idmcli.io.geometry import Geometry
 from idmcli.io.images import write_image
 from idmcli.io.scale import Scale
@@ -34,20 +39,30 @@ from tests import foreign, scanners
 from tests.tomography_files import write_ct_data, write_dxchange
 
 ROOT = Path(__file__).parent.parent
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GENERATED = {ROOT / "docs/reference" / name for name in PAGES_OF_CODE}
+TOP = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+FILES = [*TOP, *sorted({*(ROOT / "docs").rglob("*.md")} - GENERATED)]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in FILES}
 
 # Trainings keep their command and shrink to one step of a network of a few thousand weights, or of that of --init.
 SHORT = [
     *("--set", "training.iterations=1", "--set", "training.batch=1", "--set", "training.patch=32"),
-    *("--set", "model.steps=2", "--set", "training.precision='float32'", "--set", "model.size='tiny'"),
+    *("--set", "training.precision='float32'", "--set", "model.size='tiny'"),
 ]
 NARROW = ["--set", "model.channels=[4, 16, 64]"]
 PRINTED = {
-    "README.md": ["torch.Size([256, 256])", "Deviations(inverse="],
-    "docs/python.md": ["(96, 112) True True", "weights.safetensors"],
+    "README.md": ["torch.Size([256, 256])"],
+    "docs/tutorials/first-reconstruction.md": ["(96, 112) True"],
+    "docs/howto/python.md": ["(96, 112) True True", "weights.safetensors"],
+    "docs/howto/reversible.md": ["Deviations("],
 }
 SMALL = ["--size", "tiny", "--patch", "16"]
+
+
+def short(training: list[str]) -> list[str]:
+    """What makes a training of these arguments take one step of a small network."""
+    prior = any("prior-" in part for part in training[: training.index("--init") if "--init" in training else None])
+    return SHORT + ([] if "--init" in training else NARROW) + ([] if prior else ["--set", "model.steps=2"])
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -93,6 +108,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / name, np.roll(camera, len(name), axis=1))
+    write_damaged(camera)
     tifffile.imwrite("stack.tif", np.stack([np.uint8(255 * camera)] * 2), photometric="minisblack")
     scans()
     kspace = scanners.kspace_of(scanners.coil_images(4))
@@ -110,6 +126,17 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         {name: value.detach().reshape(value.shape or 1) for name, value in released.items()}, "net_params_50.pkl"
     )
     return tmp_path
+
+
+def write_damaged(picture: NDArray[np.float32]) -> None:
+    """A picture with lost rows and its mask, and a blurred one with its kernel."""
+    known = np.ones_like(picture)
+    known[20:24] = known[50:53] = 0
+    kernel = np.zeros((5, 5), np.float32)
+    kernel[2] = 1
+    blurred = np.mean([np.roll(picture, shift, axis=1) for shift in range(-2, 3)], axis=0)
+    for name, content in (("damaged", picture * known), ("scratches", known), ("blurred", blurred), ("kernel", kernel)):
+        write_image(Path(f"{name}.png"), content)
 
 
 def write_readings(scene: NDArray[np.float32]) -> None:
@@ -139,7 +166,7 @@ def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.
     for command in shown_commands(page):
         arguments = shlex.split(command)[1:]
         if arguments[0] == "train":
-            arguments += SHORT if "--init" in arguments else SHORT + NARROW
+            arguments += short(arguments)
         if arguments[0] in ("benchmark-memory", "bench-memory"):
             arguments = [argument.replace("11GiB", "60MiB") for argument in arguments]
             arguments += [] if "csnet" in command else SMALL
@@ -148,23 +175,64 @@ def test_every_command_of_a_page_runs(page: str, pictures: Path, capsys: pytest.
         code = main(arguments)
         captured = capsys.readouterr()
         assert code == 0, f"{command}\n{captured.err}"
-    if page == "README.md":
+    if page == "docs/tutorials/first-reconstruction.md":
         assert (pictures / "reconstructions/photo.png").read_bytes() == (pictures / "received/photo.png").read_bytes()
         assert (pictures / "reconstructions/photo_compare.png").is_file()
-        assert (pictures / "scores/scores.csv").is_file()
+    if page == "README.md":
+        assert (pictures / "scores/scores.csv").is_file() and (pictures / "scores/report.html").is_file()
 
 
-def test_the_links_of_a_page_lead_somewhere() -> None:
-    for page, text in PAGES.items():
-        links = re.findall(r"\]\(([\w./-]+)\)", text)
-        assert [link for link in links if not ((ROOT / page).parent / link).is_file()] == [], page
+def anchors(text: str) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
+    for name, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", PAGES[page]):
+        path = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        assert path.is_file() or path in GENERATED, name
+        assert not anchor or anchor in anchors(path.read_text()), (name, anchor)
+
+
+@pytest.mark.parametrize("name", PAGES_OF_CODE)
+def test_pages_of_the_reference_are_whole(name: str) -> None:
+    text = PAGES_OF_CODE[name]()
+    assert text.startswith("# ") and "None" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL).split()
+    widths = [{row.count("|") - row.count("\\|") for row in rows.splitlines()} for rows in tables(text)]
+    assert all(len(width) == 1 for width in widths)
+
+
+def tables(text: str) -> list[str]:
+    return re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+
+
+def test_the_reference_has_every_command_key_and_method() -> None:
+    commands, keys, methods = (PAGES_OF_CODE[f"{name}.md"]() for name in ("commands", "configuration", "methods"))
+    names = [
+        info.name or info.callback.__name__ for info in app.registered_commands if info.callback and not info.hidden
+    ]
+    assert [name for name in names if f"## idm {name}\n" not in commands] == []
+    assert [key for key in sections_of(Config())["training"] if f"`training.{key}`" not in keys] == []
+    assert [name for name in solvers.names() if f"## {name}\n" not in methods] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_drawn_by_their_code(name: str) -> None:
+    assert (ROOT / "docs/figures" / name).read_text(encoding="utf-8") == str(FIGURES[name]())
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 200
+    assert (ROOT / "docs/figures/front.png").stat().st_size < 150_000
 
 
 def test_the_commands_in_several_processes_run(pictures: Path) -> None:
     commands = [shlex.split(command)[1:] for page in PAGES for command in shown_commands(page, "torchrun")]
     assert [command[command.index("idmcli") + 1] for command in commands] == ["train", "eval"]
     for command in commands:
-        more = ["--device", "cpu", *(SHORT + NARROW if "train" in command else ["--method", "pinv"])]
+        more = ["--device", "cpu", *(short(command) if "train" in command else ["--method", "pinv"])]
         more = [argument.replace("batch=1", "batch=2") for argument in more]
         launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", *command, *more]
         done = subprocess.run(launched, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)

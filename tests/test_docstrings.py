@@ -32,7 +32,7 @@ def test_public_functions_say_what_they_take_give_and_refuse(name: str) -> None:
     if not inspect.isfunction(part):
         return
     parameters = inspect.signature(part).parameters
-    assert ">>> " in text or name in ("evaluate", "train")  # docs/python.md has these two
+    assert ">>> " in text or name in ("evaluate", "train")  # docs/howto/python.md has these two
     if len(parameters) > 1:
         assert [each for each in parameters if f"\n    {each}: " not in text.partition("Args:")[2]] == []
 

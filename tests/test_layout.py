@@ -1,4 +1,4 @@
-"""The architecture: which folder may import which, and that the README names them all."""
+"""The architecture: which folder may import which, and that CONTRIBUTING.md names them all."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_imports_go_downward(module: str) -> None:
     assert [other for other in imported(PACKAGE / module) if other not in allowed] == []
 
 
-def test_the_readme_names_every_folder() -> None:
+def test_the_page_for_contributors_names_every_folder() -> None:
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in readme] == []
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in page] == []
     assert folders <= set(ORDER)

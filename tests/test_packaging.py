@@ -69,7 +69,7 @@ def test_constraints_pin_every_direct_requirement() -> None:
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] not in "#")
     project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    tested = [extras[name] for name in ("dev", "dicom", "hdf5", "matlab", "nifti")]
+    tested = [extras[name] for name in ("dev", "dicom", "docs", "hdf5", "matlab", "nifti")]
     wanted = [*project["dependencies"], *(line for extra in tested for line in extra if not line.startswith("idmcli["))]
     names = {requirement.partition(">=")[0] for requirement in wanted}
     assert "torch" in names and names <= set(pins)

@@ -22,10 +22,10 @@ from idmcli.cli.tasks import tasks
 from idmcli.cli.train import train
 
 app = typer.Typer(
-    help="Reconstruct images from linear measurements y = A x with invertible diffusion models.",
     epilog="Every command takes --json, --quiet, --no-color and --debug. Exit codes: 0 ok, 1 a requested check "
     "failed, 2 wrong usage, configuration or input, 3 numerical failure, 4 out of resources, 70 internal error.",
     context_settings={"help_option_names": ["--help", "-h"]},
+    rich_markup_mode="markdown",  # paragraphs flow to the width of the terminal
     pretty_exceptions_enable=False,
 )
 
@@ -42,7 +42,16 @@ def idm(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Reconstruct images from linear measurements y = A x with invertible diffusion models."""
+    """Reconstruct images from measurements y = A x + n: simulated ones, and those of scanners and cameras.
+
+    A photograph: idm reconstruct photo.png --ratio 0.3 --compare
+
+    Data of a scanner or a camera: idm import FILE, then idm reconstruct measurements/NAME.safetensors
+
+    A comparison of methods: idm eval FOLDER --method all --report report.html
+
+    A network of your own: idm train --preset prior-grey --data FOLDER
+    """
 
 
 app.command()(sense)

@@ -30,8 +30,7 @@ def convert(
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Turn a released checkpoint (.pkl), or the averaged weights of a run's last checkpoint, into a safetensors file
-    that describes itself.
+    """Turn a released checkpoint (.pkl), or the averaged weights of a run, into a file that describes itself.
 
     Nothing but tensors is loaded from a .pkl. Unless --half rounds them, the new file reconstructs the same.
 

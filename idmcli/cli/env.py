@@ -25,7 +25,7 @@ def env(context: typer.Context) -> None:
 
 
 def advice(cuda: str | None, devices: int, *, gpu: bool) -> str:
-    """What to do about a build of PyTorch that does not fit the machine; empty where it does.
+    """The advice for a build of PyTorch that does not fit the machine; empty where it does.
 
     Args:
         cuda: the version of CUDA that PyTorch was built for; None for CPUs alone.

@@ -80,8 +80,7 @@ def evaluate(
         typer.Option(
             "--ratio",
             metavar="R,...",
-            help="Sampling ratios; cs takes 0.1,0.3,0.5 if nothing else is said.",
-            rich_help_panel="Measurement",
+            help="Ratios to measure at. Not given: those of the task, 0.1,0.3,0.5 for cs.",
         ),
     ] = None,
     noise: NoiseOption = None,
@@ -92,9 +91,8 @@ def evaluate(
         typer.Option(
             "--method",
             metavar="NAME,...",
-            help="Methods to compare, or all; the default of `idm reconstruct` if not given.",
+            help="Methods to compare, or all. Not given: the default of `idm reconstruct`.",
             autocompletion=complete_method_lists,
-            rich_help_panel="Reconstruction",
         ),
     ] = None,
     weights: WeightsOption = None,
@@ -111,7 +109,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="NAME",
-            help="Name of the data in the tables, by which published figures are found; the folder's if not given.",
+            help="Name of the data in tables, which finds published figures. Not given: the name of the folder.",
             rich_help_panel="Report",
         ),
     ] = None,
@@ -136,13 +134,12 @@ def evaluate(
             "--report",
             metavar="FILE",
             help="One HTML page with the tables, plots of PSNR over seconds, and the first three pictures.",
-            rich_help_panel="Report",
         ),
     ] = None,
     overwrite: OverwriteOption = False,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
-    """Sense and reconstruct each picture of a folder and score the results.
+    """Compare methods on a folder of pictures: measure, reconstruct and score each picture.
 
     Colour pictures are reduced to their luminance, as is usual in this field, unless --colour rgb or the
     configuration asks for colour. Scores are written to --out as they are computed.

@@ -52,7 +52,7 @@ def info(
 
 
 def described(item: Item) -> dict[str, Any]:
-    """What a file or folder, or one part of a file, holds, JSON-able; "type" says what it is.
+    """The content of a file or folder, or of one part of a file, JSON-able; "type" says what it is.
 
     Raises:
         InputError: it is nothing that idm reads, or damaged.

@@ -67,9 +67,8 @@ PresetOption = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="A configuration that comes with idm; `idm presets` lists them.",
+        help="A configuration that comes with idm: inpainting, mri, ct, deblur, sr, ...; `idm presets` lists all.",
         autocompletion=_preset_names,
-        rich_help_panel="Configuration",
     ),
 ]
 ConfigOption = Annotated[
@@ -127,7 +126,7 @@ PrecisionOption = Annotated[
     Literal["auto", "float32", "bf16"],
     typer.Option(
         "--precision",
-        help="Of the networks. auto: bf16 where the device computes in it and the network loses nothing.",
+        help="Arithmetic of the networks. auto: bf16 where the device computes in it and the network loses nothing.",
         rich_help_panel="Computation",
     ),
 ]
@@ -135,7 +134,7 @@ EnsembleOption = Annotated[
     bool,
     typer.Option(
         "--ensemble",
-        help="Take the mean over all flips and quarter turns wherever a network is called: better, 8 times the time.",
+        help="Average over all flips and quarter turns wherever a network is called: better, in 8 times the time.",
         rich_help_panel="Computation",
     ),
 ]
@@ -153,7 +152,6 @@ RatioOption = Annotated[
         "--ratio",
         help="Fraction measured, above 0 and at most 1: measurements per pixel (cs, 0.3 if not given), pixels kept "
         "(inpainting, 0.3), k-space sampled (mri, 0.2).",
-        rich_help_panel="Measurement",
     ),
 ]
 MethodOption = Annotated[
@@ -161,9 +159,8 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         metavar="NAME",
-        help=f"{', '.join(solver_names())}; the best for the task if not given. `idm methods` describes them.",
+        help=f"{', '.join(solver_names())}; the default for the task if not given. `idm methods` describes them.",
         autocompletion=complete_methods,
-        rich_help_panel="Reconstruction",
     ),
 ]
 ScaleOption = Annotated[
@@ -196,7 +193,7 @@ SamplesOption = Annotated[
         min=1,
         max=1000,
         metavar="N",
-        help="Of a method that samples: draw N, and write their mean and standard deviation beside the first.",
+        help="Draw N samples by a method that samples, and write their mean and standard deviation beside the first.",
         rich_help_panel="Reconstruction",
     ),
 ]
@@ -205,8 +202,8 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights for the methods that need some: .safetensors of idm, a released .pkl, or a run folder (the "
-        "average of its last checkpoint); those that come with idm if not given.",
+        help="A network for the method: a .safetensors file of idm, a released .pkl, or a run folder (the average of "
+        "its last checkpoint). Not given: the network that comes with idm.",
         rich_help_panel="Reconstruction",
     ),
 ]
@@ -215,9 +212,8 @@ PriorOption = Annotated[
     typer.Option(
         "--prior",
         metavar="NAME|FILE|FOLDER|HUB",
-        help="For the methods that need a prior: one that comes with idm, a weights file (DRUNet, FFDNet, DnCNN, "
-        "IRCNN, guided diffusion, EDM), or a pixel-space model of diffusers, its folder or its name on the "
-        "Hugging Face hub.",
+        help="A prior for the methods that need one: the name of one that comes with idm, a weights file (DRUNet, "
+        "FFDNet, DnCNN, IRCNN, guided diffusion, EDM), or the folder or hub name of a model of diffusers.",
         autocompletion=complete_priors,
         rich_help_panel="Reconstruction",
     ),
@@ -227,8 +223,8 @@ NoiseOption = Annotated[
     typer.Option(
         "--noise",
         metavar="SIGMA",
-        help="Standard deviation of the noise that is added to the measurements, for images in 0..1; for a measurement "
-        "file without a word of noise, of what it has.",
+        help="Standard deviation of the noise. It is added to the measurements of a picture, for images in 0..1. For a "
+        "measurement file that does not state its noise, it says how much there is.",
         rich_help_panel="Measurement",
     ),
 ]
@@ -255,8 +251,8 @@ GainOption = Annotated[
     typer.Option(
         "--gain",
         metavar="WHITE",
-        help="The value of white in the image of a measurement file, in the unit of its measurements; estimated where "
-        "the file does not say.",
+        help="The value of white in the image, in the unit of the measurements. Not given: what the file says, or an "
+        "estimate.",
         rich_help_panel="Measurement",
     ),
 ]
@@ -273,7 +269,7 @@ ColourOption = Annotated[
     Literal["grey", "rgb"] | None,
     typer.Option(
         "--colour",
-        help="Measure the luminance of colour pictures, or each channel.",
+        help="grey measures the luminance of colour pictures; rgb measures the three channels.",
         rich_help_panel="Measurement",
     ),
 ]

@@ -14,7 +14,7 @@ presets = typer.Typer(invoke_without_command=True)
 @presets.callback()
 @output_flags
 def list_all(context: typer.Context) -> None:
-    """List the configurations that come with idm; `show` prints one."""
+    """List the configurations that come with idm, or print one of them."""
     if context.invoked_subcommand is None:
         from idmcli.config import list_presets
 

@@ -85,16 +85,16 @@ def reconstruct(
     scale: ScaleOption = None,
     white: WhiteOption = None,
     seed: SeedOption = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.", rich_help_panel="Files")
-    ] = Path("reconstructions"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
+        "reconstructions"
+    ),
     format: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="png|tif|npz|dcm|nii.gz|...",
-            help="Of the results: png clips to black and white; tif, dcm and nii.gz hold values in their scale, the "
-            "medical ones with their place in the patient; npz holds complex ones as well.",
+            help="The format of the results: png clips to black and white; tif, dcm and nii.gz hold values in their "
+            "scale, the medical ones with their place in the patient; npz holds complex ones as well.",
             rich_help_panel="Files",
         ),
     ] = "png",
@@ -117,11 +117,17 @@ def reconstruct(
 ) -> None:
     """Reconstruct pictures from measurement files or raw data, or measure pictures first and score the result.
 
-    Of a measurement file nothing else is used. Raw data are imported first, as by `idm import`. A picture is
-    measured as `idm sense` would, at 30 % by block compressed sensing if nothing else is said, and PSNR and SSIM are
-    printed.
+    A measurement file needs nothing beside it. Raw data are imported first, as by `idm import`.
+    A picture is measured first, at 30 % by block compressed sensing unless a preset or an option
+    says otherwise, and PSNR and SSIM are printed.
 
     Example: idm reconstruct photo.png --ratio 0.3 --compare
+
+    Example: idm reconstruct photo.png --preset inpainting --method tv
+
+    Example: idm reconstruct scan.h5#2 --format npz
+
+    Example: idm reconstruct y.npy --matrix phi.npz --shape 64,64
     """
     from idmcli.config import load_config
 
@@ -188,7 +194,7 @@ def reconstruct(
                 f"{str(item)!r} holds measurements of {m.operator.kind!r}, not of {asked}", f"leave out {source}"
             )
         if noise is not None and m.noise > 0:
-            raise InputError(f"{str(item)!r} has noise {m.noise:g}, by its own word", "leave out --noise")
+            raise InputError(f"{str(item)!r} states a noise of {m.noise:g} itself", "leave out --noise")
         return replace(m, noise=m.noise if noise is None else noise, gain=m.gain if gain is None else gain)
 
     def imported(item: Item) -> Measurement:

@@ -1,4 +1,4 @@
-"""What ``idm reconstruct`` writes of one reconstruction, and what it says about it."""
+"""The files that ``idm reconstruct`` writes for one reconstruction, and its report."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Results:
 
     @property
     def endings(self) -> list[str]:
-        """What follows the stem of the input in each file's name."""
+        """The ending of each file's name, behind the stem of the input."""
         spread = [f"_mean.{self.format}", "_std.png"] if self.samples > 1 else []
         return [f".{self.format}", *(["_compare.png"] if self.compare else []), *spread]
 

@@ -62,9 +62,9 @@ def sense(
     scale: ScaleOption = None,
     white: WhiteOption = None,
     seed: SeedOption = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.", rich_help_panel="Files")
-    ] = Path("measurements"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the measurement files.")] = Path(
+        "measurements"
+    ),
     overwrite: OverwriteOption = False,
     skip_existing: SkipExistingOption = False,
     recursive: RecursiveOption = False,
@@ -73,8 +73,12 @@ def sense(
 ) -> None:
     """Simulate measurements of pictures and save each in a file of its own.
 
-    Block compressed sensing if no preset is named. The cs matrix comes from the seed; permutations,
+    Without a preset this is block compressed sensing. The matrix comes from the seed. Permutations,
     random masks and noise come from the seed and the file name of the picture.
+
+    Example: idm sense photo.png --ratio 0.1 --noise 0.02
+
+    Example: idm sense slices --preset ct --set operator.views=60 --scale=-1024,3072,HU
     """
     from idmcli.config import load_config
 

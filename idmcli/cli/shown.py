@@ -1,4 +1,4 @@
-"""What ``--print-config`` prints: what a command uses, with the method that would reconstruct."""
+"""The output of ``--print-config``: the sections that a command uses, with the method that would reconstruct."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def train(
         typer.Option(
             "--init",
             metavar="SOURCE",
-            help="Weights to start from: a prior or the same kind (a file, or the name of what comes with idm), or, at "
-            "full size, a diffusers model (folder or hub name) or a released checkpoint.",
+            help="Weights to start from: a prior, or a network of the same kind, as a file or by the name of one that "
+            "comes with idm. At full size also a model of diffusers (folder or hub name), or a released checkpoint.",
         ),
     ] = None,
     out: Annotated[
@@ -74,10 +74,13 @@ def train(
     seed: SeedOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Train a network: first a prior (a noise estimator), then, from it, the whole reconstruction.
+    """Train a network: a prior (a noise estimator), or from a prior the whole reconstruction.
 
-    Example: idm train --preset prior-grey --data photos, then
-    idm train --preset cs-tiny --data photos --init runs/prior-grey/weights.safetensors
+    Example: idm train --preset prior-grey --data photos
+
+    Example: idm train --preset cs-tiny --data photos --init prior-grey
+
+    Example: idm train --resume --out runs/cs-tiny --data photos
     """
     from idmcli.config import load_config
 

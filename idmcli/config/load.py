@@ -243,7 +243,7 @@ def _toml_value(text: str) -> Any:
 
 
 def _unknown(setting: Setting, sections: Mapping[str, type]) -> str:
-    """What is wrong with the name of a setting, or nothing. Options of a method are checked where it is known."""
+    """The problem with the name of a setting, or nothing. Options of a method are checked where it is known."""
     section, _, key = setting.key.partition(".")
     if section not in sections:
         return f"unknown section [{section}] in {setting.key}{_closest(section, sections)}"

@@ -1,4 +1,4 @@
-"""What the keys of a section mean, for people who ask the command line."""
+"""The meaning of each key of a section, for the command line and the reference."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Preset:
 
     @property
     def purpose(self) -> str:
-        """What the preset is for, one line."""
+        """The purpose of the preset, one line."""
         return self.text.partition("\n")[0].removeprefix("#").strip()
 
     @property

@@ -26,17 +26,17 @@ def _known(kind: str) -> str:
 class TaskConfig:
     """[task]: what is measured. Its kind decides which keys [operator] has, see :mod:`idmcli.tasks`."""
 
-    kind: Annotated[str, AfterValidator(_known)] = "cs"
-    channels: Literal[1, 3] | None = None  # measured: 1 luminance, 3 colour; not set: as the picture is (mri, ct: 1)
-    domain: str | None = None  # what the images show, photographs for example; kept with trained weights
+    kind: Annotated[str, AfterValidator(_known)] = "cs"  # the name of a task; `idm tasks` lists them
+    channels: Literal[1, 3] | None = None  # 1: luminance; 3: colour; not set: like the picture (mri, ct: 1)
+    domain: str | None = None  # the subject of the images, photographs for example; kept with weights
 
 
 @dataclass(frozen=True)
 class SolverConfig:
     """[solver]: the method, and options of its own (`idm methods` lists them)."""
 
-    method: str | None = None  # not set: the best for the task
-    seed: Seed | None = None  # of what a sampling method draws; not set: from the measurement
+    method: str | None = None  # the name of a method; not set: the default for the task
+    seed: Seed | None = None  # seed of a method that samples; not set: from the measurement
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -50,44 +50,43 @@ def _known_model(kind: str) -> str:
 class ModelSettings:
     """[model]: a learned model. Its kind decides which other keys [model] has, see :mod:`idmcli.learned`."""
 
-    # A noise estimator, one given y, one of latents with their autoencoder, or the wired T-step sampler.
-    kind: Annotated[str, AfterValidator(_known_model)] = "prior"
+    kind: Annotated[str, AfterValidator(_known_model)] = "prior"  # the kind of network
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """[training]: one run of ``idm train``."""
 
-    iterations: Count = 20_000
-    autoencoder_iterations: CountOrZero = 5_000  # latent: of them, for the autoencoder; the schedule runs for each part
-    kl_weight: PositiveOrZero = 1e-5  # latent: of the latents' Kullback-Leibler divergence, in nats per pixel
+    iterations: Count = 20_000  # steps of the optimiser
+    autoencoder_iterations: CountOrZero = 5_000  # latent: those of the autoencoder; each part has its own schedule
+    kl_weight: PositiveOrZero = 1e-5  # latent: weight of the latents' Kullback-Leibler divergence, in nats per pixel
     batch: Count = 16  # crops per iteration, of all processes together
-    accumulate: Count = 1  # parts that each process computes its share of the batch in, to save memory
+    accumulate: Count = 1  # parts that each process splits its share of the batch into, to save memory
     patch: Annotated[int, Field(ge=8, le=4096)] = 64  # side of a crop in pixels
-    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
-    learning_rate: Positive = 1e-3
-    rule_learning_rate: Positive | None = None  # idm: of the numbers of the sampling steps; not set: learning_rate
-    coupling_learning_rate: Positive | None = None  # of mixing weights and scales of streams; not set: learning_rate
-    sampling_learning_rate: Positive | None = None  # of a learned A and its first image; not set: learning_rate
-    muon_learning_rate: Positive = 0.02  # of the convolutions that Muon updates
-    weight_decay: PositiveOrZero = 0.0
+    optimizer: Literal["adam", "adamw", "muon"] = "adamw"  # muon updates convolutions, and AdamW the rest
+    learning_rate: Positive = 1e-3  # step length at the top of the schedule
+    rule_learning_rate: Positive | None = None  # idm: for the numbers of the sampling steps; not set: learning_rate
+    coupling_learning_rate: Positive | None = None  # for mixing weights and scales of streams; not set: learning_rate
+    sampling_learning_rate: Positive | None = None  # for a learned A and its first image; not set: learning_rate
+    muon_learning_rate: Positive = 0.02  # for the convolutions that Muon updates
+    weight_decay: PositiveOrZero = 0.0  # decay of the weights in each step, times the learning rate
     warmup: CountOrZero = 200  # iterations of linear warm-up
-    schedule: Literal["cosine", "trapezoid", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "trapezoid", "step", "constant"] = "cosine"  # how the learning rate falls
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
-    sigma_min: Positive = 0.01  # prior, sr3: noise levels are log-uniform in ..
-    sigma_max: Positive = 1.5  # .. sigma_max, for images in 0 .. 1
+    sigma_min: Positive = 0.01  # prior, sr3: lowest noise level, for images in 0..1; levels are log-uniform
+    sigma_max: Positive = 1.5  # prior, sr3: highest noise level
     loss: Literal["l1", "l2", "rmse", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm of each group of parameters; 0: no clipping
-    memory: MemoryPlan = "unet"  # idm: what is kept for the backward pass; auto: the fastest plan that fits
-    memory_budget: Size | None = None  # for memory = "auto", "15GiB" for example; not set: 90 % of what is free
+    memory: MemoryPlan = "unet"  # idm: what the backward pass keeps; auto: the fastest plan that fits
+    memory_budget: Size | None = None  # for memory = "auto": "15GiB" for example; not set: 90 % of the free memory
     precision: Literal["float32", "bf16", "auto"] = "float32"  # bf16: autocast; auto: bf16 where the device has it
     compile: bool = False  # pass the blocks through torch.compile
-    seed: Seed = 0
-    checkpoint_every: Count = 1000  # iterations
-    log_every: Count = 50
-    validate_every: Count = 1000
+    seed: Seed = 0  # seed of weights, crops and batches
+    checkpoint_every: Count = 1000  # iterations from one checkpoint to the next
+    log_every: Count = 50  # iterations from one line of the log to the next
+    validate_every: Count = 1000  # iterations from one validation to the next
     threads: Count | None = None  # CPU threads; not set: PyTorch's choice
-    cache: Size | None = None  # pictures each process keeps in memory, "8GiB"; not set: half of what is free
+    cache: Size | None = None  # memory for decoded pictures in each process, "8GiB"; not set: half of the free memory
     workers: CountOrZero | None = None  # processes that prepare crops; not set: 0, or up to 4 if pictures do not fit
 
     def crops_at_once(self, processes: int = 1) -> int:

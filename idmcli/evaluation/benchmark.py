@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What is compared on what.
+    """The methods to compare, and the measurements to compare them on.
 
     Attributes:
         dataset: name of the data.
@@ -68,8 +68,8 @@ class Benchmark:
         report: Callable[[str, float], None] = lambda note, part: None,
         warn: Callable[[str], None] = lambda doubt: None,
     ) -> Iterator[Result]:
-        """What is made of one picture, as it is made, with its PSNR and SSIM over the unpadded image, and the seconds
-        of the reconstruction alone.
+        """The results for one picture, one after the other, each with PSNR and SSIM over the unpadded image, and the
+        seconds of the reconstruction alone.
 
         ``report`` is told how far it is, in words and as a part, ``warn`` what may be wrong with a measurement. A
         method that fails numerically does not stop the others.

@@ -23,7 +23,7 @@ from idmcli.text import escape
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What a page tells beside its scores.
+    """The content of a page beside its scores.
 
     Attributes:
         title: what was compared.
@@ -59,7 +59,7 @@ class Column:
     published: Mapping[str, Figure]
 
     def counterpart(self, method: str) -> Figure | None:
-        """What was published for a method."""
+        """The published figures of a method."""
         return next((f for name, f in self.published.items() if name.casefold() == method.casefold()), None)
 
 

@@ -1,4 +1,4 @@
-"""What methods reach over what they take: who is worth the price, and where each stands in a plot."""
+"""PSNR over seconds: the methods that are worth their time, and the place of each in a plot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST_SECONDS = 1e-4
 
 
 def front(summaries: Sequence[Summary]) -> list[Summary]:
-    """Those that no other one beats in both PSNR and seconds, the fastest first."""
+    """The methods that no other one beats in both PSNR and seconds, the fastest first."""
     best, found = -math.inf, []
     for summary in sorted(summaries, key=lambda s: (s.seconds, -s.psnr)):
         if summary.psnr > best:
@@ -88,7 +88,7 @@ def scatter(summaries: Sequence[Summary]) -> Scatter | None:
 
 
 def said(summary: Summary) -> str:
-    """What a method reaches and takes."""
+    """The PSNR of a method and its seconds."""
     evaluations = f", {summary.evaluations:g} network evaluations" if summary.evaluations else ""
     return f"{summary.method}: {summary.psnr:.2f} dB in {price_cell(summary.seconds)} s{evaluations}"
 

@@ -1,4 +1,4 @@
-"""What a page shows of reconstructions: small pictures, exact to 8 bits, and maps of their errors."""
+"""The pictures of a page: small ones, exact to 8 bits, and maps of their errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class View:
 
 
 def views_of(result: Result, *, first: bool) -> list[View]:
-    """What is shown of a result; of the first one of a measurement the original and the pseudo-inverse, if any, too."""
+    """The pictures of a result; for the first result of a measurement, also the original and any pseudo-inverse."""
     x, m, score = result.x, result.m, result.score
     assert m.truth is not None
     truth = m.truth[None].clamp(0, 1)

@@ -44,7 +44,7 @@ _INVERTED = "inverted, since it stores white as zero"
 
 @dataclass(frozen=True)
 class _Comment:
-    """What idm writes beside the pixels."""
+    """The record that idm writes beside the pixels."""
 
     provenance: dict[str, Any]
     scale: Scale | None
@@ -192,7 +192,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """What :func:`write_image` stored beside the pixels; empty for any other picture.
+    """The record that :func:`write_image` stored beside the pixels; empty for any other picture.
 
     Raises:
         InputError: the file is missing, unreadable, no picture or damaged.
@@ -236,7 +236,7 @@ def find_items(
 def look_for(
     paths: Iterable[str | Path], *, suffixes: Collection[str] | None = None, recursive: bool = False
 ) -> tuple[list[Item], dict[str, str]]:
-    """What :func:`find_items` finds, each once, and the names that stand for nothing, with the reason."""
+    """The items that :func:`find_items` finds, each once, and the names that stand for nothing, with the reason."""
     found: dict[Item, Item] = {}
     suffixes = image_suffixes() if suffixes is None else suffixes
     problems: dict[str, str] = {}
@@ -384,7 +384,7 @@ def _comment_line(scale: Scale | None, provenance: Mapping[str, Any] | None) -> 
 
 
 def _parse_comment(text: str) -> _Comment:
-    """What :func:`_comment_line` wrote; nothing for any other text."""
+    """The record that :func:`_comment_line` wrote; nothing for any other text."""
     try:
         content = from_text(text, max_length=_MAX_COMMENT) if text.startswith("{") else {}
         if not isinstance(content, dict) or content.get(_MARK) != 1:

@@ -23,7 +23,7 @@ def to_line(content: Any) -> str:
 
 
 def from_text(text: str, *, max_length: int = MAX_LENGTH) -> Any:
-    """What :func:`to_line` wrote.
+    """The record that :func:`to_line` wrote.
 
     Raises:
         ValueError: it is no JSON, longer than ``max_length`` characters or nested too deeply.

@@ -1,4 +1,4 @@
-"""What the values of a picture mean."""
+"""The meaning of the values of a picture."""
 
 from __future__ import annotations
 

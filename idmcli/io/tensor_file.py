@@ -122,7 +122,7 @@ def is_of_kind(path: Path, kind: FileKind) -> bool:
 
 
 def peek(path: Path, kind: FileKind) -> dict[str, Any]:
-    """What the header says under the key of a kind, not checked against anything; empty if it says nothing.
+    """The header's entry under the key of a kind, not checked against anything; empty if there is none.
 
     Raises:
         InputError: as :func:`is_of_kind`.

@@ -1,4 +1,4 @@
-"""What a kind of learned model is."""
+"""The interface of a kind of learned model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UNetSettings(ModelSettings):
     channels: ChannelsPerScale = (32, 96, 192)  # tiny: per scale, finest first
     blocks: BlocksPerScale = (2, 2, 2)  # tiny: residual blocks per scale
     unshuffle: Side = 2  # tiny: side of the pixel-unshuffle in front of the network
-    noise_map: bool = False  # the network is told the noise level, by a constant map; false: it infers it
+    noise_map: bool = False  # true: non-blind, the noise level is an input; false: blind
     v: Coupling = 0.5  # initial mixing of the couplings inside the network
 
 
@@ -68,7 +68,7 @@ class ModelKind(ABC):
     def stage(
         self, config: Config, crops: CropPool, validation: CropPool, device: torch.device, plan: Plan | None = None
     ) -> Stage:
-        """What the training loop needs: a loss of crops, and a validation.
+        """The stage for the training loop: a loss of crops, and a validation.
 
         Args:
             config: the whole configuration.

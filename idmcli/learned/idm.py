@@ -28,9 +28,8 @@ class IDMSettings(UNetSettings):
     """[model] of kind idm."""
 
     kind: str = "idm"
-    steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T
-    # Of a step: learned alphas, matched to message passing, or half-quadratic splitting with learned noise levels.
-    rule: Literal["paper", "matched", "splitting"] = "paper"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 3  # T, the number of sampling steps
+    rule: Literal["paper", "matched", "splitting"] = "paper"  # what a step computes: see docs/concepts/methods.md
     injectors: bool = True  # false: measurements enter between the steps only, for operators whose A+ takes long
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     step_v: Coupling = 0.5  # initial mixing of the sampling steps

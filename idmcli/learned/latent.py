@@ -24,10 +24,10 @@ class LatentSettings(ModelSettings):
     """[model] of kind latent."""
 
     kind: str = "latent"
-    channels: ChannelsPerScale = (32, 96, 192)  # of the noise estimator, per scale, finest first
+    channels: ChannelsPerScale = (32, 96, 192)  # channels of the noise estimator per scale, finest first
     blocks: BlocksPerScale = (2, 2, 2)  # its residual blocks per scale, the same number on each
     autoencoder: ChannelsPerScale = (32, 48, 64)  # channels of the autoencoder, per scale, finest first
-    latent_channels: Channels = 4  # of the autoencoder's latents
+    latent_channels: Channels = 4  # channels of the autoencoder's latents
 
 
 class LatentKind(ModelKind):

@@ -1,4 +1,4 @@
-"""What the kinds built on the injector U-Net share: its configuration from [model]."""
+"""The configuration of the injector U-Net from [model], for the kinds built on it."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Measurement:
         return tasks.amount(self.operator)
 
     def problem(self, gain: float) -> Problem[Operator]:
-        """What solvers solve: ``y / gain = A (x / gain) + n / gain``, with a batch dimension."""
+        """The problem for solvers: ``y / gain = A (x / gain) + n / gain``, with a batch dimension."""
         return Problem(self.operator, self.y[None] / gain, self.noise / gain)
 
     def save(self, path: str | Path, *, replace: bool = True) -> None:

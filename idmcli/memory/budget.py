@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def memory_plan(config: Config, processes: Processes, report: Callable[[str], None] = lambda message: None) -> Plan:
-    """What each sampling step keeps for the backward pass: ``training.memory``, or the fastest plan that fits.
+    """The plan of each sampling step for the backward pass: ``training.memory``, or the fastest plan that fits.
 
     With ``training.memory = "auto"`` the peak of a process's step may reach ``training.memory_budget``, or 90 % of its
     part of what is free on the device; ``report`` is told what was chosen.

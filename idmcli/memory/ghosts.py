@@ -37,7 +37,7 @@ OF_THE_DEVICE = {  # operators whose result depends on the device: the layout, o
 
 
 class Ledger:
-    """What was allocated and freed, in order.
+    """The allocations and their ends, in order.
 
     Attributes:
         events: (storage, bytes), the storages numbered as they appear; negative bytes are a release.
@@ -217,7 +217,7 @@ class GhostMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return made[0] if recipe.sequence is None else recipe.sequence(made)
 
     def _key(self, value: Any, tensors: list[Any]) -> Any:
-        """What an argument means for the outputs; its tensors are collected on the way."""
+        """The meaning of an argument for the outputs; its tensors are collected on the way."""
         kind = type(value)
         if kind is Ghost:
             tensors.append(value)

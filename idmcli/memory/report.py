@@ -1,4 +1,4 @@
-"""What training costs in each memory plan: one step, a sweep over T, the largest batch."""
+"""The cost of training in each memory plan: one step, a sweep over T, the largest batch."""
 
 from __future__ import annotations
 

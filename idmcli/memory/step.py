@@ -49,7 +49,7 @@ class StepMemory:
 
     @property
     def step(self) -> int:
-        """What the step itself takes: activations and temporaries."""
+        """The bytes of the step itself: activations and temporaries."""
         return self.activations + self.temporaries
 
     @property
@@ -157,6 +157,6 @@ class ComputedStep:
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Of the storages of tensors, each once."""
+    """The bytes of the storages of tensors, each counted once."""
     storages = {(storage := tensor.untyped_storage())._cdata: storage.nbytes() for tensor in tensors}
     return sum(storages.values())

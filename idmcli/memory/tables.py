@@ -30,7 +30,7 @@ MEASURED = (
 
 
 def title(name: str, config: Config, varying: str = "") -> str:
-    """What was computed: the network, T, batch, ... ; ``varying`` ("T" or "batch") is left out."""
+    """A description of what was computed: the network, T, batch, ... ; ``varying`` ("T" or "batch") is left out."""
     m, t = config.model, config.training
     parts = {"network": f"{name}: {_network(m)}", "T": f"T = {getattr(m, 'steps', 1)}", "batch": f"batch {t.batch}"}
     without = {varying} if hasattr(m, "steps") else {varying, "T"}

@@ -1,6 +1,6 @@
 """The defaults of reconstruction: which method, which options and which weights serve where the user names none.
 
-One table, by measurement (docs/results.md). Its rows belong to kinds of operators; :data:`ANY` serves operators without
+One table, by measurement (docs/results). Its rows belong to kinds of operators; :data:`ANY` serves operators without
 a row, those of users among them.
 """
 

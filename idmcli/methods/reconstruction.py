@@ -20,7 +20,7 @@ from idmcli.methods.method import Method
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """What a method made of a measurement.
+    """The result of a method for a measurement.
 
     Attributes:
         images: (N, C, H, W), one for each sample, real or complex, not clipped, in units of the gain.

@@ -27,7 +27,7 @@ RULES = {"learned": "paper", "measured": "matched"}  # their names in files of t
 
 
 def kind_in(path: Path) -> str:
-    """What a weights file of idm says it holds, or what a run trains: a name in :data:`idmcli.plugins.MODELS`; empty
+    """The kind that a weights file of idm holds, or that a run trains: a name in :data:`idmcli.plugins.MODELS`; empty
     for anything else."""
     try:
         if is_run(path):
@@ -130,7 +130,7 @@ def _read_schema_1(path: Path, record: dict[str, Any], tensors: dict[str, Tensor
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Of schema 1."""
+    """The checksum of schema 1."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class Injection(NamedTuple):
-    """What the injectors of one sampling step need to know of the measurements.
+    """The measurements as the injectors of one sampling step see them.
 
     Attributes:
         step: index of the sampling step, 0 .. T - 1.
@@ -29,7 +29,7 @@ class Injection(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What the modules of a reversible group may read beside the stream.
+    """The inputs of the modules of a reversible group beside the stream.
 
     Attributes:
         injection: the measurements; None for a plain noise estimator.

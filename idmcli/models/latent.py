@@ -91,7 +91,7 @@ class LatentDiffusion(Learned):
         return int(2 ** (len(self.config.autoencoder) - 1))
 
     def posterior(self, x: Tensor) -> DiagonalGaussianDistribution:
-        """What the encoder makes of x, (B, C, H, W): a Gaussian over the autoencoder's latents as they are."""
+        """The encoding of x, (B, C, H, W): a Gaussian over the autoencoder's latents as they are."""
         found: DiagonalGaussianDistribution = self.autoencoder.encode(2 * x - 1).latent_dist
         return found
 

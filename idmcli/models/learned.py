@@ -1,4 +1,4 @@
-"""What all learned models have in common."""
+"""The common interface of all learned models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Learned(nn.Module):
 
 
 def purpose_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a network that was trained by a configuration, as a dictionary, is for."""
+    """The purpose of a network that was trained by a configuration, given as a dictionary."""
     task = config["task"]
     channels, domain = task["channels"] or 1, task.get("domain")
     return {"task": task["kind"], "operator": config["operator"], "channels": channels, "domain": domain}

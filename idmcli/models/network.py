@@ -1,4 +1,4 @@
-"""What training and reconstruction know of a network that reconstructs."""
+"""The interface of a network that reconstructs, for training and for methods."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def load_unet(unet: StableDiffusionUNet, folder: Path) -> tuple[list[nn.Paramete
     the attention may be linear layers there.
 
     Returns:
-        What was copied, and a remark on each tensor that should have been and does not fit.
+        The tensors that were copied, and a remark on each tensor that should have been and does not fit.
 
     Raises:
         InputError: the folder holds no such U-Net.
@@ -88,7 +88,7 @@ def load_unet(unet: StableDiffusionUNet, folder: Path) -> tuple[list[nn.Paramete
 
 
 def differences(folder: Path) -> list[str]:
-    """What a pretrained U-Net computes differently from ours with the same tensors, by its configuration."""
+    """The differences of a pretrained U-Net from ours with the same tensors, by its configuration."""
     config = _config(folder)
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", HEADS)  # its name in old models
     there = {**config, "attention heads": heads[:2] if isinstance(heads, list) else [heads, heads]}
@@ -110,7 +110,7 @@ def _levels(folder: Path) -> int:
 
 
 def _read(file: Path, names: Iterable[str]) -> dict[str, Tensor]:
-    """Those of the tensors that a file has."""
+    """The tensors that a file has."""
     if file.suffix in PICKLES:
         content = read_pickle(file)
         return {name: content[name] for name in names if name in content}

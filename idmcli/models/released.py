@@ -67,7 +67,7 @@ def load_released(path: Path) -> InvertibleDiffusion:
 
 
 def released_for(channels: int) -> dict[str, Any]:
-    """What the released networks were trained for."""
+    """The purpose that the released networks were trained for."""
     return {"task": "cs", "operator": {"permutation": "global"}, "channels": channels, "domain": "photographs"}
 
 

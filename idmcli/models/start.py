@@ -22,7 +22,7 @@ from idmcli.plugins import MODELS
 
 @dataclass(frozen=True)
 class Start:
-    """What a network took from other weights.
+    """A report of what a network took from other weights.
 
     Attributes:
         tensors, parameters: how much.

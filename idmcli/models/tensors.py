@@ -42,8 +42,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The state dict that ``torch.save`` wrote, as views of the file where its format allows.
 
-    Of several state dicts in one, each name begins with the key of its own. What batch normalisation counted in
-    training is left out.
+    If there are several state dicts in one, each name begins with the key of its own. The counts of batch normalisation
+    in training are left out.
 
     Raises:
         InputError: the file is missing, damaged, or holds more than named floating-point tensors; code in it is not
@@ -68,7 +68,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def unpickled(path: Path) -> Any:
-    """What ``torch.save`` wrote, on the CPU, its tensors as views of the file where its format allows.
+    """The content that ``torch.save`` wrote, on the CPU, its tensors as views of the file where its format allows.
 
     Every byte is compared with the checksums of the zip archive that ``torch.save`` writes. Files of PyTorch before 1.6
     are no archives and have none.
@@ -120,7 +120,7 @@ def _tensors_in(content: Any) -> Iterator[Tensor]:
 
 
 def _way_out(path: Path) -> str:
-    """What to do about a pickle that holds more than tensors."""
+    """The advice for a pickle that holds more than tensors."""
     with path.open("rb") as file:
         if b"torch_utils.persistence" in file.read(SEARCHED):
             return (

@@ -227,7 +227,7 @@ class ScaledSpecification(AdjointSpecification):
 
 
 class Scaled(Composite):
-    """``c A``. What A has in closed form it has too.
+    """``c A``. It has in closed form whatever A has.
 
     Args:
         factor: c, a real number other than 0.

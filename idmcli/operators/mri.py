@@ -158,7 +158,7 @@ class MRI(LinearOperator):
 
     @classmethod
     def fewest_measurements(cls, spec: Mapping[str, Any]) -> int:
-        """Those of a radial mask by its fraction, which takes long to draw."""
+        """The arrays of a radial mask by its fraction, which takes long to draw."""
         read = MRISpecification.read(spec)
         if (fraction := read.mask.get("fraction")) is None:
             return 1

@@ -106,13 +106,13 @@ class Tomography(LinearOperator):
     @property
     @abstractmethod
     def rays(self) -> Rays:
-        """Of one view."""
+        """The rays of one view."""
 
     @property
     @abstractmethod
     def ray_weights(self) -> NDArray[np.float64]:
-        """What each ray counts in filtered back-projection, (views, detectors) or (views, 1): the angle that it stands
-        for, in radians, and whatever the geometry asks for.
+        """The weight of each ray in filtered back-projection, (views, detectors) or (views, 1): the angle that it
+        stands for, in radians, and whatever the geometry asks for.
         """
 
     @cached_property
@@ -143,9 +143,9 @@ class Tomography(LinearOperator):
     def gram(self, y: Tensor) -> Gram:
         """A filter along the detectors with the gains ``L / p + 2 V / |w|``, w in radians per cell.
 
-        L / p, the length of a ray over the distance p of two rays, is the gain of one view by itself. V views over 180
-        degrees blur the image by ``V / (pi p |r|)``, whose gain 2 V / |w| is what they add where they overlap, at low
-        frequencies; over less they are as much denser there.
+        One view by itself has the gain L / p, the length of a ray over the distance p of two rays. V views over 180
+        degrees blur the image by ``V / (pi p |r|)``. Its gain ``2 V / |w|`` is added where views overlap, at low
+        frequencies; views over a smaller angle are denser there.
         """
         views, detectors = self.measurement_shape[1:]
         covered = min(float(shares(self.degrees, self.period).sum()), math.pi)

@@ -94,7 +94,7 @@ class ReversibleGroup(nn.Module):
             yield number, x, h
 
     def leave(self, number: int, x: Tensor, h: Tensor) -> Tensor:
-        """What the exit after module ``number`` gives out."""
+        """The output at the exit after module ``number``."""
         return torch.addcmul(x, h, self.close_scale.reshape(-1)[self.exits.index(number)])
 
     def anchors(self) -> list[int]:

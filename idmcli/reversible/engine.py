@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from idmcli.reversible.coupling import ReversibleGroup
 
 Memory = Literal["plain", "checkpoint", "reversible"]
-"""What a network keeps for its backward pass: everything, the input of every module, or group boundaries."""
+"""A network keeps these for its backward pass: everything, the input of every module, or group boundaries."""
 
 DRIFT_LIMIT = 1e-3
 HALF_DRIFT_LIMIT = 5e-2  # modules in half precision round what they give by up to 4e-3; plain gradients lose as much

@@ -19,7 +19,7 @@ VALIDATION_SIDE = 128
 
 
 def build_stage(config: Config, images: Sequence[Pixels], device: torch.device, plan: Plan | None = None) -> Stage:
-    """What the training loop needs of [model] on these pictures, some of them held out for validation.
+    """The stage of training that [model] asks for on these pictures, some of them held out for validation.
 
     Args:
         config: all of it.

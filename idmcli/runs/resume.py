@@ -1,4 +1,4 @@
-"""What a resumed run must share with the run that was started."""
+"""Checks that a resumed run is the run that was started."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def _initialise(model: Learned, init: str, listener: Listener) -> Start:
 def _reporter(
     listener: Listener, count: Count, scalars: Callable[[LogLine], None] | None, training: TrainingConfig
 ) -> Callable[[LogLine], None]:
-    """What tells the user, and ``scalars``, of each log line."""
+    """A function that tells the user, and ``scalars``, of each log line."""
     warned = False
 
     def report(line: LogLine) -> None:

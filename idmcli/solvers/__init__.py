@@ -29,7 +29,7 @@ NEEDS: Mapping[str, str] = {
     "spectrum": "an operator whose singular values are known",
     "rays": "an operator of line integrals (ct, fan)",
 }
-"""What a method may need beside weights, whose kinds are the names in :data:`idmcli.plugins.MODELS`."""
+"""The needs of a method beside weights, whose kinds are the names in :data:`idmcli.plugins.MODELS`."""
 
 ALSO_KNOWN_AS: Mapping[str, str] = {"stmp": "vamp"}  # score-based turbo message passing, arXiv 2503.22140
 
@@ -43,7 +43,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Of a method that has none."""
+    """The options of a method that has none."""
 
 
 @dataclass(frozen=True)

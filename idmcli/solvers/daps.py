@@ -20,12 +20,12 @@ LEAST_NOISE = 0.005  # of the measurements, tau = 0.01 of the authors on the sca
 
 @dataclass(frozen=True)
 class DAPSOptions:
-    """Of :func:`daps`, with the authors' values."""
+    """Options of :func:`daps`, with the authors' values."""
 
     steps: Count = 200  # noise levels
     ode_steps: Count = 5  # denoiser calls at each level
     langevin_steps: Count = 100  # at each level, each with a gradient of A
-    rate: Positive = 1.0  # of a Langevin step, in units of the one that follows the curvature
+    rate: Positive = 1.0  # step of Langevin's dynamics; 1 follows the curvature
     last_rate: Share = 0.01  # share of it at the last level
 
 

@@ -18,7 +18,7 @@ from idmcli.solvers.ddrm import Coordinates
 
 @dataclass(frozen=True)
 class DdnmOptions:
-    """Of :func:`ddnm`, with the authors' values."""
+    """Options of :func:`ddnm`, with the authors' values."""
 
     steps: Count = 100  # denoiser calls
     eta: Share = 0.85  # share of fresh noise

@@ -18,7 +18,7 @@ from idmcli.solvers import Progress, Solver
 
 @dataclass(frozen=True)
 class DDRMOptions:
-    """Of :func:`ddrm`, with the authors' values."""
+    """Options of :func:`ddrm`, with the authors' values."""
 
     steps: Count = 20  # denoiser calls
     eta: Share = 0.85  # share of fresh noise where nothing was measured
@@ -55,7 +55,7 @@ class Coordinates(NamedTuple):
 
     @staticmethod
     def of(problem: Problem) -> Coordinates:
-        """Those of a problem whose operator has a spectrum."""
+        """The coordinates of a problem whose operator has a spectrum."""
         spectrum = problem.operator.spectrum()
         assert spectrum is not None, "the registry says that this method needs one"
         values = spectrum.values.to(problem.y.real)

@@ -19,7 +19,7 @@ LEAST_NOISE = 0.001  # of the measurements, as in the authors' code: without noi
 
 @dataclass(frozen=True)
 class DiffPIROptions:
-    """Of :func:`diffpir`, with the authors' values."""
+    """Options of :func:`diffpir`, with the authors' values."""
 
     steps: Count = 100  # denoiser calls
     weight: Positive = 1.0  # lambda, of the prior against the data

@@ -17,7 +17,7 @@ from idmcli.solvers import Progress, Solver
 
 @dataclass(frozen=True)
 class DPSOptions:
-    """Of :func:`dps`, with the paper's values; the authors' code has zeta 0.3 for blur and 0.5 for inpainting."""
+    """Options of :func:`dps`, with the paper's values; the authors' code has zeta 0.3 for blur, 0.5 for inpainting."""
 
     steps: Count = 1000  # denoiser calls, each with a gradient
     zeta: Positive = 1.0  # length of a step along the gradient

@@ -26,9 +26,9 @@ WINDOWS: Mapping[Window, Callable[[Tensor], Tensor]] = {  # of frequencies in ra
 
 @dataclass(frozen=True)
 class FbpOptions:
-    """Of :func:`fbp`."""
+    """Options of :func:`fbp`."""
 
-    window: Window = "ram-lak"  # of the ramp; those further down the list damp noise more
+    window: Window = "ram-lak"  # window of the ramp filter; those further down the list damp noise more
 
 
 def fbp(problem: Problem, prior: None, options: FbpOptions, generator: Generator, progress: Progress) -> Tensor:

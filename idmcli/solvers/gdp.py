@@ -22,7 +22,7 @@ VALUES = 3 * 256 * 256  # of the authors' images, over which their loss is a mea
 
 @dataclass(frozen=True)
 class GDPOptions:
-    """Of :func:`gdp`, with the authors' values: the scale is 2000 for super-resolution, 6000 for blur."""
+    """Options of :func:`gdp`, with the authors' values: the scale is 2000 for super-resolution, 6000 for blur."""
 
     steps: Count = 1000  # denoiser calls
     scale: Positive = 4000.0  # s, of the guidance

@@ -19,9 +19,9 @@ from idmcli.solvers import Progress, Solver
 class GradientOptions:
     """w = fidelity |J|^2 + noise_weight noise |J|, as of total variation for a linear operator."""
 
-    iterations: Count = 300
-    fidelity: Positive = 1e-3
-    noise_weight: PositiveOrZero = 0.5
+    iterations: Count = 300  # gradient steps
+    fidelity: Positive = 1e-3  # weight of the total variation without noise
+    noise_weight: PositiveOrZero = 0.5  # how much the weight grows with the noise
 
 
 @torch.no_grad()

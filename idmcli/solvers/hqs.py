@@ -18,13 +18,13 @@ LEAST_NOISE = 0.001  # 0.255 / 255, of the measurements, as in the authors' code
 
 @dataclass(frozen=True)
 class HQSOptions:
-    """Of :func:`hqs`. The authors take 8 iterations from 49 / 255 with a weight of 0.23, and no momentum."""
+    """Options of :func:`hqs`. The authors take 8 iterations from 49 / 255 with a weight of 0.23, and no momentum."""
 
-    iterations: Count = 30  # of one denoiser call each
-    sigma_start: Positive = 0.5  # noise level of the first one
-    sigma_end: Positive = 0.004  # of the last one
-    weight: Positive = 0.3  # lambda, of the prior against the data; of little consequence without noise
-    momentum: Share = 0.6  # share of the last change that is made once more
+    iterations: Count = 30  # iterations, each with one denoiser call
+    sigma_start: Positive = 0.5  # noise level of the first iteration
+    sigma_end: Positive = 0.004  # noise level of the last iteration
+    weight: Positive = 0.3  # lambda, of the prior against the data; it matters little without noise
+    momentum: Share = 0.6  # m: this share of the last change is made once more
 
 
 @torch.no_grad()
@@ -32,11 +32,12 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
     """Minimise ``|y - A x|^2 / (2 noise^2) + lambda phi(z) + mu |z - x|^2 / 2`` over z and x in turn.
 
     ``z = D(x + m (x - x'), sigma)``, where x' is the x before it (heavy ball, Polyak, 1964), and
-    ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2. The first x is A+ y or, with noise,
-    which A+ would blow up where A is weak, a regularised one: what a motion blur leaves nothing of but noise, the prior
-    may take for stripes. Levels fall geometrically from sigma_start to sigma_end: not to the noise, as in the paper,
-    which says little of the noise in the image where A makes it smaller or larger, and is worse even where it does not.
-    The result is z or, without noise, the nearest image with A x = y.
+    ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2.
+
+    The first x is the operator's own start: A+ y, or an image in which noise is not amplified where A is weak. Levels
+    fall geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. That
+    level says little about the noise in the image where A makes it smaller or larger, and results were worse with it
+    even elsewhere. The result is z or, without noise, the nearest image with A x = y.
     """
     problem = problem.centred(prior.domain.mean)
     noise = max(problem.noise, LEAST_NOISE)

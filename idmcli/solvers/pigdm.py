@@ -16,7 +16,7 @@ from idmcli.solvers import Progress, Solver
 
 @dataclass(frozen=True)
 class PiGDMOptions:
-    """Of :func:`pigdm`, with the authors' values."""
+    """Options of :func:`pigdm`, with the authors' values."""
 
     steps: Count = 100  # denoiser calls, each with a gradient
     eta: Share = 1.0  # share of fresh noise

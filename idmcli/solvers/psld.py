@@ -17,7 +17,7 @@ from idmcli.solvers import Progress, Solver
 
 @dataclass(frozen=True)
 class PSLDOptions:
-    """Of :func:`psld`, with the authors' values for Stable Diffusion; for the LDM of faces they have 0.9 and 0.1."""
+    """Options of :func:`psld`, with the authors' values for Stable Diffusion; their LDM of faces has 0.9 and 0.1."""
 
     steps: Count = 1000  # denoiser calls, each with a gradient through it, the decoder and the encoder
     omega: PositiveOrZero = 1.0  # length of a step along the gradient of the misfit

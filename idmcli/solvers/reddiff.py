@@ -18,11 +18,11 @@ BETAS = 0.9, 0.99  # of Adam
 
 @dataclass(frozen=True)
 class RedDiffOptions:
-    """Of :func:`reddiff`, with the paper's weight and rate, and the steps of the authors' scripts."""
+    """Options of :func:`reddiff`, with the paper's weight and rate, and the steps of the authors' scripts."""
 
     steps: Count = 100  # denoiser calls
     weight: Positive = 0.25  # lambda, of the prior against the data
-    rate: Positive = 0.05  # of Adam: 0.1 on the scale from -1 to 1
+    rate: Positive = 0.05  # learning rate of Adam: 0.1 on the scale from -1 to 1
 
 
 @torch.no_grad()

@@ -25,17 +25,17 @@ GUIDANCE = 0.5  # released code: of the step along the gradient of the misfit
 
 @dataclass(frozen=True)
 class ReSampleOptions:
-    """Of :func:`resample`, with the authors' values.
+    """Options of :func:`resample`, with the authors' values.
 
     The released code differs from the paper: ``variant = "code"``, see :func:`resample`.
     """
 
     steps: Count = 500  # denoiser calls
     every: Count = 10  # steps from one data consistency to the next
-    gamma: Positive = 40.0  # of the variance of resampling, which trusts the measurements the more
-    pixel_iterations: CountOrZero = 2000  # at most, of a fit in pixel space
-    latent_iterations: CountOrZero = 500  # at most, of a fit in latent space, each with a gradient of the decoder
-    variant: Literal["paper", "code"] = "paper"
+    gamma: Positive = 40.0  # scales the variance of resampling: the more, the more the measurements count
+    pixel_iterations: CountOrZero = 2000  # most iterations of a fit in pixel space
+    latent_iterations: CountOrZero = 500  # most iterations of a fit in latent space, by gradients of the decoder
+    variant: Literal["paper", "code"] = "paper"  # the paper, or the authors' released code
 
 
 @torch.no_grad()

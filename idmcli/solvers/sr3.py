@@ -17,7 +17,7 @@ from idmcli.solvers import Progress, Solver
 
 @dataclass(frozen=True)
 class SR3Options:
-    """Of :func:`sr3`. The authors take 100 steps for large images, and up to 2000."""
+    """Options of :func:`sr3`. The authors take 100 steps for large images, and up to 2000."""
 
     steps: Count = 100  # network calls
     eta: Share = 1.0  # share of fresh noise: 1 as the authors, 0 none after the start

@@ -17,9 +17,9 @@ from idmcli.solvers import Progress, Solver
 class TikhonovOptions:
     """w = weight g + noise_weight noise^2 with the gain g of A: differences of neighbours vary by about 1/20."""
 
-    weight: PositiveOrZero = 0.005
-    noise_weight: PositiveOrZero = 20.0
-    iterations: Count = 30  # of conjugate gradients
+    weight: PositiveOrZero = 0.005  # weight of the penalty without noise
+    noise_weight: PositiveOrZero = 20.0  # how much the weight grows with the noise
+    iterations: Count = 30  # iterations of conjugate gradients
 
 
 def tikhonov(

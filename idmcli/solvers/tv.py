@@ -23,9 +23,9 @@ class TotalVariationOptions:
 
     iterations: Count = 300  # at most
     tolerance: PositiveOrZero = 1e-4  # stop when an iteration changes no image by more, relative to its norm
-    primal_step: Positive = 0.01
-    fidelity: PositiveOrZero = 1e-5
-    noise_weight: PositiveOrZero = 0.5
+    primal_step: Positive = 0.01  # t, the step of the image
+    fidelity: PositiveOrZero = 1e-5  # weight w of the total variation without noise
+    noise_weight: PositiveOrZero = 0.5  # how much w grows with the noise
 
 
 @torch.no_grad()

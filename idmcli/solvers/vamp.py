@@ -21,9 +21,9 @@ from idmcli.solvers import Progress, Solver
 
 @dataclass(frozen=True)
 class VampOptions:
-    """Of :func:`vamp`."""
+    """Options of :func:`vamp`."""
 
-    iterations: Count = 15  # of one denoiser call each, or two, see below
+    iterations: Count = 15  # iterations, each with one denoiser call, or two (see below)
     damping: Ratio = 0.8  # share of the new estimate in the next one
 
 

@@ -41,6 +41,6 @@ def seen(operator: Operator, y: Tensor) -> Seen:
 
 
 def identity(operator: Operator) -> dict[str, Any]:
-    """What a network trained end to end for an operator is bound to; JSON-able."""
+    """The properties of an operator that a network trained end to end for it is bound to; JSON-able."""
     own = find(operator.kind).identity(operator) if operator.kind in kinds() else {}
     return {"task": operator.kind, **own}

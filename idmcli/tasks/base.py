@@ -1,4 +1,4 @@
-"""What a task is: something to measure, with its options."""
+"""The interface of a task: something to measure, with its options."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Shape = tuple[int, int, int]
 class OperatorOptions:
     """[operator], what every task has; each task adds its own."""
 
-    seed: Seed = 0  # of everything random in the measurement
-    noise: Noise = 0.0  # standard deviation added to y, for images in 0 .. 1
+    seed: Seed = 0  # seed of everything random in the measurement
+    noise: Noise = 0.0  # standard deviation of the noise that is added to y, for images in 0..1
 
 
 Options = TypeVar("Options", bound=OperatorOptions)
@@ -108,7 +108,7 @@ class Task(ABC, Generic[Options]):
         return seen_through_inverse(operator, y)
 
     def setting(self, options: Options) -> str:
-        """What pictures of all sizes are measured by, "60 views" for example; empty where that is the ratio."""
+        """The setting that pictures of all sizes share, "60 views" for example; empty where the ratio is one."""
         return ""
 
     def disturb(self, y: Tensor, options: Options, seed: int) -> tuple[Tensor, float]:
@@ -144,7 +144,7 @@ class Task(ABC, Generic[Options]):
         return options
 
     def largest(self, options: Options) -> Options:
-        """Those options that :meth:`vary` may draw with which most is measured: what memory has to suffice for."""
+        """The options that measure most among those that :meth:`vary` may draw: memory has to suffice for them."""
         return options
 
     def one_size(self, options: Options) -> bool:

@@ -26,7 +26,7 @@ class CompressedSensingOptions(RatioOptions):
     """[operator] of task cs; the ratio is of measurements per pixel, 0.3 if it is not set."""
 
     block: Annotated[int, Field(ge=2, le=64)] = 32  # side of a block in pixels
-    permutation: Literal["global", "none"] = "global"  # of all pixels before they are cut into blocks
+    permutation: Literal["global", "none"] = "global"  # global: all pixels are shuffled before they are cut into blocks
 
 
 class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
@@ -86,7 +86,7 @@ def _measured_ratio(ratio: float, block: int, image_shape: Shape) -> float:
 
 
 def _permutation_seed(seed: int, item: str, channels: int) -> int | list[int]:
-    """Of an image, or of each of its colours, the first as if it were alone."""
+    """The seed for an image, or one for each of its colours; the first is as if it were alone."""
     first = item_seed(seed, item)
     others = [item_seed(seed, f"{item}, channel {channel}") for channel in range(1, channels)]
     return [first, *others] if others else first

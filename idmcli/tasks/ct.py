@@ -27,11 +27,11 @@ class CTOptions(OperatorOptions):
     """[operator] of task ct."""
 
     views: Rays = 60  # projection angles over 180 degrees
-    views_min: Rays | None = None  # training draws their number from views_min ..
-    views_max: Rays | None = None  # .. views_max where these are set
+    views_min: Rays | None = None  # fewest views that training draws, if both are set
+    views_max: Rays | None = None  # most views that training draws
     detectors: Rays | None = None  # detector cells; not set: enough for the image's diagonal
     photons: Annotated[float, Field(ge=1, le=1e15)] | None = None  # sent along each ray; not set: no counting noise
-    attenuation: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None  # of a pixel of value 1; not set: 0.08
+    attenuation: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None  # mu of a pixel of value 1; not set: 0.08
 
 
 class CTTask(Task[CTOptions]):

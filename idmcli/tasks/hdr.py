@@ -23,7 +23,7 @@ class HDROptions(OperatorOptions):
 
 
 class HDRTask(Task[HDROptions]):
-    """What is darker or brighter than the sensor's range is clipped."""
+    """Values outside the sensor's range are clipped."""
 
     kind = "hdr"
     summary = "high dynamic range: clipped shadows and highlights"

@@ -27,7 +27,7 @@ class InpaintingOptions(RatioOptions):
     """[operator] of task inpainting; the ratio is the fraction of the pixels that a random mask keeps, 0.3 if it is not
     set."""
 
-    mask: Literal["random", "boxes", "file"] = "random"  # which pixels are kept
+    mask: Literal["random", "boxes", "file"] = "random"  # which pixels are known
     boxes: tuple[tuple[CountOrZero, CountOrZero, Count, Count], ...] = ()  # missing: [top, left, height, width]
     mask_file: str | None = None  # picture of the mask, white = kept; or a folder: each image's mask has its name
 

@@ -1,4 +1,4 @@
-"""What the tasks with a blur share: its options, and kernels from files."""
+"""Options and kernels from files, for the tasks with a blur."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ OWNER = {"size": "gaussian|motion", "std": "gaussian", "intensity": "motion", "k
 class BlurOptions(OperatorOptions):
     """[operator] of the tasks with a blur."""
 
-    kernel: Literal["gaussian", "motion", "file"] = "gaussian"  # what a point becomes
+    kernel: Literal["gaussian", "motion", "file"] = "gaussian"  # the kind of the blur
     size: Annotated[int, Field(ge=1, le=1001)] | None = None  # gaussian, motion: odd side of the kernel; not set: 61
     std: Positive | None = None  # gaussian: standard deviation in pixels; not set: 3
-    intensity: Share | None = None  # motion: 0 straight .. 1 a scribble; not set: 0.5
-    kernel_file: str | None = None  # file: grey picture of it
-    boundary: Literal["reflect", "circular"] = "reflect"  # what the blur meets beyond the edges
+    intensity: Share | None = None  # motion: from 0, straight, to 1, a scribble; not set: 0.5
+    kernel_file: str | None = None  # file: grey picture of a blurred point
+    boundary: Literal["reflect", "circular"] = "reflect"  # beyond the edges: a mirror image, or the other side
 
 
 def blur_of(options: BlurOptions, image_shape: Shape, item: str) -> Blur:

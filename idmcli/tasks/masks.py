@@ -1,4 +1,4 @@
-"""What the tasks with masks share: masks from files, and which option belongs to which kind of mask."""
+"""Masks from files, and which option belongs to which kind of mask, for the tasks with masks."""
 
 from __future__ import annotations
 

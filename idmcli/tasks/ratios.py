@@ -1,4 +1,4 @@
-"""What the tasks share that measure a ratio of something: training draws it where none is set."""
+"""The ratio of the tasks that have one: training draws it where none is set."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ VALIDATION_RATIOS = (0.1, 0.3, 0.5)
 class RatioOptions(OperatorOptions):
     """[operator] of tasks with a ratio."""
 
-    ratio: Ratio | None = None  # of what there is to measure; not set: the task's own, and drawn in training
-    ratio_min: Ratio = 0.04  # training draws ratios from ratio_min ..
-    ratio_max: Ratio = 0.5  # .. ratio_max when ratio is not set
+    ratio: Ratio | None = None  # how much is measured; not set: the task's default, and drawn in training
+    ratio_min: Ratio = 0.04  # smallest ratio that training draws, if ratio is not set
+    ratio_max: Ratio = 0.5  # largest ratio that training draws, if ratio is not set
 
 
 Options = TypeVar("Options", bound=RatioOptions)

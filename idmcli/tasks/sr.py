@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class SuperResolutionOptions(OperatorOptions):
     """[operator] of task sr."""
 
-    factor: Annotated[int, Field(ge=2, le=64)] = 4  # image pixels for one that is measured, along each side
-    filter: Literal["bicubic", "average"] = "bicubic"  # what makes one of several pixels
+    factor: Annotated[int, Field(ge=2, le=64)] = 4  # pixels of the image for one measured pixel, along each side
+    filter: Literal["bicubic", "average"] = "bicubic"  # how several pixels become one
 
 
 class SuperResolutionTask(Task[SuperResolutionOptions]):

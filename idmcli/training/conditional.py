@@ -70,7 +70,7 @@ class ConditionalStage:
     def _condition(
         self, model: ConditionalDenoiser, x: Tensor, options: OperatorOptions, name: str, items: Sequence[str]
     ) -> Tensor:
-        """What is shown of the measurements of x: an image, centred."""
+        """The measurements of x as the network sees them: an image, centred."""
         operator = self._operator(x, options, name)
         problem = Problem(operator, *measure(x, operator, self.config, items))
         return problem.first_guess(model.mean) - model.mean

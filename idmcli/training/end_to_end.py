@@ -104,14 +104,14 @@ def reconstruction_loss(
 
 
 def measure(x: Tensor, operator: Operator, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
-    """What an operator of the task measures of images x, (B, C, H, W), with the noise of [operator] by their names, and
-    the mean standard deviation of that."""
+    """The measurements of images x, (B, C, H, W), by an operator of the task, with the noise of [operator] by their
+    names, and the mean standard deviation of that noise."""
     return disturbed(operator.A(x), config, items)
 
 
 def disturbed(y: Tensor, config: Config, items: Sequence[str]) -> tuple[Tensor, float]:
-    """Measurements with the noise of [operator], by the names of their images, and the mean standard deviation of
-    that."""
+    """Measurements with the noise of [operator], by the names of their images, and the mean standard deviation of that
+    noise."""
     task, parts = tasks.find(config.task.kind), torch.split(y, 1)
     seeds = [item_seed(config.training.seed, item) for item in items]
     each = [task.disturb(y, config.operator, seed) for y, seed in zip(parts, seeds, strict=True)]

@@ -32,7 +32,7 @@ MAX_BAD_STEPS = 10
 
 
 class Stage(Protocol):
-    """What is trained: a loss of crops in an iteration, and a validation.
+    """A kind of training: a loss of crops in an iteration, and a validation.
 
     ``draw`` gives everything random about the crops with these numbers, and depends on nothing else: it may run in
     another process, ahead of time.
@@ -170,7 +170,7 @@ def train(
 
 
 class Shares(Sequence[tuple[int, range]]):
-    """What a process works through: an iteration and the numbers of the crops of one part of its share in it."""
+    """The work of a process: an iteration and the numbers of the crops of one part of its share in it."""
 
     def __init__(self, processes: Processes, batch: int, parts: int, iterations: range) -> None:
         self._processes, self._batch, self._parts, self._iterations = processes, batch, parts, iterations
@@ -206,7 +206,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _what_is_left(run: RunFolder, sound: int) -> str:
-    """What a run that has diverged leaves behind."""
+    """The state that a diverged run leaves behind."""
     if sound < 0:
         return "there is no checkpoint whose weights gave a usual loss"
     return f"{run.checkpoint} holds the weights of iteration {sound}, which gave a usual loss"

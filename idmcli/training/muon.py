@@ -74,7 +74,7 @@ class Muon(Optimizer):
                     moved.sub_(direction.reshape(moved.shape), alpha=group["lr"])
 
     def _direction(self, weight: Tensor, decay: float) -> Tensor:
-        """What is orthogonalised for a weight: a matrix, input channels last, as they are in memory.
+        """The matrix that is orthogonalised for a weight, input channels last, as they are in memory.
 
         The order of its columns makes no difference.
         """

@@ -163,7 +163,7 @@ class RunFolder:
         write_text(self.record, json.dumps(record, indent=1) + "\n")
 
     def read_record(self) -> dict[str, Any]:
-        """What :meth:`write_record` kept; nothing for a run that was started before there were records.
+        """The record that :meth:`write_record` kept; nothing for a run that was started before there were records.
 
         Raises:
             InputError: it is damaged.
@@ -198,7 +198,7 @@ class RunFolder:
             append_text(self.metrics, csv_line(row.get(column, "") for column in columns))
 
     def rows(self) -> list[dict[str, str]]:
-        """Those of ``metrics.csv``, all with the same columns.
+        """The rows of ``metrics.csv``, all with the same columns.
 
         Raises:
             InputError: it is damaged.

@@ -1,4 +1,4 @@
-"""What a validation finds: scores to follow, and pictures to look at."""
+"""The result of a validation: scores to follow, and pictures to look at."""
 
 from __future__ import annotations
 

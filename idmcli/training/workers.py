@@ -74,7 +74,7 @@ def in_workers(
 
 
 class _Failure(NamedTuple):
-    """What a worker hands back: raised in it, an error would come with a traceback for a message."""
+    """The answer of a worker: an error that is raised in it would come with a traceback for a message."""
 
     error: IdmError
 

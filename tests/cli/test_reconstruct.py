@@ -339,7 +339,7 @@ def test_the_noise_of_measurements_that_say_nothing_of_it(camera: Path, capsys: 
     assert "noise" not in clean and told["noise"] == 0.1
     assert Path("0/camera.png").read_bytes() != Path("0.1/camera.png").read_bytes()
     err = failed(capsys, "noisy/camera.safetensors", "--noise", "0.2")
-    assert "has noise 0.1, by its own word\nhint: leave out --noise" in err
+    assert "states a noise of 0.1 itself\nhint: leave out --noise" in err
 
 
 def test_what_a_measurement_file_says_cannot_be_changed(camera: Path, capsys: Capture) -> None:

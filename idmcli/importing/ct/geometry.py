@@ -1,4 +1,4 @@
-"""What options say about the geometry of a scan."""
+"""The geometry of a scan, as options state it."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def integrals_of(
 
 
 def field_of(option: str, text: str | None, detectors: int) -> NDArray[np.float32] | None:
-    """What --white or --dark gives, for each cell: (frames, detectors); None if it is not given.
+    """The value of --white or --dark for each cell: (frames, detectors); None if it is not given.
 
     Raises:
         InputError: it is no number, and no file of numbers for each cell.

@@ -1,4 +1,4 @@
-"""What a file format is, and the reasons to refuse a picture that all formats share."""
+"""The interface of a file format, and the reasons to refuse a picture that all formats share."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Format(ABC, Generic[T]):
 
     @abstractmethod
     def items(self, path: Path) -> list[Item]:
-        """What the file holds, in order: the file itself if that is one thing. Errors as :meth:`read`."""
+        """The items of a file, in order: the file itself if it is one thing. Errors as :meth:`read`."""
 
     @abstractmethod
     def read(self, item: Item, *, max_pixels: int = MAX_PIXELS) -> T:

@@ -44,7 +44,7 @@ class _Volume(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of at least three axes."""
+        """The sizes along at least three axes."""
         found = tuple(map(int, self.header.get_data_shape()))
         return found + (1,) * (3 - len(found))
 

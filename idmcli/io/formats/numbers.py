@@ -34,7 +34,7 @@ SPARSE = {"data", "indices", "indptr", "shape", "format"}  # of scipy.sparse.sav
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """An array in a file, without a word of what it means.
+    """An array in a file that does not say what it means.
 
     Attributes:
         values: a NumPy array of numbers, or a sparse matrix of SciPy's.

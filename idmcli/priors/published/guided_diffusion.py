@@ -107,7 +107,7 @@ def _inside(unet: nn.Module, module: str, place: str) -> Iterator[tuple[str, str
 def tensor_for(name: str, theirs: Tensor) -> Tensor:
     """The values of a parameter of ours, in the published tensor that has them.
 
-    Of q, k and v together it is a third of each head; a 1x1 convolution of the attention is a linear layer of ours.
+    In q, k and v together it is a third of each head; a 1x1 convolution of the attention is a linear layer of ours.
     """
     part = name.split(".")[-2]
     if part in THIRDS:

@@ -29,7 +29,7 @@ def build_network(path: Path, build: Callable[[], Module]) -> Module:
         build: makes the network; whatever it raises means that the file describes none.
 
     Returns:
-        What ``build`` returns.
+        The result of ``build``.
 
     Raises:
         InputError: ``build`` raised something.

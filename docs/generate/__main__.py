@@ -1,0 +1,5 @@
+"""Write the pages of the reference."""
+
+from docs.generate import write
+
+write()
