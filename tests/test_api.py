@@ -68,7 +68,7 @@ def test_integers_have_their_largest_value_as_white(dtype: Any) -> None:
         (IMAGE * np.nan, "NaN or infinity"),
         (IMAGE[None], r"has the shape \(1, 32, 32\)"),
         (IMAGE[:0], "has no pixels"),
-        ((IMAGE * 100).astype(int), "values of type int64"),
+        ((IMAGE * 100).astype(int), r"values from \d+ to \d+, outside 0..1"),
     ],
 )
 def test_images_that_cannot_be_measured(image: Any, message: str) -> None:
@@ -195,7 +195,7 @@ def test_what_does_not_go_together() -> None:
         assert message in caught.value.message + caught.value.hint
 
 
-@pytest.mark.parametrize("kind", [kind for kind in tasks.kinds() if kind != "matrix"])
+@pytest.mark.parametrize("kind", [kind for kind in tasks.kinds() if kind not in ("matrix", "learned")])
 @pytest.mark.parametrize("method", ["tv", "hqs", "tikhonov", "pinv", "ddnm", "gradient"])
 def test_the_unit_of_the_measurements_is_no_matter(kind: str, method: str) -> None:
     m = idm.sense(IMAGE, kind, noise=0.01)

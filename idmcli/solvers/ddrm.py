@@ -34,9 +34,10 @@ def ddrm(problem: Problem, prior: Prior, options: DDRMOptions, generator: Genera
     problem = problem.centred(prior.domain.mean)
     coordinates = Coordinates.of(problem)
     levels = falling_levels(options.steps)
-    z, z_null = coordinates.split(levels[0] * normal_like(problem.pinv, generator))
+    start = problem.start
+    z, z_null = coordinates.split(levels[0] * normal_like(start, generator))
     z = z * (1 - (coordinates.n_s / levels[0]) ** 2).clamp_min(0).sqrt()
-    r = coordinates.join(coordinates.ybar + z, z_null)
+    r = coordinates.join(coordinates.ybar + z, coordinates.split(start)[1] + z_null)
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
         x0 = prior(r + problem.mean, sigma) - problem.mean

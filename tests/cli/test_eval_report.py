@@ -64,11 +64,16 @@ def test_all_methods_that_apply_are_on_the_page(short: None, capsys: Capture) ->
     command = ["eval", "data", "--method=all", *QUICK[:2], "--out=scores", "--report=report.html"]
     assert main(command) == 0
     told = capsys.readouterr().err
-    assert "left out fbp: method fbp needs an operator of line integrals (ct)" in told and "wrote report.html" in told
+    assert (
+        "left out fbp: method fbp needs an operator of line integrals (ct, fan)" in told and "wrote report.html" in told
+    )
     document, root = json.loads(Path("scores/scores.json").read_text()), read()
     names = set(solvers.names()) - set(document["left_out"])
     assert {r["method"] for r in document["results"]} == names == set(document["methods"])
-    assert list(document["left_out"]) == ["fbp", "psld", "resample", "sr3"] and "fbp" in root.all("ul")[0].text
+    assert (
+        list(document["left_out"]) == ["csnet-plus", "fbp", "psld", "resample", "rk-ccsnet", "sr3"]
+        and "fbp" in root.all("ul")[0].text
+    )
     for result in document["results"]:
         (row,) = root.all("tr", data_image=result["image"], data_method=result["method"])
         assert values(row) == [result[key] for key in ("psnr", "ssim", "seconds", "evaluations")]

@@ -276,7 +276,7 @@ def contents(folder: str) -> dict[str, bytes]:
         ("model.channels=[8, 32]", "model.channels = [8, 32], but the run was started with [8, 16]"),
         ("operator.noise=0.1", "operator.noise = 0.1, but the run was started with 0.0"),
         ("operator.ratio=0.1", "operator.ratio = 0.1, but the run was started with not set"),
-        ("task.kind=mri", "operator.block is for task cs, and the task is mri"),
+        ("task.kind=mri", "operator.block is for task cs or matrix, and the task is mri"),
         ("model.kind=idm", 'model.kind = "idm", but the run was started with "prior"'),
         ("training.learning_rate=1.0", "training.learning_rate = 1.0, but the run was started with 0.001"),
         ("training.iterations=1", "training.iterations = 1, but the run has done 2"),

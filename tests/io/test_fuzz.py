@@ -13,7 +13,7 @@ from idmcli.errors import InputError
 from tests.fuzz_readers import BrokenError, Reader, mutant, outcome, readers
 
 NAMES = ["PNG", "JPEG", "TIFF", "BMP", "GIF", "DICOM", "NIfTI", "packed NIfTI", "readings", "masks", "kernels"]
-NAMES += ["BART headers", "measurements", "weights", "released", "priors"]
+NAMES += ["measurements", "BART headers", "weights", "released", "priors"]
 NAMES += ["model folders", "schedules", "Stable Diffusion", "checkpoints", "run records", "averages", "arrays"]
 NAMES += ["MATLAB", "tables", "metrics", "TOML"]
 EXAMPLES = {"released": 10, "priors": 30, "model folders": 40, "schedules": 20, "Stable Diffusion": 8}  # the slow ones

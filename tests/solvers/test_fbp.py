@@ -56,7 +56,7 @@ def test_windows_damp_noise() -> None:
 def test_it_is_for_line_integrals(operator: object) -> None:
     refusal = solvers.why_not(solvers.find("fbp"), operator)  # type: ignore[arg-type]
     assert (refusal == "") == (operator in (OPERATORS["ct"], OPERATORS["ct-angles-colour"]))
-    assert not refusal or "an operator of line integrals (ct)" in refusal
+    assert not refusal or "an operator of line integrals (ct, fan)" in refusal
 
 
 def test_an_unknown_window_is_refused() -> None:
