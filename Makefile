@@ -14,7 +14,7 @@ demo: .venv/.installed
 	$(BIN)/idm reconstruct --example --ratio 0.3 --compare --out demo --overwrite
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 lint: .venv/.installed
 	$(BIN)/ruff check

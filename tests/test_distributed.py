@@ -24,11 +24,11 @@ def test_the_shares_of_all_are_the_batch(size: int) -> None:
 
 def test_a_batch_that_cannot_be_shared() -> None:
     with pytest.raises(ConfigError, match="training.batch = 6 cannot be shared by 4 processes"):
-        Processes(CPU, 0, 4).check(6, 1)
+        Processes(CPU, 0, 4).check_batch(6, 1)
     with pytest.raises(ConfigError, match="shared by 2 processes in 2 parts each") as caught:
-        Processes(CPU, 0, 2).check(6, 2)
+        Processes(CPU, 0, 2).check_batch(6, 2)
     assert caught.value.hint == "make it a multiple of 4"
-    Processes(CPU, 0, 2).check(6, 3)
+    Processes(CPU, 0, 2).check_batch(6, 3)
 
 
 def test_the_environment_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

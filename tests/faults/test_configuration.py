@@ -149,7 +149,7 @@ def test_names_are_completed_without_pytorch(line: str, word: str, expected: lis
 
 def test_short_options(capsys: Capture) -> None:
     """The issue: -o and -q."""
-    draw("a.png")
+    draw("a.png", (32, 32))
     for command in ("sense", "reconstruct"):
         err = run(capsys, command, "a.png", "-qo", f"{command}-out", *(["--method=pinv"] if command[0] == "r" else []))[
             1

@@ -32,7 +32,7 @@ def spawn(*arguments: str, **streams: Any) -> subprocess.CompletedProcess[str]:
 def test_the_work_is_done_though_nobody_reads_stdout() -> None:
     """A closed stdout turned failures into exit 0."""
     for n in range(3):
-        draw(f"in/{n}.png", (8, 8), n)
+        draw(f"in/{n}.png", (32, 32), n)
     writer = closed()
     done = spawn("sense", "in", "--quiet", stdout=writer, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, "") and len(files("measurements")) == 3
@@ -102,7 +102,7 @@ def test_names_that_fail(capsys: Capture) -> None:
 
 
 def test_a_locale_without_utf_8() -> None:
-    draw("\u56fe.png", (8, 8))
+    draw("\u56fe.png", (32, 32))
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TERM": "dumb"}
     done = subprocess.run([*IDM, "sense", ".", "--quiet"], env=environment, capture_output=True, timeout=500)
     assert (done.returncode, done.stderr) == (0, b"") and b"\x1b" not in done.stdout

@@ -193,7 +193,7 @@ def test_specifications_that_contradict_themselves() -> None:
         ({"parts": spec["parts"][:1]}, "the product specification has no use for the array '1.kernel'"),
         ({"parts": [1]}, r"the key 'parts\[0\]' of the product specification is 1"),
         ({"parts": "deblur"}, "the key 'parts' of the product specification is 'deblur'"),
-        ({"parts": [{"kind": "fan"}, spec["parts"][1]]}, "the operator kind is 'fan'"),
+        ({"parts": [{"kind": "cone"}, spec["parts"][1]]}, "the operator kind is 'cone'"),
         ({"factor": 2.0}, "unknown key 'factor'"),
     ):
         with pytest.raises(InputError, match=message):

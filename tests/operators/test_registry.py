@@ -104,7 +104,7 @@ def test_packages_whose_operators_cannot_be_used(
 
 
 def test_unknown_kinds_list_the_known_ones() -> None:
-    for kind in ("fan", None, 3, ["cs"]):
+    for kind in ("cone", None, 3, ["cs"]):
         with pytest.raises(InputError, match="the operator kind is") as caught:
             build_operator({"kind": kind})
         assert all(known in caught.value.hint for known in OPERATORS.names())
