@@ -17,7 +17,7 @@ NAMES += ["measurements", "BART headers", "weights", "released", "priors"]
 NAMES += ["model folders", "schedules", "Stable Diffusion", "checkpoints", "run records", "averages", "arrays"]
 NAMES += ["MATLAB", "tables", "metrics", "TOML"]
 EXAMPLES = {"released": 10, "priors": 30, "model folders": 40, "schedules": 20, "Stable Diffusion": 8}  # the slow ones
-EXAMPLES |= {"checkpoints": 20, "averages": 20, "metrics": 40}
+EXAMPLES |= {"MATLAB": 15, "readings": 40, "checkpoints": 20, "averages": 20, "metrics": 40}
 
 
 @pytest.fixture(scope="module")

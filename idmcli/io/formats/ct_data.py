@@ -21,6 +21,7 @@ from idmcli.io.formats.numbers import Mat, matlab_array, reading
 from idmcli.io.formats.sinogram import Fan, Sinogram, check_views, real_views
 from idmcli.io.hdf5 import hdf5_file
 from idmcli.io.items import Item
+from idmcli.io.matlab import load_variable
 
 NAME = "CtData"
 NUMBERS = ("distanceSourceOrigin", "distanceSourceDetector", "pixelSize", "pixelSizePost", "binningPost")
@@ -85,8 +86,8 @@ def _variable(path: Path) -> str | None:
 
 def _read_5(path: Path) -> Content:
     _check_unpacked(path)
-    name = _variable(path)
-    found = optional("scipy.io", "MATLAB files").loadmat(path, variable_names=[name], simplify_cells=True)[name]
+    name = _variable(path) or NAME
+    found = load_variable(path, name)
     if not isinstance(found, dict) or not isinstance(found.get("sinogram"), np.ndarray):
         raise InputError(f"{str(path)!r}: {name} holds no sinogram", "check which file it is")
     given = found.get("parameters")

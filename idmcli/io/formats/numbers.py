@@ -22,6 +22,7 @@ from idmcli.io.extras import optional
 from idmcli.io.files import PERMISSIONS, Within, require_file
 from idmcli.io.formats.base import MAX_PIXELS, Format, head_of
 from idmcli.io.items import Item
+from idmcli.io.matlab import load_variable
 from idmcli.text import escape
 
 MAX_BYTES = 2**32  # of one array once it is unpacked
@@ -181,7 +182,7 @@ class Mat(NumbersFormat):
         if self.is_hdf5(path):
             with hdf5.hdf5_file(path) as file:
                 return matlab_array(file.read(name))
-        return optional("scipy.io", "MATLAB files").loadmat(path, variable_names=[name], simplify_cells=True)[name]
+        return load_variable(path, name)
 
     @staticmethod
     def is_hdf5(path: Path) -> bool:
