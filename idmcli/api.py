@@ -23,13 +23,12 @@ from idmcli.io.formats import Picture
 from idmcli.io.images import Image, as_image, find_items, read_image
 from idmcli.io.items import Item
 from idmcli.io.scale import Scale
-from idmcli.measuring import Measurement, Provenance, simulate, to_batch
+from idmcli.measuring import Measurement, Provenance, measured_by, simulate
 from idmcli.measuring.format import MEASUREMENT
 from idmcli.methods import Fit, Methods, fit_of, solve
 from idmcli.operators import Operator, add_noise
 from idmcli.priors import Prior, as_prior
 from idmcli.reporting import Listener
-from idmcli.seeds import item_seed
 
 if TYPE_CHECKING:
     from idmcli.evaluation.comparison import Comparison
@@ -91,7 +90,11 @@ def sense(
     if isinstance(task, Operator):
         if ratio is not None or options:
             raise InputError("an operator of your own has no options", "build it as it is to measure")
-        return replace(_measured(picture, task, noise, seed, provenance), container=container)
+
+        def disturb(y: Tensor, noise_seed: int) -> tuple[Tensor, float]:
+            return (add_noise(y, noise, noise_seed) if noise else y), noise
+
+        return replace(measured_by(picture, task, disturb, seed, provenance), container=container)
     channels = {"grey": 1, "rgb": 3, None: None}[colour]
     config = _config(
         {
@@ -139,10 +142,10 @@ def reconstruct(
         prior: for the methods that take one: the name of a prior that comes with idm, a weights file, a folder of
             diffusers; or a function ``denoise(noisy, sigma) -> clean`` (:class:`idmcli.FunctionPrior`).
         weights: a weights file of a trained network.
-        noise: standard deviation of the noise of every measured number, in the unit of y; by default that of the
-            measurement, and 0 for measured values.
-        gain: the value that white stands for, in the unit of y. By default that of the measurement; for measured
-            values it is estimated from them. Give 1 for images in 0..1.
+        noise: standard deviation of the noise of every measured number, in the unit of y. By default the measurement
+            says it; for measured values it is 0.
+        gain: the value that white stands for, in the unit of y. By default the measurement says it; for measured
+            values it is estimated. Give 1 for images in 0..1.
         seed: of a method that samples; it follows from the measurement if None.
         device: "auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:N".
         precision: of the networks.
@@ -428,27 +431,6 @@ def _picture(image: Array, name: str, scale: Scale | None) -> Image:
             f"the image has values from {low:g} to {high:g}, outside 0..1", "rescale it, or say what 0 and 1 stand for"
         )
     return Image(np.ascontiguousarray(pixels, np.float32), 32, Path(name), (), scale or Scale())
-
-
-def _measured(picture: Image, operator: Operator, noise: float, seed: int, provenance: Provenance) -> Measurement:
-    """A picture, measured by an operator of the user's."""
-    x = to_batch(picture)
-    if operator.complex_image:
-        x = x.to(torch.complex64)
-    noise_seed = item_seed(seed, f"{picture.item.name}/noise")
-    y = operator.A(x)
-    return Measurement(
-        operator,
-        (add_noise(y, noise, noise_seed) if noise else y)[0],
-        noise,
-        scale=picture.scale,
-        bits=picture.bits,
-        truth=to_batch(picture)[0],
-        provenance=provenance,
-        noise_seed=noise_seed if noise else None,
-        base_seed=seed,
-        geometry=picture.geometry,
-    )
 
 
 def _measurements(

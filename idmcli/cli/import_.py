@@ -84,7 +84,7 @@ def import_(
         typer.Option(
             "--noise-scan",
             metavar="FILE",
-            help="A noise scan of the same coils; else that of the file itself, if it has one.",
+            help="A noise scan of the same coils. Not given: the noise scan in the file, if there is one.",
             rich_help_panel=MRI,
         ),
     ] = None,

@@ -2,12 +2,13 @@
 
 from idmcli.measuring.file import load_measurement
 from idmcli.measuring.measurement import Measurement, Provenance
-from idmcli.measuring.simulate import operator_for, select_channels, simulate, to_batch
+from idmcli.measuring.simulate import measured_by, operator_for, select_channels, simulate, to_batch
 
 __all__ = [
     "Measurement",
     "Provenance",
     "load_measurement",
+    "measured_by",
     "operator_for",
     "select_channels",
     "simulate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -29,10 +30,34 @@ def simulate(image: Image, config: Config, provenance: Provenance | None = None)
         InputError: the operator cannot be built or does not fit the picture, or the picture is grey
             where colour is asked for.
     """
-    x, options = to_batch(select_channels(image, config)), config.operator
-    operator = _operator(x, image, config)
-    noise_seed = item_seed(options.seed, f"{image.item.name}/noise")
-    y, noise = tasks.find(config.task.kind).disturb(operator.A(x), options, noise_seed)
+    image, options = select_channels(image, config), config.operator
+    operator = _operator(to_batch(image), image, config)
+
+    def disturb(y: Tensor, seed: int) -> tuple[Tensor, float]:
+        return tasks.find(config.task.kind).disturb(y, options, seed)
+
+    return measured_by(image, operator, disturb, options.seed, provenance)
+
+
+def measured_by(
+    image: Image,
+    operator: Operator,
+    disturb: Callable[[Tensor, int], tuple[Tensor, float]],
+    seed: int,
+    provenance: Provenance | None = None,
+) -> Measurement:
+    """``y = A x + n`` of a picture, by an operator as it is.
+
+    Args:
+        image: the picture, with the channels that are measured.
+        operator: A.
+        disturb: adds noise to ``A x``, drawn with a seed, and returns the result with the standard deviation.
+        seed: of the noise, together with the name of the picture.
+        provenance: how the measurement came about, for the record.
+    """
+    x = to_batch(image)
+    noise_seed = item_seed(seed, f"{image.item.name}/noise")
+    y, noise = disturb(operator.A(x.to(torch.complex64) if operator.complex_image else x), noise_seed)
     return Measurement(
         operator,
         y[0],
@@ -42,7 +67,7 @@ def simulate(image: Image, config: Config, provenance: Provenance | None = None)
         truth=x[0],
         provenance=provenance,
         noise_seed=noise_seed if noise else None,
-        base_seed=options.seed,
+        base_seed=seed,
         geometry=image.geometry,
     )
 

@@ -69,7 +69,7 @@ class Problem(Generic[A]):
         return self.operator.start(self.y, self.noise)
 
     def first_guess(self, mean: float) -> Tensor:
-        """An image to start from, (B, C, H, W): near a constant where A is linear and says nothing."""
+        """An image to start from, (B, C, H, W): the operator's start around a constant, or its rough inverse."""
         if isinstance(self.operator, LinearOperator):
             centred = Problem(self.operator, self.y, self.noise).centred(mean)
             return centred.image(centred.start)

@@ -26,13 +26,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EndToEndStage:
-    """Reconstruction of crops from their measurements, with a fresh operator for every batch.
+class ReconstructionStage:
+    """The crops of a stage that measures and reconstructs them.
 
-    The operator follows [task] and [operator]; what the task varies is drawn for each batch (the ratio, where none is
-    set), so that one network serves all. The loss is that of the image's error
-    (:func:`idmcli.training.losses.loss_of`). ``plan`` says what each sampling step keeps for the backward pass;
-    everything if None.
+    ``plan`` says what each step of the network keeps for the backward pass; everything if None.
     """
 
     crops: CropPool
@@ -44,6 +41,16 @@ class EndToEndStage:
     def draw(self, numbers: Sequence[int]) -> Tensor:
         """The crops with these numbers."""
         return self.crops.crops(self.config.training.seed, numbers)
+
+
+@dataclass(frozen=True)
+class EndToEndStage(ReconstructionStage):
+    """Reconstruction of crops from their measurements, with a fresh operator for every batch.
+
+    The operator follows [task] and [operator]; what the task varies is drawn for each batch (the ratio, where none is
+    set), so that one network serves all. The loss is that of the image's error
+    (:func:`idmcli.training.losses.loss_of`).
+    """
 
     def loss(self, model: Network, iteration: int, numbers: Sequence[int], drawn: Tensor) -> tuple[Tensor, float]:
         """Loss of crops with these numbers under the operator of an iteration, and their PSNR in dB."""

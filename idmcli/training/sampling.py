@@ -12,8 +12,7 @@ from torch import Tensor
 from idmcli.metrics import psnr
 from idmcli.models.sampling_network import SamplingNetwork
 from idmcli.reversible.plan import Plan
-from idmcli.training.data import CropPool
-from idmcli.training.end_to_end import disturbed
+from idmcli.training.end_to_end import ReconstructionStage, disturbed
 from idmcli.training.losses import loss_of
 from idmcli.training.validation import Validation
 
@@ -22,22 +21,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SamplingStage:
+class SamplingStage(ReconstructionStage):
     """Measurement of crops by the network's own sampling, with the noise of [operator], and their reconstruction.
 
-    The loss is that of the last image's error and of the first one's. ``plan`` says what the blocks keep for the
-    backward pass; everything if None.
+    The loss is that of the last image's error and of the first one's.
     """
-
-    crops: CropPool
-    validation: CropPool
-    config: Config
-    device: torch.device
-    plan: Plan | None = None
-
-    def draw(self, numbers: Sequence[int]) -> Tensor:
-        """The crops with these numbers."""
-        return self.crops.crops(self.config.training.seed, numbers)
 
     def loss(
         self, model: SamplingNetwork, iteration: int, numbers: Sequence[int], drawn: Tensor

@@ -1,4 +1,4 @@
-"""K-space on its way from a scanner's convention to that of the operator."""
+"""Changes of k-space from a scanner's convention to the operator's."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _covered(header: Header) -> tuple[int, int]:
 
 
 def _noise_gain(heads: NDArray[Any], purposes: Sequence[Purpose], imaged: Sequence[int], bandwidth: float) -> float:
-    """The noise of an image's samples over that of the noise scan: noise power goes with the bandwidth of a sample."""
+    """An image's noise divided by the noise scan's: noise power is proportional to the bandwidth of a sample."""
     noisy = [number for number, purpose in enumerate(purposes) if purpose is Purpose.NOISE]
     if not noisy or not imaged or "sample_time_us" not in (heads.dtype.names or ()):
         return 1.0
