@@ -89,7 +89,7 @@ def sense(
         container = "torch" if isinstance(image, Tensor) else "numpy"
     if isinstance(task, Operator):
         if ratio is not None or options:
-            raise InputError("an operator of your own has no options", "build it as it is to measure")
+            raise InputError("an operator of your own has no options", "set them when you build it")
 
         def disturb(y: Tensor, noise_seed: int) -> tuple[Tensor, float]:
             return (add_noise(y, noise, noise_seed) if noise else y), noise

@@ -107,7 +107,7 @@ def refuse_existing(outputs: Iterable[Path], *, overwrite: bool) -> None:
 
     existing = [output for output in outputs if os.path.lexists(output) and not replaceable(output)]
     if existing and overwrite:
-        raise InputError(f"{str(existing[0])!r} is no file that could be replaced", "choose another --out")
+        raise InputError(f"{str(existing[0])!r} is not a file that can be replaced", "choose another --out")
     if existing:
         more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise InputError(f"{str(existing[0])!r} exists already{more}", "use --overwrite, or choose another --out")

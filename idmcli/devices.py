@@ -30,5 +30,5 @@ def choose_device(name: str, threads: int | None = None) -> Device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= found:
         there = ", ".join(["cpu", *(f"cuda:{index}" for index in range(found))])
-        raise InputError(f"--device {name} is not there; found: {there}", "use --device auto to take what is there")
+        raise InputError(f"--device {name} is not there; found: {there}", "--device auto finds the best one")
     return device

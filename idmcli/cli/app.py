@@ -42,11 +42,13 @@ def idm(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Reconstruct images from measurements y = A x + n: simulated ones, and those of scanners and cameras.
+    """Reconstruct images from measurements y = A x + n, simulated or from scanners and cameras.
 
     A photograph: idm reconstruct photo.png --ratio 0.3 --compare
 
     Data of a scanner or a camera: idm import FILE, then idm reconstruct measurements/NAME.safetensors
+
+    A matrix of your own: idm reconstruct y.npy --matrix phi.npz --shape 64,64
 
     A comparison of methods: idm eval FOLDER --method all --report report.html
 

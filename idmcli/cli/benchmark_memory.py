@@ -46,12 +46,12 @@ def benchmark_memory(
     settings: SetOption = None,
     print_config: PrintConfigOption = False,
     steps: Annotated[int | None, typer.Option("--T", min=1, metavar="STEPS", help="Sampling steps.")] = None,
-    network: Annotated[Literal["tiny", "full"] | None, typer.Option("--size", help="Of the network.")] = None,
+    network: Annotated[Literal["tiny", "full"] | None, typer.Option("--size", help="Size of the network.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, metavar="CROPS", help="Crops per iteration.")] = None,
     patch: Annotated[int | None, typer.Option("--patch", min=8, metavar="PIXELS", help="Side of a crop.")] = None,
-    dtype: Annotated[Literal["float32", "bf16"] | None, typer.Option("--dtype", help="bf16: autocast.")] = None,
+    dtype: Annotated[Literal["float32", "bf16"] | None, typer.Option("--dtype", help="Number format.")] = None,
     optimizer: Annotated[
-        Literal["adam", "adamw", "muon"] | None, typer.Option("--optimizer", help="Whose state is counted.")
+        Literal["adam", "adamw", "muon"] | None, typer.Option("--optimizer", help="Optimiser, whose state counts.")
     ] = None,
     sweep: Annotated[
         str | None, typer.Option("--sweep", metavar="T=1..12", help="Peak for several T: a range, or a list T=1,3,12.")
@@ -96,7 +96,7 @@ def benchmark_memory(
     if plot is not None and sweep is None:
         raise InputError("--plot draws a sweep, and none is asked for", "add --sweep T=1..12, for example")
     if max_ratio is not None and fit is not None:
-        raise InputError("--max-ratio is of plans with the same batch, which --fit varies", "leave out one of them")
+        raise InputError("--max-ratio compares plans with one batch, and --fit varies the batch", "leave out one")
     values, limit = parse_sweep(sweep), size_of("--fit", fit) or size_of("--budget", budget)
 
     given: dict[str, tuple[str, Any]] = {

@@ -32,7 +32,7 @@ def convert(
 ) -> None:
     """Turn a released checkpoint (.pkl), or the averaged weights of a run, into a file that describes itself.
 
-    Nothing but tensors is loaded from a .pkl. Unless --half rounds them, the new file reconstructs the same.
+    Only tensors are loaded from a .pkl. The new file gives the same reconstructions, unless --half rounds the weights.
 
     Example: idm convert net_params_50.pkl --out net_params_50.safetensors
 

@@ -80,7 +80,7 @@ def evaluate(
         typer.Option(
             "--ratio",
             metavar="R,...",
-            help="Ratios to measure at. Not given: those of the task, 0.1,0.3,0.5 for cs.",
+            help="Ratios to measure at. Not given: the usual ratios of the task, 0.1,0.3,0.5 for cs.",
         ),
     ] = None,
     noise: NoiseOption = None,

@@ -47,7 +47,7 @@ def import_(
         typer.Option(
             "--boundary",
             metavar="reflect|circular",
-            help="What a blur met beyond the edges.",
+            help="The scene beyond the edges of a blurred picture: a mirror image, or the other side.",
             rich_help_panel=PICTURES,
         ),
     ] = None,
@@ -56,15 +56,13 @@ def import_(
         typer.Option(
             "--matrix",
             metavar="FILE",
-            help="The matrix that measured: .npy, .npz or .mat, dense or sparse, one column for each pixel.",
+            help="The matrix of the measurement: .npy, .npz or .mat, dense or sparse, one column for each pixel.",
             rich_help_panel=NUMBERS,
         ),
     ] = None,
     block: Annotated[
         int | None,
-        typer.Option(
-            "--block", min=1, help="The matrix measures blocks of so many pixels a side.", rich_help_panel=NUMBERS
-        ),
+        typer.Option("--block", min=1, help="The matrix measures blocks of N x N pixels.", rich_help_panel=NUMBERS),
     ] = None,
     shape: Annotated[
         str | None,
@@ -93,7 +91,7 @@ def import_(
         typer.Option(
             "--coils",
             min=1,
-            help="Combine the coils to so many virtual ones; else to as many as hold 99.9 % of the energy.",
+            help="Combine the coils to N virtual ones. Not given: to as many as hold 99.9 % of the energy.",
             rich_help_panel=MRI,
         ),
     ] = None,
@@ -120,8 +118,8 @@ def import_(
         typer.Option(
             "--split",
             metavar="HOW",
-            help="How readings make coefficients. One of each pattern: signed, or binary for patterns of 0 and 1. "
-            "Pairs of a pattern and its negative: interleaved or halves. Phase steps in columns: phases.",
+            help="How readings give coefficients. One reading for each pattern: signed, or binary for patterns of 0 "
+            "and 1. Pairs of a pattern and its negative: interleaved or halves. Phase steps in columns: phases.",
             rich_help_panel=PIXEL,
         ),
     ] = None,
@@ -157,15 +155,15 @@ def import_(
         typer.Option(
             "--fan",
             metavar="SOD,SDD,PITCH[,OFFSET]",
-            help="The fan beam: distance of the source from the axis and from the detector, distance of two detector "
-            "cells, and how far the detector's middle is shifted, all in one unit; else parallel beams.",
+            help="The fan beam: distance from the source to the axis and to the detector, distance of two detector "
+            "cells, and shift of the detector's middle, all in one unit. Not given: parallel beams.",
             rich_help_panel=CT,
         ),
     ] = None,
     views: Annotated[
         str | None,
         typer.Option(
-            "--views", metavar="rows|columns", help="Which of a plain array are its views.", rich_help_panel=CT
+            "--views", metavar="rows|columns", help="The views of a plain array: rows or columns.", rich_help_panel=CT
         ),
     ] = None,
     white: Annotated[
@@ -186,7 +184,7 @@ def import_(
         typer.Option(
             "--pixel",
             metavar="CELLS",
-            help="Side of a pixel, in detector cells as they are seen at the axis; else the image is as wide as the "
+            help="Side of a pixel, in detector cells projected to the axis. Not given: the image is as wide as the "
             "detector.",
             rich_help_panel=CT,
         ),

@@ -32,7 +32,8 @@ def info(
 ) -> None:
     """Show what files hold and how they were made: measurements, raw data, results, weights, runs.
 
-    Files are checked as they are when they are used. Of raw data in several parts the first is shown, or FILE#N.
+    Files are checked in the same way as when they are used. If raw data have several parts, the first is shown. FILE#N
+    names another part.
 
     Example: idm info measurements/photo.safetensors reconstructions/photo.png
     """

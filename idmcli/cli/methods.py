@@ -26,7 +26,8 @@ def methods(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Only those that apply to a task by its defaults with the shipped weights, and why others do not.",
+            help="Only the methods that apply to a task with its defaults and the shipped weights, and why others do "
+            "not.",
             autocompletion=complete_tasks,
         ),
     ] = None,

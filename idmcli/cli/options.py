@@ -168,9 +168,9 @@ ScaleOption = Annotated[
     typer.Option(
         "--scale",
         metavar="LOW,HIGH[,UNIT]",
-        help="What black and white stand for, -1024,3072,HU for example: the samples 0 and 255, 65535 or --white of "
-        "8- and 16-bit pictures; the values LOW and HIGH of a TIFF of signed or floating-point numbers. It is kept "
-        "with measurements and results. Not given: what the file says, or 0,1.",
+        help="The values of black and white, -1024,3072,HU for example. In 8- and 16-bit pictures they belong to the "
+        "samples 0 and 255, 65535 or --white. In a TIFF of signed or floating-point numbers they are samples. "
+        "Measurements and results keep them. Not given: the scale in the file, or 0,1.",
         rich_help_panel="Measurement",
     ),
 ]
@@ -182,7 +182,7 @@ WhiteOption = Annotated[
         max=65535,
         metavar="SAMPLE",
         help="The sample that is white, 4095 for 12 bits in a 16-bit picture: the peak of PSNR, and white in results. "
-        "Not given: what the file says, or the largest.",
+        "Not given: the value in the file, or the largest sample.",
         rich_help_panel="Measurement",
     ),
 ]
@@ -224,7 +224,7 @@ NoiseOption = Annotated[
         "--noise",
         metavar="SIGMA",
         help="Standard deviation of the noise. It is added to the measurements of a picture, for images in 0..1. For a "
-        "measurement file that does not state its noise, it says how much there is.",
+        "measurement file that does not state its noise, it states the noise.",
         rich_help_panel="Measurement",
     ),
 ]
@@ -251,8 +251,8 @@ GainOption = Annotated[
     typer.Option(
         "--gain",
         metavar="WHITE",
-        help="The value of white in the image, in the unit of the measurements. Not given: what the file says, or an "
-        "estimate.",
+        help="The value of white in the image, in the unit of the measurements. Not given: the gain in the file, or "
+        "an estimate.",
         rich_help_panel="Measurement",
     ),
 ]

@@ -44,7 +44,7 @@ class Results:
 
         known = [suffix[1:] for format in picture_formats() if format.bits for suffix in format.suffixes]
         if self.format not in (*known, "npz"):
-            raise InputError(f"--format {self.format}: no results are written so", f"use npz, {', '.join(known)}")
+            raise InputError(f"--format {self.format} is no format of results", f"use npz, {', '.join(known)}")
 
     @property
     def endings(self) -> list[str]:

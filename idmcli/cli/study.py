@@ -51,8 +51,8 @@ def study(
         list[Path] | None,
         typer.Option("--test", metavar="DIR", help="Folder of pictures to evaluate on; may be repeated."),
     ] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="At the paper's scale, for GPUs.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=256, help="Cases at once.")] = 1,
+    paper: Annotated[bool, typer.Option("--paper", help="Use the paper's scale, for GPUs.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=256, help="Cases that run at once.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would run, with estimates of time and memory.")
     ] = False,
@@ -61,8 +61,7 @@ def study(
 ) -> None:
     """Train and evaluate the variants of a study, and compare them.
 
-    A study that was stopped, however it was, continues where it is started again. A variant that fails does not stop
-    the others.
+    A stopped study continues when the same command is started again. A variant that fails does not stop the others.
 
     Example: idm study table6 -o table6 --data BSDS400 --test Set11
     """

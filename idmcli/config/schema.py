@@ -58,14 +58,14 @@ class TrainingConfig:
     """[training]: one run of ``idm train``."""
 
     iterations: Count = 20_000  # steps of the optimiser
-    autoencoder_iterations: CountOrZero = 5_000  # latent: those of the autoencoder; each part has its own schedule
+    autoencoder_iterations: CountOrZero = 5_000  # latent: steps of the autoencoder, with a schedule of their own
     kl_weight: PositiveOrZero = 1e-5  # latent: weight of the latents' Kullback-Leibler divergence, in nats per pixel
     batch: Count = 16  # crops per iteration, of all processes together
     accumulate: Count = 1  # parts that each process splits its share of the batch into, to save memory
     patch: Annotated[int, Field(ge=8, le=4096)] = 64  # side of a crop in pixels
     optimizer: Literal["adam", "adamw", "muon"] = "adamw"  # muon updates convolutions, and AdamW the rest
     learning_rate: Positive = 1e-3  # step length at the top of the schedule
-    rule_learning_rate: Positive | None = None  # idm: for the numbers of the sampling steps; not set: learning_rate
+    rule_learning_rate: Positive | None = None  # idm: for the constants of a sampling step; not set: learning_rate
     coupling_learning_rate: Positive | None = None  # for mixing weights and scales of streams; not set: learning_rate
     sampling_learning_rate: Positive | None = None  # for a learned A and its first image; not set: learning_rate
     muon_learning_rate: Positive = 0.02  # for the convolutions that Muon updates
@@ -75,7 +75,7 @@ class TrainingConfig:
     ema: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.999  # decay of the averaged weights
     sigma_min: Positive = 0.01  # prior, sr3: lowest noise level, for images in 0..1; levels are log-uniform
     sigma_max: Positive = 1.5  # prior, sr3: highest noise level
-    loss: Literal["l1", "l2", "rmse", "psnr"] = "l1"  # psnr: minus that, so that easy images count as much as hard ones
+    loss: Literal["l1", "l2", "rmse", "psnr"] = "l1"  # psnr: its negative; easy images count as much as hard ones
     gradient_clip: PositiveOrZero = 1.0  # largest gradient norm of each group of parameters; 0: no clipping
     memory: MemoryPlan = "unet"  # idm: what the backward pass keeps; auto: the fastest plan that fits
     memory_budget: Size | None = None  # for memory = "auto": "15GiB" for example; not set: 90 % of the free memory

@@ -85,7 +85,7 @@ class HadamardImporter(Importer[Numbers, HadamardImportOptions]):
         y = values.to(torch.complex64 if operator.complex_image else torch.float32)[None]
         if split == "binary":
             offset = smoothest_offset(operator, y)
-            assumptions.add(f"an offset of {unit * offset / 2:.6g} taken out, with which the image is smoothest")
+            assumptions.add(f"an offset of {unit * offset / 2:.6g} is subtracted, which makes the image smoothest")
             y = y - offset
         if options.noise is None:
             noise = finest_noise(operator, y)
@@ -125,7 +125,7 @@ def field_of(shape: tuple[int, ...] | None) -> tuple[int, int, int]:
 
     channels, height, width = image_shape(shape)
     if channels != 1:
-        raise InputError("a detector measures one colour at a time", "import each colour of its own: --shape H,W")
+        raise InputError("a detector measures one colour at a time", "import each colour by itself: --shape H,W")
     if pattern_shape((1, height, width)) != (height, width):
         near = ",".join(map(str, pattern_shape((1, height, width))))
         raise InputError(
@@ -201,7 +201,7 @@ def smoothest_offset(operator: Hadamard, y: Tensor) -> float:
     image, ones = (gradient(operator.pinv(z[None])) for z in (y, torch.ones_like(y)))
     power = float(ones.square().sum())
     if power == 0:
-        raise InputError("so few patterns do not tell their offset", "subtract it, and give --split signed")
+        raise InputError("the offset cannot be found from so few patterns", "subtract it, and give --split signed")
     return float((image * ones).sum()) / power
 
 

@@ -22,7 +22,7 @@ class MatrixImportOptions(ImportOptions):
 
     matrix: str | None = None  # file of the matrix, one column for each pixel
     shape: tuple[int, ...] | None = None  # of the image that was measured: H,W or H,W,3
-    block: Count | None = None  # the matrix measures blocks of so many pixels a side
+    block: Count | None = None  # the matrix measures blocks of this many pixels a side
 
 
 class MatrixImporter(Importer[Numbers, MatrixImportOptions]):

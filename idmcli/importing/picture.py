@@ -20,8 +20,8 @@ class PictureImportOptions(ImportOptions):
     """The options for a picture that is the measurement."""
 
     mask: str | None = None  # picture of the pixels that are known, white = known
-    kernel: str | None = None  # grey picture of what a point became
-    boundary: Literal["reflect", "circular"] = "reflect"  # what a blur met beyond the edges
+    kernel: str | None = None  # grey picture of a blurred point
+    boundary: Literal["reflect", "circular"] = "reflect"  # the scene beyond the edges
 
 
 class PictureImporter(Importer[Picture, PictureImportOptions]):

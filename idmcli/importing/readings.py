@@ -80,7 +80,7 @@ def split_of(table: NDArray[Any], count: int, name: str) -> Split:
         return "interleaved" if columns == 2 else "phases"
     raise InputError(
         f"{name} holds {rows} x {columns} readings, and {count} patterns were shown",
-        f"say how readings make coefficients by {SPLITS}, or by --shown which patterns were shown",
+        f"say by {SPLITS} how readings give coefficients, or list by --shown the patterns that were shown",
     )
 
 

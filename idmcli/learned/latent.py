@@ -25,7 +25,7 @@ class LatentSettings(ModelSettings):
 
     kind: str = "latent"
     channels: ChannelsPerScale = (32, 96, 192)  # channels of the noise estimator per scale, finest first
-    blocks: BlocksPerScale = (2, 2, 2)  # its residual blocks per scale, the same number on each
+    blocks: BlocksPerScale = (2, 2, 2)  # residual blocks of the noise estimator, the same number on each scale
     autoencoder: ChannelsPerScale = (32, 48, 64)  # channels of the autoencoder, per scale, finest first
     latent_channels: Channels = 4  # channels of the autoencoder's latents
 

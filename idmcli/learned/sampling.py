@@ -28,7 +28,7 @@ class SamplingSettings(ModelSettings):
     """[model] of the kinds that learn their own sampling."""
 
     ratio: Ratio = 0.5  # measurements per pixel
-    reversible: bool = False  # couple the blocks on two streams, so that training need not keep their inside
+    reversible: bool = False  # couple the blocks on two streams, so that training stores less
     injectors: bool = False  # let the measurements enter after every block
     v: Coupling = 0.5  # initial mixing of the couplings
 

@@ -66,7 +66,7 @@ class Stored(_Record):
         spec: ``operator.to_spec()``; its ``image_shape`` (C, H, W) is the one before any padding.
         colour: "grey", or "rgb" for C = 3 channels measured separately.
         value_range: the values, in ``unit``, that 0 and 1 stand for in the image; see :attr:`scale`.
-        unit: of these values; empty if they have none.
+        unit: the unit of these values; empty if they have none.
         white: the sample of the picture that stands for 1; None for the largest of its type.
     """
 
@@ -85,7 +85,7 @@ class Stored(_Record):
         colour = next((name for name, count in CHANNELS.items() if count == m.operator.image_shape[0]), None)
         if colour is None:
             raise InputError(
-                f"the image has {m.operator.image_shape[0]} channels, and measurement files are of 1 or 3",
+                f"the image has {m.operator.image_shape[0]} channels, and a measurement file holds 1 or 3",
                 "measure each channel by itself",
             )
         return cls(
@@ -233,7 +233,7 @@ def _check_claim(name: str, spec: Spec, measured: int, max_pixels: int) -> None:
         if prod(shape[-2:]) > max_pixels:
             size = " x ".join(map(str, shape[-2:]))
             raise InputError(
-                f"{name} is of an image of {size} pixels, more than the limit of {max_pixels}",
+                f"{name} measures an image of {size} pixels, more than the limit of {max_pixels}",
                 "raise --max-pixels if you trust the file",
             )
         if prod(shape) > _MAX_UNDERSAMPLING * max(measured, 1):
@@ -243,7 +243,7 @@ def _check_claim(name: str, spec: Spec, measured: int, max_pixels: int) -> None:
             )
     if sum(prod(shape[-2:]) for shape in shapes) > _MAX_PARTS * max_pixels:
         raise InputError(
-            f"{name} is of an operator of {len(shapes)} parts, whose images have more than {_MAX_PARTS * max_pixels} "
+            f"{name} holds an operator of {len(shapes)} parts, whose images have more than {_MAX_PARTS * max_pixels} "
             "pixels together",
             "raise --max-pixels if you trust the file",
         )

@@ -29,10 +29,10 @@ class Provenance:
 
     Attributes:
         command: the command line.
-        source: name of the file they come from, without its folder.
-        source_sha256: of that file's bytes.
-        version: of idm.
-        notes: what was assumed about measurements that were imported.
+        source: name of the measured or imported file, without its folder.
+        source_sha256: the checksum of this file.
+        version: the version of idm.
+        notes: the assumptions of an import.
     """
 
     command: str

@@ -65,7 +65,7 @@ def no_prior(path: Path) -> ConfigError:
     """The error for a file that holds no prior."""
     return ConfigError(
         f"{str(path)!r} is no prior that idm knows",
-        f"it knows those of {', '.join(format_names())}; --weights takes networks",
+        f"--prior takes files of {', '.join(format_names())}; --weights takes networks",
     )
 
 
@@ -85,7 +85,7 @@ def wrong_weights(solver: Solver, kind: str, path: Path, option: str, given: Map
         )
     needs = solvers.need_text(solver.weights)
     if solver.weights in given:
-        return ConfigError(f"--method {solver.name} takes {needs} alone", f"leave out --{option}")
+        return ConfigError(f"--method {solver.name} takes only {needs}", f"leave out --{option}")
     return ConfigError(
         f"--method {solver.name} needs {needs}, and {str(path)!r} is {solvers.need_text(kind)}",
         f"methods for it: {', '.join(solvers.running_on(kind))}",

@@ -22,8 +22,8 @@ LEAST_LEVEL = 1e-4  # of a noise map: solvers may come to none at all
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """The U-Net, the constant subtracted from images, and whether the network is told the noise level: as a constant
-    map of ln(sigma) / 4 beside the image. Without it, it infers the level from the image."""
+    """The U-Net, the constant subtracted from images, and whether the network receives the noise level, as a
+    constant map of ln(sigma) / 4 beside the image. Without the map it estimates the level from the image."""
 
     unet: UNetSettings
     mean: float = PHOTOGRAPH_MEAN

@@ -113,7 +113,7 @@ class SamplingNetwork(Network):
             if mine.shape == theirs.shape and torch.allclose(mine, theirs, rtol=0, atol=SAME * float(mine.abs().max())):
                 return
         raise InputError(
-            f"this {self.kind} reconstructs what its own sampling measured, which this {operator.kind} operator is not",
+            f"this {self.kind} needs measurements by its own sampling, not by this {operator.kind} operator",
             "measure with it: `idm sense --weights FILE`",
         )
 

@@ -64,7 +64,7 @@ def find_start(source: str, *, full: bool) -> Path:
         return path  # what is wrong with a file is found when it is loaded
     if not full:
         raise InputError(
-            f"--init {source!r} is no weights file, and Stable Diffusion's weights are for full-size networks alone",
+            f"--init {source!r} is no weights file, and Stable Diffusion's weights are for full-size networks only",
             f'name one that comes with idm ({", ".join(shipped)}) or a weights file, or set model.size = "full"',
         )
     return find_unet(source)
@@ -111,7 +111,7 @@ def _copy(model: Learned, start: Path) -> list[nn.Parameter]:
     if inner is not None and outer is not None:
         if inner.config.noise_map and not outer.config.noise_map:
             raise InputError(
-                f"--init {str(start)!r} is told the noise level, and the network to be trained is not",
+                f"--init {str(start)!r} receives the noise level, and the network to be trained does not",
                 "set model.noise_map = true",
             )
         adapted = _coloured(inner.state_dict(), inner.unet.config, outer.unet.config)

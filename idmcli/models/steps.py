@@ -90,8 +90,7 @@ class MatchedStep(nn.Module):
         """
         if not problem.operator.tight:
             raise InputError(
-                f"this network was built for operators with A A^T = I, "
-                f"which this {problem.operator.kind} operator is not",
+                f"this network needs an operator with A A^T = I, which this {problem.operator.kind} operator is not",
                 'train one with model.rule = "paper", or use --method ddnm',
             )
         return self._gain(problem, 0) * problem.pinv

@@ -52,7 +52,7 @@ def check_data(started: Mapping[str, Any], resumed: Mapping[str, Any]) -> None:
         )
         raise InputError(
             f"--data holds {now}, but the run was started with {before}",
-            "name the same pictures as then",
+            "name the same pictures as before",
         )
 
 

@@ -24,9 +24,9 @@ class DAPSOptions:
 
     steps: Count = 200  # noise levels
     ode_steps: Count = 5  # denoiser calls at each level
-    langevin_steps: Count = 100  # at each level, each with a gradient of A
+    langevin_steps: Count = 100  # Langevin steps at each level, each with a gradient of A
     rate: Positive = 1.0  # step of Langevin's dynamics; 1 follows the curvature
-    last_rate: Share = 0.01  # share of it at the last level
+    last_rate: Share = 0.01  # share of this step at the last level
 
 
 @torch.no_grad()

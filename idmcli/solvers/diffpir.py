@@ -22,7 +22,7 @@ class DiffPIROptions:
     """Options of :func:`diffpir`, with the authors' values."""
 
     steps: Count = 100  # denoiser calls
-    weight: Positive = 1.0  # lambda, of the prior against the data
+    weight: Positive = 1.0  # lambda: the weight of the prior against the data
     zeta: Share = 0.3  # share of fresh noise
 
 

@@ -28,7 +28,7 @@ WINDOWS: Mapping[Window, Callable[[Tensor], Tensor]] = {  # of frequencies in ra
 class FbpOptions:
     """Options of :func:`fbp`."""
 
-    window: Window = "ram-lak"  # window of the ramp filter; those further down the list damp noise more
+    window: Window = "ram-lak"  # window of the ramp filter; later ones in the list damp more noise
 
 
 def fbp(problem: Problem, prior: None, options: FbpOptions, generator: Generator, progress: Progress) -> Tensor:

@@ -25,7 +25,7 @@ class GDPOptions:
     """Options of :func:`gdp`, with the authors' values: the scale is 2000 for super-resolution, 6000 for blur."""
 
     steps: Count = 1000  # denoiser calls
-    scale: Positive = 4000.0  # s, of the guidance
+    scale: Positive = 4000.0  # s: the strength of the pull towards the measurements
     guided: Literal["x0", "xt"] = "x0"  # where the measurements pull: at the denoised image or at the noisy one
     blind: bool = False  # estimate the operator's unknown number too (the gain of hdr, the width of a Gaussian blur)
     guess: PositiveOrZero = 0.0  # blind: where to start; 0: at the operator's own value

@@ -23,8 +23,8 @@ class HQSOptions:
     iterations: Count = 30  # iterations, each with one denoiser call
     sigma_start: Positive = 0.5  # noise level of the first iteration
     sigma_end: Positive = 0.004  # noise level of the last iteration
-    weight: Positive = 0.3  # lambda, of the prior against the data; it matters little without noise
-    momentum: Share = 0.6  # m: this share of the last change is made once more
+    weight: Positive = 0.3  # lambda: the weight of the prior against the data; it matters little without noise
+    momentum: Share = 0.6  # m: the share of the last change that is added again
 
 
 @torch.no_grad()

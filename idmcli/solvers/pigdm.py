@@ -20,8 +20,8 @@ class PiGDMOptions:
 
     steps: Count = 100  # denoiser calls, each with a gradient
     eta: Share = 1.0  # share of fresh noise
-    power: Positive = 0.25  # variance that the values of images are taken to have: 1 on the scale from -1 to 1
-    adaptive: bool = True  # weigh the guidance by r_t^2 whatever the number of steps, and not as the score says
+    power: Positive = 0.25  # assumed variance of image values: 0.25 here is 1 on the scale from -1 to 1
+    adaptive: bool = True  # weigh the guidance by r_t^2 for any number of steps; false: as part of the score
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ class PSLDOptions:
 
     steps: Count = 1000  # denoiser calls, each with a gradient through it, the decoder and the encoder
     omega: PositiveOrZero = 1.0  # length of a step along the gradient of the misfit
-    gamma: PositiveOrZero = 0.1  # and of that of the distance from what the autoencoder leaves alone
+    gamma: PositiveOrZero = 0.1  # the same, along the gradient of the distance to latents that the autoencoder keeps
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ class SR3Options:
     """Options of :func:`sr3`. The authors take 100 steps for large images, and up to 2000."""
 
     steps: Count = 100  # network calls
-    eta: Share = 1.0  # share of fresh noise: 1 as the authors, 0 none after the start
+    eta: Share = 1.0  # share of fresh noise: 1 as in the paper, 0 for none after the start
 
 
 @torch.no_grad()

@@ -21,8 +21,8 @@ class TotalVariationOptions:
     seen in the image.
     """
 
-    iterations: Count = 300  # at most
-    tolerance: PositiveOrZero = 1e-4  # stop when an iteration changes no image by more, relative to its norm
+    iterations: Count = 300  # most iterations
+    tolerance: PositiveOrZero = 1e-4  # stop when an iteration changes every image by less, relative to its norm
     primal_step: Positive = 0.01  # t, the step of the image
     fidelity: PositiveOrZero = 1e-5  # weight w of the total variation without noise
     noise_weight: PositiveOrZero = 0.5  # how much w grows with the noise

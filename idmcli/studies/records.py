@@ -83,6 +83,6 @@ def refuse_other_study(cases: Sequence[Case]) -> None:
                 continue
             if list(record.command) != list(job.command):
                 raise InputError(
-                    f"{str(case.folder)!r} was made by another command of {job.action} than this study has now",
+                    f"{str(case.folder)!r} was made by another `idm {job.action}` than the one in this study",
                     "choose another --out, or remove that folder",
                 )

@@ -30,8 +30,8 @@ class CompressedSensingOptions(RatioOptions):
 
 
 class CompressedSensingTask(RatioTask[CompressedSensingOptions]):
-    """The ratio is the number of measurements per pixel. The matrix comes from the seed, the permutation of an
-    image from the seed and its name, another for each colour.
+    """The ratio is the number of measurements per pixel. The matrix comes from the seed. The permutations of an image,
+    one for each colour, come from the seed and the image's name.
     """
 
     kind = "cs"

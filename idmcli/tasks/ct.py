@@ -30,7 +30,7 @@ class CTOptions(OperatorOptions):
     views_min: Rays | None = None  # fewest views that training draws, if both are set
     views_max: Rays | None = None  # most views that training draws
     detectors: Rays | None = None  # detector cells; not set: enough for the image's diagonal
-    photons: Annotated[float, Field(ge=1, le=1e15)] | None = None  # sent along each ray; not set: no counting noise
+    photons: Annotated[float, Field(ge=1, le=1e15)] | None = None  # photons along each ray; not set: no noise of counts
     attenuation: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None  # mu of a pixel of value 1; not set: 0.08
 
 

@@ -16,20 +16,19 @@ if TYPE_CHECKING:
     from idmcli.operators import Hadamard
 
 DEFAULT_RATIO = 0.25
+Choice = Literal["variable-density", "coarsest"]
 
 
 @dataclass(frozen=True)
 class HadamardOptions(RatioOptions):
     """[operator] of task hadamard; the ratio is the share of the patterns that are shown, 0.25 if it is not set."""
 
-    patterns: Literal["variable-density", "coarsest"] = "variable-density"  # drawn, coarse ones more often; or those
-    order: Literal["natural", "sequency", "dyadic", "sequency-2d", "dyadic-2d"] = "natural"  # numbers of the patterns
+    patterns: Choice = "variable-density"  # variable-density: drawn at random, coarse ones more often
+    order: Literal["natural", "sequency", "dyadic", "sequency-2d", "dyadic-2d"] = "natural"  # how patterns are numbered
 
 
 class HadamardTask(RatioTask[HadamardOptions]):
-    """The ratio is the share of the patterns that are shown. Those of variable density come from the seed and the
-    image's name.
-    """
+    """The ratio is the share of the patterns that are shown. Random ones come from the seed and the image's name."""
 
     kind = "hadamard"
     summary = "single-pixel camera: some of the Hadamard patterns are shown"

@@ -71,7 +71,7 @@ def read_kernel(path: Path) -> Tensor:
     if pixels is None:
         raise ConfigError(f"the kernel {str(path)!r} has colours", "save it as a grey picture")
     if not pixels.any():
-        raise ConfigError(f"the kernel {str(path)!r} is all black", "its pixels are what a white point becomes")
+        raise ConfigError(f"the kernel {str(path)!r} is all black", "it must show a blurred white point")
     return torch.from_numpy(pixels)
 
 

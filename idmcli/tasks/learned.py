@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class LearnedOptions(OperatorOptions):
     """[operator] of task learned."""
 
-    weights_file: str | None = None  # of the network whose sampling measures; not set: the one that is trained
+    weights_file: str | None = None  # weights of the network whose sampling is used; not set: the trained network
 
 
 class LearnedTask(Task[LearnedOptions]):

@@ -86,7 +86,7 @@ def read_mask(path: Path, image_shape: Shape) -> Tensor:
         )
     white = levels >= 0.5
     if not white.any():
-        raise ConfigError(f"the mask {str(path)!r} is all black: nothing is measured", "white is what is kept")
+        raise ConfigError(f"the mask {str(path)!r} is all black: nothing is measured", "white pixels are kept")
     return torch.from_numpy(white)
 
 
@@ -125,7 +125,7 @@ def extreme_mask(path: Path, amount: Amount) -> list[str]:
     """A warning if a mask looks as if black and white had changed places."""
     if 0.01 <= amount.ratio <= 0.95:
         return []
-    return [f"the mask {str(path)!r} keeps {amount.text}; white is what is kept"]
+    return [f"the mask {str(path)!r} keeps {amount.text}; white pixels are kept"]
 
 
 def mask_conflicts(options: Any, owners: dict[str, str], required: dict[str, str]) -> list[tuple[tuple[str, ...], str]]:

@@ -23,7 +23,7 @@ class MatrixOptions(OperatorOptions):
     """[operator] of task matrix."""
 
     matrix_file: str | None = None  # file of the matrix: .npy, .npz or .mat, dense or sparse; FILE#N is its N-th array
-    block: BlockSide | None = None  # side in pixels of the blocks that it measures; not set: the whole image
+    block: BlockSide | None = None  # side in pixels of the blocks that the matrix measures; not set: the whole image
 
 
 class MatrixTask(Task[MatrixOptions]):

@@ -39,7 +39,7 @@ class MRIOptions(RatioOptions):
     set."""
 
     mask: Literal["pseudo-radial", "equispaced", "random-lines", "file"] = "pseudo-radial"  # the sampled points
-    acceleration: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None  # lines / kept lines; not set: 4
+    acceleration: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None  # all lines / kept lines; not set: 4
     centre_fraction: Share | None = None  # share of the lines that is always kept in the centre; not set: 0.08
     mask_file: str | None = None  # picture of the mask, white = sampled; or a folder: each image's mask has its name
     mask_dc: Literal["corner", "centre"] | None = None  # where the mask file has the zero frequency; not set: corner

@@ -143,7 +143,7 @@ def test_the_command_writes_a_page_of_the_first_pictures(idm: Run) -> None:
     ("arguments", "error"),
     [
         (["--report=data"], "'data' exists already"),
-        (["--report=data", "--overwrite"], "'data' is no file that could be replaced"),
+        (["--report=data", "--overwrite"], "'data' is not a file that can be replaced"),
         (["--report=data/b.png", "--overwrite"], "the output 'data/b.png' is another file of this command"),
         (["--report=s/scores.csv", "--out=s"], "the output 's/scores.csv' is another file of this command"),
         (["--report=old.html"], "'old.html' exists already"),

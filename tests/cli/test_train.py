@@ -238,7 +238,7 @@ def test_a_start_that_is_none(capsys: Capture) -> None:
     full = ["--data", "photos", "--set", "model.size=full", "--init"]
     assert "is neither a weights file nor a folder with unet/config.json" in failed(capsys, *full, "photos")
     assert "there is no weights file 'none.pkl'" in failed(capsys, *full[:2], *settings(), "--init", "none.pkl")
-    assert "are for full-size networks alone" in failed(capsys, *full[:2], *settings(), "--init", "photos")
+    assert "are for full-size networks only" in failed(capsys, *full[:2], *settings(), "--init", "photos")
     assert not Path("runs").exists()
 
 

@@ -179,7 +179,7 @@ def test_masks(capsys: Capture) -> None:
     write_image("mask.png", inverted)
     for command in (["sense"], ["reconstruct", "--method=pinv"]):
         err = run(capsys, *command, "a.png", *mask)[1]
-        assert err == "warning: 'a.png': the mask 'mask.png' keeps 96.1 % of the pixels; white is what is kept\n"
+        assert err == "warning: 'a.png': the mask 'mask.png' keeps 96.1 % of the pixels; white pixels are kept\n"
 
 
 def measured(capsys: Capture, *options: str) -> Path:

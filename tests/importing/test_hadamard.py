@@ -75,7 +75,7 @@ def test_signed_coefficients_need_no_word() -> None:
 def test_patterns_of_0_and_1_and_an_offset_that_nobody_knows() -> None:
     plus, _ = readings()
     m, assumed = imported(plus + 777.0)
-    assert any("offset" in text and "taken out" in text for text in assumed)
+    assert any("offset" in text and "is subtracted" in text for text in assumed)
     np.testing.assert_allclose(image(m), SCENE, atol=0.03 * SCENE.max())
     again, _ = imported(plus + 12_345.0)  # whatever it is
     np.testing.assert_allclose(again.y, m.y, atol=0.1)

@@ -381,7 +381,7 @@ def test_images_of_other_numbers_of_channels(tmp_path: Path, channels: int, colo
     m = measure(Inpainting((channels, 17, 15), MASK))
     with pytest.raises(InputError, match=f"marked as {colour}, but the image has {channels} channels"):
         dataclasses.replace(m, colour=colour).measurement()
-    with pytest.raises(InputError, match=f"{channels} channels, and measurement files are of 1 or 3"):
+    with pytest.raises(InputError, match=f"{channels} channels, and a measurement file holds 1 or 3"):
         Measurement(Inpainting((channels, 17, 15), MASK), m.y).save(tmp_path / "m.safetensors")
     assert not list(tmp_path.iterdir())
 

@@ -121,7 +121,7 @@ def test_every_method_on_every_operator(
     files = {None: None, "prior": prior, "latent": latent, "idm": idm, "sr3": conditional, **sampling}
     weights = files[solvers.find(name).weights]
     if name in sampling:
-        with pytest.raises(InputError, match=f"{name} reconstructs what its own sampling measured|needs real"):
+        with pytest.raises(InputError, match=f"{name} needs measurements by its own sampling|needs real"):
             Methods(CPU).method(name, operator, weights, SolverConfig())(problem(operator))
         return
     method = Methods(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
@@ -369,8 +369,8 @@ def test_priors_and_networks_side_by_side(prior: Path, idm: Path) -> None:
     cases: list[tuple[str | None, Path | None, str, str]] = [
         ("tv", None, "prior-mri", "--method tv takes no prior"),
         ("idm", None, "prior-mri", "--method idm needs a network trained end to end, and '.*' is a prior"),
-        ("idm", idm, "prior-mri", "--method idm takes a network trained end to end alone"),
-        ("vamp", idm, "prior-mri", "--method vamp takes a prior alone"),
+        ("idm", idm, "prior-mri", "--method idm takes only a network trained end to end"),
+        ("vamp", idm, "prior-mri", "--method vamp takes only a prior"),
         (None, idm, "prior-mri", "--weights and --prior serve different methods"),
         (None, idm, "latent-ct-tiny", "--weights and --prior serve different methods"),
         ("vamp", None, "latent-ct-tiny", "--method vamp needs a prior, and '.*' is a latent prior"),

@@ -236,7 +236,7 @@ def refused(model: Denoiser | InvertibleDiffusion, source: str | Path, kind: typ
 def test_only_full_size_networks_take_them(model_folder: Path) -> None:
     tiny = Denoiser(DenoiserConfig(UNetConfig(channels=(4, 16), blocks=(1, 1))))
     for source in (model_folder, "sd-legacy/stable-diffusion-v1-5"):
-        assert "are for full-size networks alone" in refused(tiny, source)
+        assert "are for full-size networks only" in refused(tiny, source)
 
 
 def test_folders_of_something_else(model_folder: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_another_sampling_is_refused() -> None:
     network = RKCCSNet(SamplingConfig())
     stranger = CompressedSensing((1, 32, 32), 0.5)
     x = torch.rand(1, 1, 32, 32, generator=generator())
-    with pytest.raises(InputError, match="reconstructs what its own sampling measured"):
+    with pytest.raises(InputError, match="needs measurements by its own sampling"):
         network(stranger.A(x), stranger)
 
 

@@ -143,8 +143,8 @@ def test_the_same_kind(config: Config, tmp_path: Path) -> None:
         (PRIOR, changed(blocks=(1, 2)), "is another network"),
         (changed(steps=3), END, "--init"),
         (changed(rule="matched"), END, "is another network"),
-        (changed(PRIOR, noise_map=True), END, "is told the noise level"),
-        (changed(noise_map=True), END, "is told the noise level"),
+        (changed(PRIOR, noise_map=True), END, "receives the noise level"),
+        (changed(noise_map=True), END, "receives the noise level"),
         (replace(PRIOR, task=TaskConfig(channels=3)), END, "tensors of other shapes"),
     ],
 )

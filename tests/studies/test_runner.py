@@ -122,7 +122,7 @@ def test_the_folder_of_another_study_is_refused() -> None:
     mine, other = case("x", job("train", "good", "a")), case("x", Job("train", "a", ["another"]))
     run([mine])
     refuse_other_study([mine])
-    with pytest.raises(InputError, match="was made by another command of train"):
+    with pytest.raises(InputError, match="was made by another `idm train`"):
         refuse_other_study([other])
 
 

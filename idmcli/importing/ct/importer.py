@@ -209,7 +209,7 @@ def integrals_of(
     if white is None:
         doubtful = sinogram.integrals is None and looks_like_intensities(sinogram.views)
         if options.white is None and (sinogram.integrals is False or doubtful):
-            raise InputError(f"{name} holds intensities, and not what they are without an object", WRITE_WHITE)
+            raise InputError(f"{name} holds intensities, but not the intensity without an object", WRITE_WHITE)
         if options.dark is not None:
             raise InputError("--dark is for intensities", WRITE_WHITE)
         assumptions.add("the values are line integrals, -log already taken")

@@ -47,7 +47,7 @@ class KSpaceData:
         if not np.isfinite(content.samples).all():
             raise InputError(f"{str(item)!r} holds NaN or infinity", "leave out the damaged readouts")
         if not content.samples.any():
-            raise InputError(f"{str(item)!r} holds zeros alone", "check the scan")
+            raise InputError(f"{str(item)!r} holds only zeros", "check the scan")
         samples = torch.from_numpy(content.samples.copy())
         rows, columns = (n // 2 for n in content.sampled.shape)
         assumptions.add(f"frequency zero at row {rows + 1}, column {columns + 1} of k-space, counted from 1")
@@ -128,7 +128,7 @@ class KSpaceData:
             if asked >= here:
                 continue
             if axis != content.readout or not _whole_lines(content, axis):
-                self.assumptions.add(f"all {here} {name} are kept, of which {asked} are the field of view asked for")
+                self.assumptions.add(f"all {here} {name} are kept; {asked} of them are the field of view in the file")
                 continue
             lines = np.flatnonzero(self.sampled.any(axis))
             measured = self.samples.index_select(2 - axis, torch.from_numpy(lines))

@@ -34,7 +34,7 @@ def coil_maps(data: KSpaceData, wanted: str) -> Tensor | None:
     box = calibration_box(data.calibrated)
     if min(box) < LEAST:
         raise InputError(
-            f"{str(data.item)!r} has {by(box)} fully sampled points in the centre of k-space, and coil maps take "
+            f"{str(data.item)!r} has {by(box)} fully sampled points in the centre of k-space, and coil maps need "
             f"{LEAST} x {LEAST}",
             "give coil maps: --maps FILE",
         )

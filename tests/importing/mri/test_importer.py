@@ -140,6 +140,6 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
             measured(scan(), **given)
     with pytest.raises(InputError, match="is not for"):
         IMPORTER.check({"matrix": "a.npy"})
-    for value, reason in ((np.nan, "NaN"), (0, "zeros alone")):
+    for value, reason in ((np.nan, "NaN"), (0, "only zeros")):
         with pytest.raises(InputError, match=reason):
             measured(KSpace(np.full((2, 8, 8), value, np.complex64), np.ones((8, 8), bool)))
