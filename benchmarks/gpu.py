@@ -33,7 +33,7 @@ class Part:
 
 
 def parts(device: str, small: bool, training: list[str]) -> list[Part]:
-    """What is measured, in this order; the training comes last and takes what is left."""
+    """The measurements, in this order; the training comes last and takes the remaining time."""
     python, side = [sys.executable], "32" if small else "128"
     memory = [*python, "-m", "idmcli", "benchmark-memory", "--json", "--device", device, "--patch", side]
     memory += ["--size", "tiny"] if small else []

@@ -36,7 +36,7 @@ def find_inputs(
     Args:
         names: files, pages ``FILE#N``, folders and patterns.
         listener: told of each name that stands for nothing.
-        suffixes: of the files that are taken from folders; those of pictures if None.
+        suffixes: of the files that are taken from folders; the suffixes of pictures if None.
         recursive: take the files of subfolders too.
 
     Returns:
@@ -67,7 +67,7 @@ def output_paths(
 ) -> dict[Item, Outputs]:
     """Each input to ``folder/<its subfolder>/<its stem><ending>``, one for each ending.
 
-    With ``skip_existing`` inputs whose outputs are all there are left out, and those of the others may be replaced.
+    With ``skip_existing``, inputs whose outputs all exist are left out, and outputs of other inputs may be replaced.
 
     Raises:
         InputError: two inputs give one output, an output is an input or its name too long, or as

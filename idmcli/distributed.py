@@ -42,7 +42,7 @@ class Processes:
         """As ``torchrun`` describes it, one GPU for each process; without ``torchrun`` a single process.
 
         Raises:
-            ConfigError: the environment is not that of ``torchrun``, or the machine has fewer GPUs than processes.
+            ConfigError: ``torchrun`` did not set the environment, or the machine has fewer GPUs than processes.
         """
         names = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
         try:
@@ -68,7 +68,7 @@ class Processes:
     def crops(self, iteration: int, batch: int, part: int = 0, parts: int = 1) -> range:
         """The numbers of this process's crops in one of the equal parts that it computes an iteration in.
 
-        Those of all processes and parts together are the batch. ``batch`` is as :meth:`check` accepts it.
+        The parts of all processes together are the batch. ``batch`` is as :meth:`check` accepts it.
         """
         count = batch // (self.size * parts)
         first = iteration * batch + (self.rank * parts + part) * count
@@ -92,7 +92,7 @@ class Processes:
         """Connect the processes for a block.
 
         Raises:
-            ConfigError: the environment is not that of ``torchrun``.
+            ConfigError: ``torchrun`` did not set the environment.
             ResourceError: they do not find each other, or another one ends early.
         """
         if self.size == 1:

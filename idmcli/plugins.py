@@ -1,4 +1,4 @@
-"""Everything that can be added to idm, by sort: idm's own parts, and the groups of entry points for those of others.
+"""Everything that can be added to idm, by sort: idm's own parts, and the groups of entry points for other parts.
 
 A new part of idm's own is one file: in ``solvers/``, in ``tasks/``, or in one of the places named here. A part in
 another package is one entry point of the group that a registry names; see :class:`~idmcli.registry.Registry`.

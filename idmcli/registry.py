@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The parts of one sort, by name: those of idm, and those that installed packages offer as entry points.
+    """The parts of one sort, by name: idm's own, and the ones that installed packages offer as entry points.
 
     A package adds a part by an entry point of the registry's group, in its ``pyproject.toml``::
 
@@ -49,7 +49,7 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def in_order(self) -> list[str]:
-        """The names of idm's own parts in the order of their list, and then those of other packages, sorted."""
+        """The names of idm's own parts in the order of their list, then the names of other parts, sorted."""
         return [*self._own, *sorted(self.others())]
 
     def others(self) -> dict[str, str]:

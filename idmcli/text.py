@@ -14,7 +14,7 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    r"""The text with every character that could act on a terminal written out, except those in ``keep``.
+    r"""The text with every character that could act on a terminal written out, except the characters in ``keep``.
 
     >>> print(escape("a\x1b[31mb\n"))
     a\x1b[31mb\n

@@ -1,4 +1,4 @@
-"""The picture of the README: what was measured, and what idm makes of it by its default methods.
+"""The picture of the README: measurements, and the reconstructions of idm's default methods.
 
 The photographs come with scikit-image: camera (Lav Varshney, CC0), chelsea (Stefan van der Walt, CC0), coffee (Rachel
 Michetti, CC0), and the phantom of Shepp and Logan.
@@ -42,7 +42,7 @@ class Column:
     options: dict[str, Any] = field(default_factory=dict)
 
     def pair(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """What was measured, the result of the default method, and its PSNR."""
+        """The measurements as an image, the result of the default method, and its PSNR."""
         m = idm.sense(self.picture, task=self.task, **self.options)
         x = idm.reconstruct(m)
         return idm.reconstruct(m, method=self.shown), x, idm.psnr(x, self.picture)

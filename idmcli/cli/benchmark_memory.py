@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from idmcli.config import Config
     from idmcli.memory.report import Row
 
-# Of the network that the paper trains, where no configuration is named.
+# For the network that the paper trains, if no configuration is named.
 REFERENCE = {"model.size": "full", "training.batch": 4, "training.patch": 128, "training.precision": "float32"}
 
 
@@ -68,7 +68,7 @@ def benchmark_memory(
             "--max-ratio",
             min=0,
             metavar="R",
-            help="Exit with 1 if the leanest plan's activations and temporaries exceed R times those of plain.",
+            help="Exit with 1 if the leanest plan's activations and temporaries exceed R times the ones of plain.",
         ),
     ] = None,
     plot: Annotated[

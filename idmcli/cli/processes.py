@@ -23,10 +23,10 @@ def mute_followers(output: Output) -> None:
 
 @contextmanager
 def connected_processes(output: Output, device: str, threads: int | None) -> Iterator[Processes]:
-    """The processes of this command, connected for a block. What ends one of them alone is told by itself.
+    """The processes of this command, connected for a block. A process that fails alone prints its own error.
 
     Raises:
-        InputError: the device is not there, or the environment is not that of torchrun.
+        InputError: the device is not there, or torchrun did not set the environment.
         ResourceError: the processes do not find each other, or another one ends early.
     """
     from idmcli.distributed import Processes

@@ -137,7 +137,7 @@ def _modern(settings: Sequence[Setting]) -> list[Setting]:
 
 
 def _sections(settings: Sequence[Setting]) -> dict[str, type]:
-    """The dataclass of each section: those of [operator] and [model] belong to the kinds that are named last."""
+    """The dataclass of each section; for [operator] and [model], of the kind that is named last."""
 
     def last(key: str, known: Sequence[str], otherwise: str) -> str:
         named = [setting.value for setting in settings if setting.key == key and setting.value in known]
@@ -317,7 +317,7 @@ def _show(value: Any) -> str:
 
 
 def keys_of(kind: type) -> list[str]:
-    """The keys of a section by its dataclass; those of [solver] without the options of methods."""
+    """The keys of a section by its dataclass; the section [solver] without the options of methods."""
     return list(SOLVER_KEYS) if kind is SolverConfig else [key.name for key in fields(kind)]
 
 

@@ -149,7 +149,7 @@ class Benchmark:
         return method
 
     def published_colour(self) -> Colour | None:
-        """Which published figures these scores compare with; None where they measure something else."""
+        """The colour of the published figures that these scores compare with; None if they measure something else."""
         config = self.configs[0]
         if config.task.kind != "cs" or config.operator.noise > 0:
             return None

@@ -57,7 +57,7 @@ class Scatter:
 
 
 def scatter(summaries: Sequence[Summary]) -> Scatter | None:
-    """The plot of those with a finite PSNR; None if there are none."""
+    """The plot of the scores with a finite PSNR; None if there are none."""
     shown = [s for s in summaries if math.isfinite(s.psnr)]
     if not shown:
         return None

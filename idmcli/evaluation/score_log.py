@@ -24,7 +24,7 @@ class ScoreLog:
         path: of the file.
         stale: files that may have been made of an older one.
         replace: whether an older one may be replaced.
-        begun: whether the file is that of this command.
+        begun: whether this command has begun the file.
     """
 
     path: Path

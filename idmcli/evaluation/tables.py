@@ -145,7 +145,7 @@ def _mean_row(s: Summary) -> list[str]:
 def to_json(scores: Iterable[Score], colour: Colour | None = "luminance") -> dict[str, Any]:
     """Everything, JSON-able: what is not finite becomes null, with a ``<key>_reason`` beside it.
 
-    ``colour`` is that of the published figures; None for scores that none of them can be compared with.
+    ``colour`` belongs to the published figures; None for scores that no published figure can be compared with.
     """
     scores = sorted(scores)
     summaries = summarise(scores)

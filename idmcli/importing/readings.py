@@ -26,7 +26,7 @@ class Coefficients(NamedTuple):
     Attributes:
         values: (M,), float64 or complex128, in the unit of the readings.
         kept: (M,), False where too many readings were lost to tell the coefficient.
-        noise_gain: the noise of each of their real numbers over that of a reading.
+        noise_gain: the noise of each of their real numbers over the noise of a reading.
     """
 
     values: NDArray[Any]
@@ -108,7 +108,7 @@ def arranged(table: NDArray[Any], split: Split, name: str, assumptions: Assumpti
         if table.size % 2:
             raise InputError(f"{name} holds {table.size} readings, which make no pairs", f"check {SPLITS}")
         if split == "halves":
-            assumptions.add("the readings of all patterns, then those of their negatives")
+            assumptions.add("the readings of all patterns, then the readings of their negatives")
             return table.reshape(2, -1).T
         assumptions.add("each pattern is followed by its negative")
         return table.reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Which files may be opened for reading, and how much of them may be asked for."""
+"""The files that may be opened for reading, and how much of them may be read."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _MAX_NAME = 64  # characters, of a DICOM identifier
 
 @dataclass(frozen=True)
 class Geometry:
-    """The place of a slice in the patient, in mm. The axes are those of DICOM: to the left, to the back, to the head.
+    """The place of a slice in the patient, in mm. The axes point as in DICOM: to the left, to the back, to the head.
 
     The centre of the pixel in row i and column j lies at ``origin + i down + j right``.
 

@@ -211,7 +211,7 @@ def find_images(paths: Iterable[str | Path], *, suffixes: Collection[str] | None
     """The files that ``paths`` name, in the order given, each once.
 
     A file is taken whatever its suffix; a folder gives its own files with one of ``suffixes``, by default of pictures
-    (not those of its subfolders, nor hidden ones), sorted by name; anything else is tried as a glob
+    (without subfolders and hidden files), sorted by name; anything else is tried as a glob
     pattern, sorted too.
 
     Raises:

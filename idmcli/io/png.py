@@ -109,7 +109,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 def _unfilter(filters: NDArray[np.uint8], coded: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Undo the row filters of ``coded`` (rows, columns, bytes per pixel).
 
-    A pixel depends on those to its left, above, and above left, so all pixels of an anti-diagonal
+    A pixel depends on its neighbours to the left, above, and above left, so all pixels of an anti-diagonal
     are independent: the loop runs over anti-diagonals and numpy over the rows.
     """
     rows, columns, _ = coded.shape

@@ -77,7 +77,7 @@ def write(
 def read(path: Path, kind: FileKind) -> Content:
     """The record (with its "schema") and the tensors of a file, every bit of them checked against the checksum.
 
-    The tensors may be views of the file. That no size in the file exceeds it is checked before any is made.
+    The tensors may be views of the file. Before any is made, sizes in the file are checked against its own size.
 
     Raises:
         InputError: the file is missing, a folder, unreadable, truncated or damaged, is of another kind, or was

@@ -1,4 +1,4 @@
-"""What the kinds share that learn their own sampling."""
+"""The common part of the kinds that learn their own sampling."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ TOLERANCE = 0.1  # of the ratio that was asked for
 
 
 def doubts(m: Measurement, config: Config, item: str) -> list[str]:
-    """What may not be meant about the simulation of a measurement.
+    """Settings of a simulated measurement that may not be meant.
 
     Args:
         m: the measurement.

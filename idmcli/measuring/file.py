@@ -218,7 +218,7 @@ def read_stored(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Stored:
 
 
 def is_measurement_file(path: str | Path) -> bool:
-    """Whether the header, not the name, is that of a measurement file.
+    """Whether the header, not the name, says that this is a measurement file.
 
     Raises:
         InputError: the file is missing or cannot be read.

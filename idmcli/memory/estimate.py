@@ -1,4 +1,4 @@
-"""What a training would take, before it is started: the memory of its steps computed, their time from a few of them."""
+"""The memory and time of a training before its start: the memory is computed, the time follows from a few steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one training.
+    """The memory and time of one training.
 
     Attributes:
         memory: peak of a step in bytes; None for kinds of model whose steps are not computed.
@@ -30,7 +30,7 @@ class Estimate:
 
 
 def estimate(config: Config, device: torch.device | None) -> Estimate:
-    """The memory exactly, and the time as that of steps on one crop.
+    """The memory exactly, and the time from steps on one crop.
 
     Args:
         config: of the training.

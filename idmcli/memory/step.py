@@ -103,7 +103,7 @@ class ComputedStep:
     """Computes the memory of a configuration's training step, for any plan and batch.
 
     Args:
-        config: its device is not asked for: the operators are those of a CPU.
+        config: its device has no effect: the operators of a CPU are counted.
         processes: how many share a batch.
         mode: where to compute, one of another computation for example, which knows the operators already.
 

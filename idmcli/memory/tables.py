@@ -25,7 +25,7 @@ PAPER_BATCH = (
 )
 MEASURED = (
     "Columns marked * are measured, each plan in a process of its own: what the allocator gave out at the peak, "
-    "what it held, and the time of a step over that of plain; - is out of memory."
+    "what it held, and the time of a step over the time of plain; - is out of memory."
 )
 
 

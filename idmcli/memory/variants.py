@@ -1,4 +1,4 @@
-"""What training costs in the four variants of a network that learns its own sampling (Chen et al., Table 6)."""
+"""The cost of training the four variants of a network that learns its own sampling (Chen et al., Table 6)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name in tables."""
         return VARIANTS[self.reversible, self.injectors]
 
     def record(self) -> dict[str, Any]:

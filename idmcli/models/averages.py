@@ -19,12 +19,12 @@ CONFIG, CHECKPOINT, RECORD = "config.toml", "checkpoint.pt", "run.json"  # in a 
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is that of a run folder."""
+    """Whether a path is a run folder."""
     return (path / CONFIG).is_file()
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """What a run's record says of its weights: their "kind", "config", "training" and "trained_for".
+    """The entries of a run's record about its weights: their "kind", "config", "training" and "trained_for".
 
     Raises:
         InputError: the record is missing or damaged.

@@ -87,7 +87,7 @@ def load_weights(path: str | Path) -> Learned:
     """Build the model of a weights file, of a released checkpoint (``.pkl``), or of a run folder: the averaged weights
     of its last checkpoint. The model is in float32 and evaluation mode.
 
-    Its ``trained_for`` and ``training_record`` are those of the file.
+    Its ``trained_for`` and ``training_record`` come from the file.
 
     Raises:
         InputError: the file is missing, damaged, no weights file, from a newer version, or its

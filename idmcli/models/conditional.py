@@ -14,7 +14,7 @@ class ConditionalDenoiser(Learned):
     SR3 (Saharia et al., IEEE TPAMI 2023).
 
     Attributes:
-        config: that of the denoiser.
+        config: the configuration of the denoiser.
     """
 
     kind = "sr3"

@@ -39,7 +39,7 @@ class Denoiser(Learned):
 
     Attributes:
         mean: the constant to subtract.
-        inputs: how many images the network sees side by side; the noise is that of the first.
+        inputs: how many images the network sees side by side; the noise belongs to the first.
         ensemble: whether to take the mean over all flips and quarter turns of the image instead of one of them.
     """
 

@@ -38,7 +38,7 @@ class LatentConfig:
 class LatentDiffusion(Learned):
     """Images x in [0, 1] as latents z of about zero mean and unit variance, and a denoiser of ``r = z + sigma n``.
 
-    Both networks are diffusers' own classes. Noise levels are those of Stable Diffusion's schedule, 0.03 to 14.6.
+    Both networks are diffusers' own classes. Noise levels follow Stable Diffusion's schedule, 0.03 to 14.6.
 
     Attributes:
         autoencoder: an ``AutoencoderKL`` of images in [-1, 1].
@@ -110,7 +110,7 @@ class LatentDiffusion(Learned):
 
     @torch.no_grad()
     def standardise_by(self, latents: Tensor, share: float) -> None:
-        """Move mean and std by a share towards those of latents as they are, (B, latent_channels, h, w)."""
+        """Move mean and std by a share towards the mean and std of raw latents, (B, latent_channels, h, w)."""
         if bool(torch.isfinite(latents).all()):
             self.mean.lerp_(latents.mean((0, 2, 3)), share)
             self.std.lerp_(latents.std((0, 2, 3)), share)

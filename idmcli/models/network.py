@@ -24,7 +24,7 @@ class Network(Learned, ABC):
             operator: what took them.
             plan: what each step keeps for the backward pass; everything if None. The result is the same.
             noise: standard deviation of the noise of every measured number, of the real and of the imaginary part of a
-                complex one. Of the rules of sampling steps, "splitting" has a use for it.
+                complex one. Only the rule "splitting" uses it.
 
         Raises:
             InputError: the network cannot handle the operator.

@@ -112,7 +112,7 @@ def released_aliases(model: InvertibleDiffusion) -> dict[str, str]:
 
 
 def unet_names(unet: StableDiffusionUNet) -> dict[str, str]:
-    """For every parameter of the U-Net, its name in the released one; the blocks' are those of Stable Diffusion."""
+    """For every parameter of the U-Net, its name in the released one; blocks have the names of Stable Diffusion."""
 
     def names() -> Names:
         for ours, theirs in RENAMED.items():

@@ -67,7 +67,7 @@ class SamplingNetwork(Network):
 
     @abstractmethod
     def refine(self, image: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
-        """What the deep part adds to the first image, (B, 1, H, W).
+        """The image that the deep part adds to the first image, (B, 1, H, W).
 
         Args:
             image: the first image.

@@ -1,7 +1,7 @@
 """The full-size network: the two finest scales of Stable Diffusion 1.5's U-Net, with injectors.
 
 Left out of the original are the time embedding, cross-attention, the middle block and the coarser scales
-(Chen et al., TPAMI 2025, Sec. 3.4). The blocks are those of diffusers, which is imported when one is built.
+(Chen et al., TPAMI 2025, Sec. 3.4). The blocks come from diffusers, which is imported when one is built.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _way_out(path: Path) -> str:
 
 
 def _named(content: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    """The entries of a dictionary, and of those in it."""
+    """The entries of a dictionary, and of the dictionaries in it."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from ((f"{key}.{name}", inner) for name, inner in value.items())

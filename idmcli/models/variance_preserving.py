@@ -34,7 +34,7 @@ def linear_schedule(steps: int = 1000, first: float = 1e-4, last: float = 0.02) 
 
 def scaled_linear_schedule(steps: int = 1000, first: float = 0.00085, last: float = 0.012) -> Tensor:
     """The cumulative alphas of latent diffusion (Rombach et al., CVPR 2022): the square roots of its betas are linear
-    in t. The defaults are those of Stable Diffusion.
+    in t. The defaults belong to Stable Diffusion.
 
     Args:
         steps: how many times there are.

@@ -44,7 +44,7 @@ def conjugate_gradient(
 
     With ``N = A^T A`` and ``b = A^T y`` the result is the minimum-norm least-squares solution; with
     ``N = A^T A + w R`` it is the regularised one. The samples share the iterations but no scalar,
-    and a sample that has converged stays as it is. The derivative is that of the iterations.
+    and a sample that has converged stays as it is. The derivative is taken through the iterations.
 
     Args:
         normal: N, self-adjoint for ``Re <a, b>`` and positive semi-definite, acting on each sample.
@@ -55,7 +55,7 @@ def conjugate_gradient(
         progress: told the iterations done, and how many there are at most.
 
     Returns:
-        x with the status; the residual is that of the recurrence. A zero right-hand side has x = 0, residual 0.
+        x with the status; the residual comes from the recurrence. A zero right-hand side has x = 0, residual 0.
     """
     x, r, p = torch.zeros_like(b), b, precondition(b)
     rr = bb = _dot(r, r)

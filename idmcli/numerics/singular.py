@@ -124,7 +124,7 @@ def gram_rows(forward: Map, adjoint: Map, shape: tuple[int, int], like: Tensor) 
         forward, adjoint, shape, like: as for :func:`singular_values`.
 
     Yields:
-        some rows of the identity, and those of the Gram matrix.
+        some rows of the identity, and the same rows of the Gram matrix.
     """
     for rows in torch.split(torch.eye(min(shape), dtype=like.dtype, device=like.device), AT_ONCE):
         yield rows, forward(adjoint(rows)) if shape[0] <= shape[1] else adjoint(forward(rows))

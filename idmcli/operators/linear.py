@@ -151,7 +151,7 @@ class LinearOperator(Operator):
 
         A closed form gives it where there is one, and the options are not used then: ``A^T y`` if A is tight,
         ``V S^-1 U^T y`` if its spectrum is known. Otherwise conjugate gradients solve ``A^T A x = A^T y``.
-        The derivative is that of A+, ``(A+)^T x = (A A^T)+ A x``, from conjugate gradients too.
+        The derivative is the exact one of A+, ``(A+)^T x = (A A^T)+ A x``, from conjugate gradients too.
 
         Args:
             y: measurements (B, \\*measurement_shape).

@@ -54,7 +54,7 @@ def random_pixels(shape: Shape, *, ratio: float, seed: int = 0) -> Mask:
 
 
 def boxes(shape: Shape, *, boxes: Sequence[Sequence[int]]) -> Mask:
-    """All pixels but those in the boxes (top, left, height, width), which must lie inside the image."""
+    """All pixels outside the boxes (top, left, height, width), which must lie inside the image."""
     mask = np.ones(shape, bool)
     for box in boxes:
         if len(box) != 4:

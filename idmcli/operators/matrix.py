@@ -213,7 +213,7 @@ class MatrixOperator(LinearOperator):
         return self.values.new_empty(0, dtype=torch.complex128 if self.complex_image else torch.float64)
 
     def _down(self, v: Tensor) -> Tensor:
-        """``Phi v`` as numbers like those of v."""
+        """``Phi v`` in the type of v."""
         return self._as_numbers(self._forward(v))
 
     def _up(self, u: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class MRI(LinearOperator):
     """``y_c = M F (S_c x)``: the M sampled points of each coil's orthonormal DFT, complex, (batch, coils, M).
 
     F is numpy's ``fft2(x, norm="ortho")``, whose zero frequency (DC) is at the corner [0, 0]. The points are in
-    row-major order of that layout, ``y = k[mask]``. With ``dc = "centre"`` they are those of ``fftshift(k)``: both
+    row-major order of that layout, ``y = k[mask]``. With ``dc = "centre"`` they belong to ``fftshift(k)``: both
     the given mask and the order of y have DC at [H // 2, W // 2]. The image is not shifted: from k-space that was
     computed as ``fftshift(fft2(ifftshift(x)))`` comes ``ifftshift(x)``.
 

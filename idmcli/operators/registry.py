@@ -1,4 +1,4 @@
-"""Operators by their kind, those of idm and those of other packages, and how a specification becomes one.
+"""Operators by their kind, of idm and of other packages, and how a specification becomes an operator.
 
 A package adds an operator, which measurement files can then hold, by an entry point in its ``pyproject.toml``::
 

@@ -41,7 +41,7 @@ def decomposed(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def kronecker_spectrum(rows: Tensor, columns: Tensor, channels: int) -> Spectrum:
-    """The spectrum of ``X -> R X C^T``, whose singular values are the products of those of R and C.
+    """The spectrum of ``X -> R X C^T``, whose singular values are the products of the singular values of R and C.
 
     Args:
         rows: R, (H', H).

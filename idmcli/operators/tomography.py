@@ -51,7 +51,7 @@ class Tomography(LinearOperator):
     Forward and adjoint have the same weights; the geometry is in float64, so that they match to its rounding and give
     the same result in every run on a device. A+ takes conjugate gradients.
 
-    A subclass says where the rays of a view run. Its parameters, beside those of the subclass:
+    A subclass says where the rays of a view run. These parameters are common to all subclasses:
 
     Args:
         image_shape: (C, H, W).

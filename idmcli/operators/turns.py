@@ -65,7 +65,7 @@ class Block(NamedTuple):
     Attributes:
         angles: of these views, in degrees.
         places: the numbers of the views that they are, for each turn of the image, in the order of ``angles``.
-        upright: whether the turned images have the shape of the image, and not that of its transpose.
+        upright: whether the turned images have the shape of the image, and not of its transpose.
     """
 
     angles: Sequence[float]

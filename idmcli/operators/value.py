@@ -35,7 +35,7 @@ class Value(nn.Module):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """A copy on another device or in another precision, by the arguments of ``Tensor.to``.
 
-        Integers keep their type, and complex numbers stay complex: a precision is that of their two parts.
+        Integers keep their type, and complex numbers stay complex: a precision applies to their two parts.
         """
         nn.Module().to(*args, **kwargs)  # says what is wrong with the arguments
         copy = self._copy()

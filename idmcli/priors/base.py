@@ -101,7 +101,7 @@ def check_domain(prior: Prior, channels: int) -> None:
     """Check that a prior serves for images of so many channels.
 
     Raises:
-        InputError: it denoises colours together, and the channels are not those of whole colour images.
+        InputError: it denoises colours together, and the channels do not make whole colour images.
 
     >>> from idmcli.priors import FunctionPrior
     >>> check_domain(FunctionPrior(lambda noisy, sigma: noisy), 3)  # one by one

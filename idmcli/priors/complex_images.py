@@ -1,4 +1,4 @@
-"""Priors for real images on complex ones, such as those of magnetic resonance."""
+"""Priors for real images on complex images, such as images of magnetic resonance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats of files and folders that load as a prior: those of idm, and those of installed packages.
+"""The formats of files and folders that load as a prior, of idm and of installed packages.
 
 A package adds a format by an entry point in its ``pyproject.toml``, and idm then takes such files wherever it takes a
 prior, ``--prior their.file`` for example::
@@ -7,8 +7,8 @@ prior, ``--prior their.file`` for example::
     their-format = "their_package:FORMAT"
 
 ``FORMAT`` is a :class:`PriorFormat`. The formats of idm are tried first, in the order of
-:data:`idmcli.plugins.PRIORS`, and then those of packages, in the order of their names. The first that recognises a file
-and does not refuse it loads it: a package can take what idm refuses.
+:data:`idmcli.plugins.PRIORS`, and then the formats of packages, in the order of their names. The first format that
+recognises a file and does not refuse it loads it. A package can therefore take files that idm refuses.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class CheckedFunction(nn.Module):
     """A function of noisy images and noise levels as a module that checks what the function returns.
 
     Args:
-        denoise: the function; the parameters of a module become those of this one.
+        denoise: the function; the parameters of a module become parameters of this one.
         name: for messages.
     """
 

@@ -17,7 +17,7 @@ from idmcli.priors.base import Domain
 class LatentPrior(Protocol):
     """Images x in [0, 1] as latents z of about unit variance, and an estimate of z from ``r = z + sigma n``.
 
-    The unit of noise levels is that of z. In the variables of variance-preserving diffusion, in which papers on latent
+    Noise levels have the unit of z. In the variables of variance-preserving diffusion, in which papers on latent
     methods are written, ``z_t = sqrt(ab_t) r`` and ``sigma = sqrt((1 - ab_t) / ab_t)``.
 
     Attributes:

@@ -17,7 +17,7 @@ class ModulePrior:
     their noise levels, (B, 1, 1, 1). C is the number of channels of the domain. It returns the denoised images.
 
     A module for grey images takes colours one by one. A module for colour images is told one noise level for an image:
-    the root mean square of those of its channels.
+    the root mean square over its channels.
 
     Attributes:
         network: the module.

@@ -28,7 +28,7 @@ class DenoiserPrior:
     """A :class:`~idmcli.models.denoiser.Denoiser`, which works on centred images, as a
     :class:`~idmcli.priors.base.Prior`.
 
-    A network may see ever more noise in images unlike those of its training, as in the first steps of ``hqs``, until
+    A network may see ever more noise in images unlike its training images, as in the first steps of ``hqs``, until
     all is lost. No more than ``LARGEST`` standard deviations of noise are taken away.
 
     >>> from idmcli.models import load_weights, shipped_weights

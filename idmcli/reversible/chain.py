@@ -12,7 +12,7 @@ from idmcli.reversible.engine import Memory, run
 
 
 class Chain(nn.Module):
-    """A run of modules, called as those of a :class:`~idmcli.reversible.coupling.ReversibleGroup` are.
+    """A run of modules, called like the modules of a :class:`~idmcli.reversible.coupling.ReversibleGroup`.
 
     It cannot be inverted: for the backward pass the memory "checkpoint" and "reversible" keep the input of every
     module.

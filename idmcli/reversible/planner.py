@@ -1,4 +1,4 @@
-"""Which memory plan to use: the fastest that fits."""
+"""The choice of a memory plan: the fastest that fits."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which streams of a deep group are kept, and how the others are made again: memory that does not grow with depth.
+"""The streams that a deep group keeps, and how it computes the others again: memory does not grow with depth.
 
-A group is cut into chains. The backward pass needs the streams after each of them, the last first. Those of a group of
-more than two chains are made again from its input, with at most two pairs of streams at hand on the way, as in the
-binomial checkpointing of Griewank and Walther (ACM TOMS 26, 2000). Memory does not grow with depth, time does: 8 chains
+A group is cut into chains. The backward pass needs the streams after each chain, the last first. A group of more than
+two chains computes these streams again from its input, with at most two pairs of streams stored on the way, as in the
+binomial checkpointing of Griewank and Walther (ACM TOMS 26, 2000). Time grows with depth, but memory does not: 8 chains
 take 1.4 forward passes more, 16 take 2.1, and 64 take 4.
 """
 

@@ -40,7 +40,7 @@ def check_config(started: Config, resumed: Config) -> None:
 
 
 def check_data(started: Mapping[str, Any], resumed: Mapping[str, Any]) -> None:
-    """Refuse other pictures than those of the record of a run; a run without a record is taken as it is.
+    """Refuse other pictures than the record of a run names; a run without a record is taken as it is.
 
     Raises:
         InputError: naming both.

@@ -1,4 +1,4 @@
-"""CSNet+ (Shi et al., IEEE TIP 2019), on what its own sampling measured."""
+"""CSNet+ (Shi et al., IEEE TIP 2019), on measurements by its own sampling."""
 
 from __future__ import annotations
 

@@ -33,17 +33,17 @@ class DAPSOptions:
 def daps(
     problem: Problem[Operator], prior: Prior, options: DAPSOptions, generator: Generator, progress: Progress
 ) -> Tensor:
-    """Sample x from y = A(x) + n: estimate x from its noisy copy, draw it given y too, and add less noise again.
+    """Sample x from y = A(x) + n: estimate x from a noisy copy, draw x given the estimate and y, and add less noise.
 
-    At each level sigma (Algorithm 1)
+    At each level sigma (Algorithm 1):
 
     - x0 solves the probability flow ``dr / dsigma = (r - D(r, sigma)) / sigma`` from r down to 0;
     - Langevin steps ``x' = x - eta ((x - x0) / sigma^2 + A^T (A(x) - y) / noise^2) + sqrt(2 eta) z`` from x0 draw from
-      p(x | r, y), where x given r is taken to be Gaussian around x0;
+      p(x | r, y), with x given r assumed to be Gaussian around x0;
     - ``r' = x + sigma' z``.
 
     The authors' eta is ``noise^2 / |A|^2``; here ``1 / eta = 1 / sigma^2 + |A|^2 / noise^2``, which is stable at every
-    level, and it falls linearly as theirs. Levels fall geometrically from 1.5, at the operator's first guess.
+    level. Both fall linearly. Levels fall geometrically from 1.5. The start is the operator's first guess.
     """
     operator, y = problem.operator, problem.y
     noise = max(problem.noise, LEAST_NOISE)

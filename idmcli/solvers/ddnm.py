@@ -33,8 +33,8 @@ def ddnm(problem: Problem, prior: Prior, options: DdnmOptions, generator: Genera
     For noisy measurements lambda = min(1, sigma' / noise) and s^2 = sigma'^2 - (lambda noise)^2 (the
     simplified DDNM+); otherwise lambda = 1 and s = sigma'. Levels fall geometrically from 1.5.
 
-    Singular values that differ and are known take DDNM+ in full, as A+ multiplies noise where they are small: each has
-    its own lambda and s, which are those of :meth:`idmcli.solvers.ddrm.Coordinates.step`.
+    A+ amplifies noise along small singular values. If the singular values differ and are known, the full DDNM+ gives
+    each of them its own lambda and s, see :meth:`idmcli.solvers.ddrm.Coordinates.step`.
     """
     problem, eta = problem.centred(prior.domain.mean), options.eta
     uneven = problem.noise > 0 and not problem.operator.tight and problem.operator.spectrum() is not None

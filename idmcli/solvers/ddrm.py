@@ -27,7 +27,7 @@ class DDRMOptions:
 
 @torch.no_grad()
 def ddrm(problem: Problem, prior: Prior, options: DDRMOptions, generator: Generator, progress: Progress) -> Tensor:
-    """Sample x from y = A x + n by :meth:`Coordinates.step`, from noise that the measurements' own completes.
+    """Sample x from y = A x + n by :meth:`Coordinates.step`. The start is noise with the measurements in it.
 
     Levels fall geometrically from 1.5.
     """

@@ -27,13 +27,13 @@ class DPSOptions:
 def dps(
     problem: Problem[Operator], prior: Prior, options: DPSOptions, generator: Generator, progress: Progress
 ) -> Tensor:
-    """Sample x from y = A(x) + n: an ancestral step, and one along the gradient of the misfit through the prior.
+    """Sample x from y = A(x) + n: an ancestral step, then a step along the gradient of the misfit through the prior.
 
     ``r' = x0 + c1 z + c2 e - zeta' d/dr |y - A(x0)| / |A|`` with ``x0 = D(r, sigma)`` and DDIM's c1 and c2 for eta = 1
-    (Algorithm 1, with the norm as in the authors' code, not its square). A step of length zeta on their scale, that of
-    ``x_t = 2 r / sqrt(1 + 4 sigma^2)``, makes ``zeta' = zeta / 2 sqrt((1 + 4 sigma^2) (1 + 4 sigma'^2))``. Unlike
-    theirs, the variance of z is not learned and x0 is not clipped. Levels fall geometrically from 1.5, at the
-    operator's first guess.
+    (Algorithm 1, with the norm as in the authors' code, not its square). The authors' zeta is for the variable
+    ``x_t = 2 r / sqrt(1 + 4 sigma^2)``. Here it becomes ``zeta' = zeta / 2 sqrt((1 + 4 sigma^2) (1 + 4 sigma'^2))``.
+    Unlike in the authors' code, the variance of z is not learned and x0 is not clipped. Levels fall geometrically from
+    1.5. The start is the operator's first guess.
     """
     operator, y = problem.operator, problem.y
     norm = math.sqrt(operator.squared_norm(y))

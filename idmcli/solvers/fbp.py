@@ -34,8 +34,7 @@ class FbpOptions:
 def fbp(problem: Problem, prior: None, options: FbpOptions, generator: Generator, progress: Progress) -> Tensor:
     """``sum_t f_t(c cos t - r sin t)`` with the filtered views f, each weighted by the angle that it stands for.
 
-    For a fan beam the rays are weighted before they are filtered, and the views again where they are smeared over the
-    image.
+    For a fan beam, the rays are weighted before the filter, and the views again when they are smeared over the image.
     """
     operator = cast(Tomography, problem.operator)
     weights = torch.from_numpy(operator.ray_weights).to(problem.y)

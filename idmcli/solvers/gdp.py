@@ -36,16 +36,16 @@ class GDPOptions:
 def gdp(
     problem: Problem[Operator], prior: Prior, options: GDPOptions, generator: Generator, progress: Progress
 ) -> Tensor:
-    """Sample x from y = A(x) + n: an ancestral step whose mean the measurements pull, not through the prior.
+    """Sample x from y = A(x) + n: ancestral steps whose mean is pulled to the measurements, not through the prior.
 
     ``r' = x0 + c1 z + c2 e - s' A^T (A(u) - y) / |A|^2`` with DDIM's c1 and c2 for eta = 1, and u = x0 (Algorithm 2) or
     u = ``m + (r - m) / sqrt(1 + 4 sigma^2)``, the noisy image with the variance of images, of mean m (Algorithm 1).
-    Steps of s along the gradient of (A(u) - y)^2, whose mean the authors take over 3 x 256 x 256 values, make
-    ``s' = s sqrt(1 + 4 sigma'^2) / (2 * 196608)`` on their scale from -1 to 1; so they do here for images of any size.
-    Levels fall geometrically from 1.5, at the operator's first guess.
+    The authors' s scales the gradient of the mean of (A(u) - y)^2 over 3 x 256 x 256 values from -1 to 1. Here it
+    becomes ``s' = s sqrt(1 + 4 sigma'^2) / (2 * 196608)``, for images of any size. Levels fall geometrically from 1.5.
+    The start is the operator's first guess.
 
-    Blind, as in the paper for degradations that are not known, the operator starts at a guess, and each step improves
-    it by :func:`refine` before the image is pulled; ``progress`` is told it too.
+    With ``blind``, as in the paper for unknown degradations, the operator starts at a guess. Each step improves it by
+    :func:`refine` before it pulls the image. ``progress`` receives the unknown number too.
 
     Raises:
         InputError: blind, and the operator has nothing to estimate.

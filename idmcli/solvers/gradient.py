@@ -30,9 +30,9 @@ def gradient(
 ) -> Tensor:
     """``argmin TV(x) + |A(x) - y|^2 / (2 w)`` by primal-dual steps (Condat, 2013, Algorithm 3.1).
 
-    ``x' = x - t (J^T (A(x) - y) / w + D^T p)``, ``p' = p + s D (2 x' - x)``, each p shortened to 1, with the
-    Jacobian J at x, from the operator's rough inverse. With ``L = |J|^2 / w`` there, t = 1 / L and s = 3 L / 64 keep
-    ``1 / t - L / 2 >= 8 s`` with a quarter to spare, since J changes.
+    ``x' = x - t (J^T (A(x) - y) / w + D^T p)``, ``p' = p + s D (2 x' - x)``. J is the Jacobian at x, and each p is
+    shortened to length 1. The first x is the operator's rough inverse. With ``L = |J|^2 / w`` there,
+    t = 1 / L and s = 3 L / 64 keep ``1 / t - L / 2 >= 8 s``, with a margin of a quarter because J changes.
     """
     operator, y = problem.operator, problem.y
     power = operator.squared_norm(y)

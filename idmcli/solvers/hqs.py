@@ -34,10 +34,10 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
     ``z = D(x + m (x - x'), sigma)``, where x' is the x before it (heavy ball, Polyak, 1964), and
     ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2.
 
-    The first x is the operator's own start: A+ y, or an image in which noise is not amplified where A is weak. Levels
-    fall geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. That
-    level says little about the noise in the image where A makes it smaller or larger, and results were worse with it
-    even elsewhere. The result is z or, without noise, the nearest image with A x = y.
+    The first x is the operator's own start: A+ y, or a regularised image if A+ amplifies noise. Levels fall
+    geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. If A makes
+    this noise smaller or larger, it says little about the noise in the image. With all operators, results were worse
+    with it. The result is z or, without noise, the nearest image with A x = y.
     """
     problem = problem.centred(prior.domain.mean)
     noise = max(problem.noise, LEAST_NOISE)

@@ -28,15 +28,15 @@ class PiGDMOptions:
 def pigdm(problem: Problem, prior: Prior, options: PiGDMOptions, generator: Generator, progress: Progress) -> Tensor:
     """Sample x from y = A x + n: denoise, and follow the gradient of the likelihood back through the prior.
 
-    Written with sigma = sqrt((1 - ab) / ab) and r = x_t / sqrt(ab). Given r, x is taken to be Gaussian around
-    ``x0 = D(r, sigma)`` with the variance ``r_t^2 = P sigma^2 / (P + sigma^2)`` of white images of power P, so that
+    Written with sigma = sqrt((1 - ab) / ab) and r = x_t / sqrt(ab). Given r, x is assumed to be Gaussian around
+    ``x0 = D(r, sigma)``, with the variance ``r_t^2 = P sigma^2 / (P + sigma^2)`` of white images of power P. Then the
+    gradient of log p(y | r) is
 
     ``g = (d x0 / d r)^T A^T (r_t^2 A A^T + noise^2 I)^-1 (y - A x0)`` (Eq. 7)
 
-    is the gradient of log p(y | r). A step is ``r' = x0 + c1 z + c2 e + r_t^2 g`` with DDIM's c1 and c2 (Algorithm 1,
-    weighed as in the authors' code). Without adaptive weights g enters the score, so that x0 becomes
-    ``x0 + sigma^2 g`` and e becomes ``e - sigma g``: many such steps sample the posterior of white Gaussian images
-    exactly. Levels fall geometrically from 1.5.
+    A step is ``r' = x0 + c1 z + c2 e + r_t^2 g`` with DDIM's c1 and c2 (Algorithm 1, weighed as in the authors' code).
+    With ``adaptive = false``, g enters the score: x0 becomes ``x0 + sigma^2 g`` and e becomes ``e - sigma g``. Many
+    such steps sample the posterior of white Gaussian images exactly. Levels fall geometrically from 1.5.
     """
     problem = problem.centred(prior.domain.mean)
     levels = falling_levels(options.steps)

@@ -28,14 +28,14 @@ class PSLDOptions:
 def psld(
     problem: Problem, prior: LatentPrior, options: PSLDOptions, generator: Generator, progress: Progress
 ) -> Tensor:
-    """Sample x = D(z) from y = A x + n: a DDIM step, and one along two gradients through denoiser and autoencoder.
+    """Sample x = D(z) from y = A x + n: a DDIM step, then a step along two gradients through denoiser and autoencoder.
 
     With ``z0`` denoised from r, ``x = D(z0)`` and ``e = (r - z0) / sigma`` a step is ``r' = z0 + sigma' e - l d/dr f``,
 
     ``f = omega |y - A x| + gamma |z0 - E(A^T y + (I - A^T A) x)|`` (Algorithm 2, norms as in the authors' code).
 
-    A is divided by its norm, and misfits count as on the authors' scale from -1 to 1. The length of a step on z_t
-    makes ``l = sqrt((1 + sigma^2) (1 + sigma'^2))``.
+    A is divided by its norm, and misfits are computed on the authors' scale from -1 to 1. The authors' steps are for
+    z_t. Here they have the length ``l = sqrt((1 + sigma^2) (1 + sigma'^2))``.
     """
     operator, y = problem.operator, problem.y
     power = operator.squared_norm(y)

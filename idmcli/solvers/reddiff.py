@@ -29,12 +29,13 @@ class RedDiffOptions:
 def reddiff(
     problem: Problem[Operator], prior: Prior, options: RedDiffOptions, generator: Generator, progress: Progress
 ) -> Tensor:
-    """The image mu whose noisy copies the prior leaves alone, and which explains y = A(x) + n: by Adam.
+    """Find by Adam an image mu that fits y = A(x) + n, and whose noisy copies the prior denoises to mu again.
 
-    With ``r = mu + sigma z`` and the estimate e of z the gradient is ``A^T (A(mu) - y) / M + lambda sigma (e - z) / N``
-    for M values measured of N (Algorithm 1, with the weights of the authors' code), where
-    ``sigma (e - z) = mu - D(r, sigma)``: regularisation by denoising. A is divided by its norm. The noise z is the same
-    in every run, since mu is an estimate and no sample. Levels fall geometrically from 1.5.
+    With ``r = mu + sigma z`` and the estimate e of z, the gradient is
+    ``A^T (A(mu) - y) / M + lambda sigma (e - z) / N`` for an image of N values and M measurements (Algorithm 1, with
+    the weights of the authors' code). ``sigma (e - z) = mu - D(r, sigma)`` is regularisation by denoising. A is divided
+    by its norm. The noise z is the same in every run, because mu is an estimate and no sample. Levels fall
+    geometrically from 1.5.
     """
     operator, y = problem.operator, problem.y
     data = 1 / (operator.squared_norm(y) * operator.ratio)

@@ -42,16 +42,16 @@ class ReSampleOptions:
 def resample(
     problem: Problem[Operator], prior: LatentPrior, options: ReSampleOptions, generator: Generator, progress: Progress
 ) -> Tensor:
-    """Sample x = D(z) from y = A(x) + n: DDIM steps, of which some meet the measurements and are made noisy again.
+    """Sample x = D(z) from y = A(x) + n by DDIM steps. Some steps fit the measurements and add noise again.
 
-    With ``z0 = denoised r`` and ``e = (r - z0) / sigma`` a step is ``r' = z0 + sigma' e`` (Algorithm 1). After the
-    first third of the steps, every ``every``-th goes on with ``z0(y) = argmin |y - A(D(z))|^2`` from z0, which in the
-    second third is fitted in pixel space and encoded, and in the last one in latent space, up to the noise of the
-    measurements, and ``r'`` becomes a sample given both, :func:`stochastic_resample`. The result is decoded.
+    With ``z0 = denoised r`` and ``e = (r - z0) / sigma``, a step is ``r' = z0 + sigma' e`` (Algorithm 1). After the
+    first third of the steps, every ``every``-th step fits ``z0(y) = argmin |y - A(D(z))|^2`` from z0, up to the noise
+    of the measurements. In the second third, the fit is in pixel space and is encoded. In the last third, it is in
+    latent space. ``r'`` is then a sample given z0(y) and r', see :func:`stochastic_resample`. The result is decoded.
 
-    The released code also takes, in every step, one along the gradient of the misfit at a latent that is scaled
-    otherwise; denoises further before a fit; has another variance; lets a fit in latent space end where its misfit
-    grows; and ends with one more.
+    The released code differs. Every step also moves along the gradient of the misfit, at a latent with another scale.
+    Before a fit, it takes further denoising steps. The variance is another one. A fit in latent space ends when its
+    misfit grows. The last step is followed by one more fit.
     """
     fits = Fits(problem, prior, options)
     levels = prior.levels(options.steps)
@@ -95,7 +95,7 @@ def stochastic_resample(z_y: Tensor, r: Tensor, sigma: float, trust: float, gene
 
 def _trust(options: ReSampleOptions, level: float, following: float) -> float:
     """``k = sigma_t^2 / (1 - ab')`` with ``sigma_t^2 = gamma (1 - ab') / ab (1 - ab / ab')``, or in the released code
-    with 1 - ab in place of ab in the denominator; ab is that of ``level``, ab' that of the following one."""
+    with 1 - ab in place of ab in the denominator; ab belongs to ``level``, and ab' to the following one."""
     change = options.gamma * (level**2 - following**2)
     return change / level**2 if options.variant == "code" else change
 
@@ -134,7 +134,7 @@ class Fits:
     """Hard data consistency: ``argmin |y - A(D(z))|^2`` from z, in either space.
 
     By Adam, until the root mean square of the residual is the noise of the measurements or, without noise, a thousandth
-    of that of y. (The authors have AdamW and a threshold of 1e-6 for the squares whatever the noise.)
+    of the measurements. (The authors have AdamW, and a threshold of 1e-6 for the squares with any noise.)
     """
 
     def __init__(self, problem: Problem[Operator], prior: LatentPrior, options: ReSampleOptions) -> None:

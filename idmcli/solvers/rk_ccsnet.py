@@ -1,4 +1,4 @@
-"""RK-CCSNet (Zheng et al., ECCV 2020), on what its own sampling measured."""
+"""RK-CCSNet (Zheng et al., ECCV 2020), on measurements by its own sampling."""
 
 from __future__ import annotations
 

@@ -31,12 +31,12 @@ def sr3(
     generator: Generator,
     progress: Progress,
 ) -> Tensor:
-    """Sample x given an image of y alone: from noise, by a noise estimator f that was trained to see that image c.
+    """Sample x from noise, given an image c of the measurements, by a noise estimator f that was trained to see c.
 
     Written with gamma = 1 / (1 + sigma^2) and r = y_t / sqrt(gamma): ``x0 = r - sigma f(c, r)``, clipped to [0, 1], and
     ``r' = x0 + c1 z + c2 e`` with e = (r - x0) / sigma and DDIM's c1 and c2, which for eta = 1 is the ancestral step
     (Algorithm 2, with the variance of the posterior q). The image c is
-    :meth:`~idmcli.operators.Problem.first_guess`: A+ y, if A is linear. Nothing but the training makes x agree with y.
+    :meth:`~idmcli.operators.Problem.first_guess`: A+ y, if A is linear. Only the training makes x agree with y.
     Levels fall geometrically from 1.5.
     """
     mean = network.mean

@@ -31,12 +31,15 @@ class VampOptions:
 def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Generator, progress: Progress) -> Tensor:
     """Reconstruct x from y = A x, where ``A A^T = I`` and A is random.
 
-    With the estimate x^ and P = |y - A x^|^2 / M, the image ``r = x^ + A^T (y - A x^) / gamma`` is x
-    plus white Gaussian noise of variance ``(1 / gamma - 1) P + noise^2``: what the denoiser was
-    trained on. Its output d loses its memory of r through ``x^ = d - c (r - d)``, c = div / (1 - div),
-    of which the next estimate is a damped mean. div follows from Stein's identity, or from a probe, at the cost of
-    another call, where the prior has not the least error: beyond the noise levels it was trained for, and for colours,
-    whose channels differ in theirs. Every iteration sees the image under another flip or quarter turn.
+    With the estimate x^, ``P = |y - A x^|^2 / M`` and the ratio gamma = M / N, the image
+    ``r = x^ + A^T (y - A x^) / gamma`` is x plus white Gaussian noise of variance ``(1 / gamma - 1) P + noise^2``. The
+    denoiser was trained on such images. Its output d still depends on the noise of r. The Onsager correction
+    ``x^ = d - c (r - d)``, c = div / (1 - div), removes this dependence. The next estimate is a damped mean of such x^.
+
+    div is the divergence of the denoiser per pixel. It follows from Stein's identity if the prior has the least squared
+    error. Otherwise a probe estimates it, which takes another denoiser call: at noise levels beyond the training of
+    the prior, and for colours, whose channels have different errors. Every iteration sees the image under another flip
+    or quarter turn.
     """
     problem = problem.centred(prior.domain.mean)
     gamma = problem.operator.ratio

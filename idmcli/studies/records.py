@@ -1,4 +1,4 @@
-"""What is kept of each job: the command, how it ended, what it took, and what it said."""
+"""The record of each job: its command, how it ended, its time and memory, and its output."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Study:
         do: what happens with each variant.
         small: settings and seeds as they run on a CPU.
         paper: settings and seeds as the paper has them; None if the study has one scale only.
-        ratios: at which to evaluate; those of the configuration if empty.
+        ratios: at which to evaluate; the ratios of the configuration if empty.
         grid: values by key; every variant is repeated with each combination.
         budget: memory for which the largest batch is found too ("80GB"); None for none.
     """
@@ -141,7 +141,7 @@ def _check(study: Study, source: str) -> None:
 
 
 def folder_name(name: str) -> str:
-    """The name of a variant as that of a folder: letters, digits, dots, and dashes for all else."""
+    """The name of a variant as a name of a folder: letters, digits, dots, and dashes for all else."""
     return re.sub(r"[^\w.+=]+", "-", name).strip("-.").lower() or "-"
 
 
@@ -178,5 +178,5 @@ def read_study(source: str) -> tuple[Study, str]:
 
 
 def purpose(text: str) -> str:
-    """What a study is for: the first line of its file."""
+    """The purpose of a study: the first line of its file."""
     return text.partition("\n")[0].removeprefix("#").strip()

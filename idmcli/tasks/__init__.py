@@ -34,7 +34,7 @@ def amount(operator: Operator) -> Amount:
 
 
 def seen(operator: Operator, y: Tensor) -> Seen:
-    """What an operator measured, to look at; ``A+ y``, or a rough inverse, where it has no task. y is a batch of 1."""
+    """Measurements as an image to look at: ``A+ y`` or a rough inverse if no task has the operator; y: a batch of 1."""
     if operator.kind in kinds():
         return find(operator.kind).seen(operator, y)
     return seen_through_inverse(operator, y)

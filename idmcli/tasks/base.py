@@ -104,7 +104,7 @@ class Task(ABC, Generic[Options]):
         """How much an operator of this task measures."""
 
     def seen(self, operator: Any, y: Tensor) -> Seen:
-        """What an operator of this task measured, to look at; y has a batch dimension of 1."""
+        """The measurements of an operator of this task as an image to look at; y has a batch dimension of 1."""
         return seen_through_inverse(operator, y)
 
     def setting(self, options: Options) -> str:
@@ -126,7 +126,7 @@ class Task(ABC, Generic[Options]):
         return ""
 
     def doubts(self, options: Options, operator: Any, item: str) -> list[str]:
-        """What was assumed about a measurement that could be made, or may not be what was meant.
+        """Doubts about a measurement: assumptions, and settings that may not be meant.
 
         Args:
             options: of [operator].

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Rays = Annotated[int, Field(ge=1, le=100_000)]
 
-DEFAULT_ATTENUATION = 0.08  # 4 times that of water, 0.02 per mm, by 1 mm: values 0 .. 1 are -1000 .. 3000 HU
+DEFAULT_ATTENUATION = 0.08  # 4 times water, 0.02 per mm, by 1 mm: values 0 .. 1 are -1000 .. 3000 HU
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def mask_path(path: Path, item: str) -> Path:
 
 
 def mask_notes(path: Path) -> list[str]:
-    """What was assumed about a mask that :func:`read_mask` takes.
+    """Assumptions about a mask that :func:`read_mask` takes.
 
     Raises:
         ConfigError: it cannot be read.

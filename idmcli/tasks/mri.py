@@ -123,7 +123,7 @@ def samples_high_frequencies(mask: Tensor) -> bool:
     import torch
 
     def share(centred: Tensor) -> float:
-        """Of the points around the middle, an eighth of them along each side at most."""
+        """The share of points around the middle, at most an eighth of the points along each side."""
         height, width = centred.shape
         rows, columns = max(1, height // 16), max(1, width // 16)
         middle = centred[height // 2 - rows : height // 2 + rows + 1, width // 2 - columns : width // 2 + columns + 1]

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConditionalStage:
-    """Denoising of crops, given what was measured of them by a fresh operator for every batch (SR3, Algorithm 1).
+    """Denoising of crops, given measurements of them by a fresh operator for every batch (SR3, Algorithm 1).
 
-    Crops, noise levels and loss are those of ``denoising``; the operators follow [task] and [operator], and what the
-    task varies is drawn for each batch.
+    Crops, noise levels and loss come from ``denoising``. The operators follow [task] and [operator], and the task draws
+    new settings for each batch.
     """
 
     denoising: PriorStage

@@ -47,8 +47,8 @@ class ReconstructionStage:
 class EndToEndStage(ReconstructionStage):
     """Reconstruction of crops from their measurements, with a fresh operator for every batch.
 
-    The operator follows [task] and [operator]; what the task varies is drawn for each batch (the ratio, where none is
-    set), so that one network serves all. The loss is that of the image's error
+    The operator follows [task] and [operator]. The task draws new settings for each batch, such as the ratio if none is
+    set, so that one network serves all of them. The loss is computed on the image's error
     (:func:`idmcli.training.losses.loss_of`).
     """
 

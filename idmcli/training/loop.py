@@ -53,7 +53,7 @@ class LogLine:
         images_per_second: crops, of all processes together.
         learning_rate: of the last iteration.
         waiting: the share of the time in which the process that waited longest had no data, 0 .. 1.
-        memory: the peak of the process that took most, in bytes: resident, on a GPU that of PyTorch's allocator.
+        memory: the peak of the process that took most, in bytes: resident, or of PyTorch's allocator on a GPU.
         gradients: root mean square of the gradients' norms before clipping, for each group of parameters.
         validation: if there was one.
     """
@@ -83,8 +83,8 @@ def train(
 
     Every random choice depends on the seed and the number of an iteration or a crop alone, and the checkpoint holds
     model, average, optimisers and progress: a resumed run continues exactly, and one in other processes up to
-    rounding. A checkpoint is written as soon as its weights have given a usual loss, in the iteration after; the last
-    one, and that of a run which is stopped, at once.
+    rounding. A checkpoint is written as soon as its weights have given a usual loss, in the next iteration. The last
+    checkpoint of a run is written at once, also if the run is stopped.
 
     Args:
         step: the network with its optimisers, as :meth:`RunFolder.restore` left them or new.

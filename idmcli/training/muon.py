@@ -47,7 +47,7 @@ class Muon(Optimizer):
 
     After two minutes of training a prior on two cores it was 1.2 dB ahead of AdamW (at sigma 0.1;
     ``idm study prior`` compares them). torch's own Muon takes two-dimensional weights only, one after the other; here
-    those of one shape are orthogonalised together.
+    matrices of one shape are orthogonalised together.
 
     Args:
         params: weights of two or more dimensions.

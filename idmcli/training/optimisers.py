@@ -23,10 +23,10 @@ DOMINANT = 10  # times the norm of the weights' gradient
 def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The trainable parameters by what they do: "weights", and the groups that modules name as ``parameter_group``.
 
-    "couplings" are the few scalars that mix streams, and "rule" those of the sampling steps. Each of them moves every
-    pixel of the result, so that their gradients are ten to a hundred times as long as the gradient of all weights
-    together. "sampling" is a learned A with what takes the place of A+. They have learning rates of their own and are
-    clipped on their own.
+    "couplings" are the few scalars that mix streams, and "rule" the scalars of the sampling steps. Each of them moves
+    every pixel of the result, so that their gradients are ten to a hundred times as long as the gradient of all weights
+    together. "sampling" is a learned A with the layer that takes the place of A+. These groups have learning rates of
+    their own and are clipped on their own.
     """
     groups: dict[str, list[nn.Parameter]] = {WEIGHTS: []}
     for module in model.modules():

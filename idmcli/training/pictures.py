@@ -32,7 +32,7 @@ class Pictures(Sequence[Pixels]):
     Attributes:
         items: files or pages.
         shapes: of each, in the same order.
-        kept: those in memory; the others are read when they are asked for.
+        kept: the pictures in memory; the others are read when they are asked for.
         read: reads one.
     """
 

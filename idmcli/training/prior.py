@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
 class PriorStage:
     """Denoising of crops at noise levels drawn log-uniformly from ``sigma_min .. sigma_max``.
 
-    The loss is that of the unit noise's error (:func:`idmcli.training.losses.loss_of`).
+    The loss is computed on the unit noise's error (:func:`idmcli.training.losses.loss_of`).
     """
 
     crops: CropPool

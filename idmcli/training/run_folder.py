@@ -80,7 +80,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; the lock ends with it, however it ends.
 
-        What a process that was killed while it saved has left behind is removed.
+        Files that a killed process left half saved are removed.
 
         Raises:
             InputError: another process trains in this folder, or its lock is no plain file.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class SamplingStage(ReconstructionStage):
     """Measurement of crops by the network's own sampling, with the noise of [operator], and their reconstruction.
 
-    The loss is that of the last image's error and of the first one's.
+    The loss adds the loss of the last image's error and the loss of the first image's error.
     """
 
     def loss(

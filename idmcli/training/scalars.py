@@ -17,7 +17,7 @@ FIELDS = ("loss", "psnr", "images_per_second", "learning_rate", "waiting", "memo
 def scalar_log(folder: Path, done: int) -> Iterator[Callable[[LogLine], None] | None]:
     """Give what writes log lines into ``folder`` as TensorBoard's scalars; None where TensorBoard is not installed.
 
-    What was written there about iterations after ``done`` no longer counts.
+    Entries there about iterations after ``done`` no longer count.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter

@@ -82,7 +82,7 @@ class Step:
             count: their number.
 
         Returns:
-            The mean loss and the mean score. Those of other processes are not in them; the gradients are.
+            The mean loss and the mean score of this process. The gradients are of all processes.
         """
         total, score = torch.zeros((), device=self._device), 0.0
         for number, part in enumerate(parts, start=1):

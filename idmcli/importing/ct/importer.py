@@ -35,7 +35,7 @@ class SinogramImportOptions(ImportOptions):
     """The options for sinograms."""
 
     row: CountOrZero | None = None  # of the detector, from 0; not set: the only one
-    angles: str | None = None  # START:STOP, a list, or a file; not set: those of the file
+    angles: str | None = None  # START:STOP, a list, or a file; not set: the angles in the file
     angle_unit: AngleUnit | None = None  # not set: of the file, or degrees where radians are impossible
     axis: str | None = None  # "auto", "middle", or a position in cells from the first; not set: of the file
     fan: str | None = None  # SOD,SDD,PITCH[,OFFSET]; not set: of the file, or parallel beams

@@ -60,7 +60,7 @@ def autocorrelation(v: Tensor) -> Tensor:
 def symbols(k: Tensor, shape: tuple[int, int]) -> Tensor:
     """``G(n) = sum_d K(d) exp(-2 pi i <d, n>)`` at every pixel, Hermitian, (pixels, coils, coils).
 
-    The Fourier transforms are those of the upper triangle.
+    Only the upper triangle is transformed.
     """
     coils, reach = len(k), k.shape[-1] // 2
     rows, columns = torch.triu_indices(coils, coils)

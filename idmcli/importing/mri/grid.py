@@ -63,7 +63,7 @@ def cropped(samples: Tensor, axis: int, count: int) -> Tensor:
 
 
 def origin_moved(samples: Tensor) -> Tensor:
-    """K-space of images whose origin is their first pixel, from that of images with the origin at (H // 2, W // 2).
+    """K-space of images whose origin is their first pixel, from k-space of images with the origin at (H // 2, W // 2).
 
     It is ``k(u) exp(-2 pi i u (N // 2) / N)`` along both axes, for frequencies u from -(N // 2).
     """

@@ -21,7 +21,7 @@ def noise_of_fit(operator: LinearOperator, y: Tensor) -> float | None:
     """The noise level by which y deviates from every image: ``|y - A x|^2 = 2 (M - trace H) noise^2``.
 
     x is the least-squares image, and H the map from y to A x. Its trace is the mean of ``<z, H z>`` for white z
-    (Hutchinson, 1990). What is wrong with coil maps counts as noise, and should.
+    (Hutchinson, 1990). Errors of the coil maps count as noise, as they should.
 
     Args:
         operator: A, complex.

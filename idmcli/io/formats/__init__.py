@@ -60,10 +60,10 @@ def format_of(path: Path) -> Format[Any] | None:
 
 
 def picture_formats() -> list[PictureFormat]:
-    """Every format of pictures, those of idm first."""
+    """Every format of pictures, idm's own first."""
     return [format for format in all_formats() if isinstance(format, PictureFormat)]
 
 
 def all_formats() -> list[Format[Any]]:
-    """Every format, those of idm first."""
+    """Every format, idm's own first."""
     return [FORMATS.find(name) for name in FORMATS.in_order()]

@@ -289,7 +289,7 @@ def note_opacity(opaque: NDArray[np.bool_], notes: list[str]) -> bool:
 
 
 def profile_notes(profile: bytes) -> list[str]:
-    """The note on an ICC profile, whose colours are not those of sRGB."""
+    """The note on an ICC profile with other colours than sRGB."""
     if not profile:
         return []
     from PIL import ImageCms

@@ -242,7 +242,7 @@ def _unit(data: Dataset, frame: int) -> str:
 
 
 def _padding(samples: NDArray[Any], data: Dataset) -> NDArray[np.bool_]:
-    """The pixels that lie outside the image: those with the padding value, or in its range."""
+    """The pixels that lie outside the image: with the padding value, or in its range."""
     value = data.get("PixelPaddingValue")
     if value is None or samples.dtype.kind not in "iu":
         return np.zeros(samples.shape, bool)

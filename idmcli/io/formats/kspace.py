@@ -110,7 +110,7 @@ def check_sides(name: str, sides: tuple[int, ...], coils: int) -> None:
 def separable_axis(sampled: Places) -> int | None:
     """The axis of three-dimensional k-space along which every position is sampled alike.
 
-    Along it an inverse Fourier transform gives independent slices. Of several it is the first.
+    Along it an inverse Fourier transform gives independent slices. If there are several, it is the first.
 
     Args:
         sampled: boolean, three axes.

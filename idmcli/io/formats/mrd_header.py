@@ -40,14 +40,14 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What a reader needs of the header.
+    """The part of the header that a reader needs.
 
     Attributes:
         encoded: the grid of k-space.
         asked: the grid of the image that was asked for.
         lines, partitions: of the two phase encodings; None where the header does not say.
         trajectory: "cartesian", "epi", "radial", ...
-        noise_bandwidth: of the receiver, relative to that of a readout.
+        noise_bandwidth: of the receiver, relative to the bandwidth of a readout.
     """
 
     encoded: Space

@@ -18,7 +18,7 @@ PARTS = ("slice", "echo", "phase", "repetition", "set")  # what, beside the plac
 
 
 class Purpose(Enum):
-    """What a readout was measured for."""
+    """The purpose of a readout."""
 
     IMAGE = "image"
     CALIBRATION = "coil calibration"
@@ -28,7 +28,7 @@ class Purpose(Enum):
 
 
 class Head(NamedTuple):
-    """What is known of a readout before its samples are read.
+    """The facts about a readout that are known before its samples are read.
 
     Attributes:
         purpose: what it was measured for.
@@ -60,7 +60,7 @@ class Scan:
         shape: of k-space: (partitions, rows, columns), with frequency zero at N // 2.
         lines: the first and the last row that the scan was to cover; None if that is not known.
         fov: (partitions, rows, columns) of the image within the field of view that was asked for.
-        noise_gain: of the noise in readouts of images over that in readouts of noise, whose bandwidth may differ.
+        noise_gain: noise in readouts of images over noise in readouts of noise, whose bandwidth may differ.
         facts: what else the file says.
     """
 

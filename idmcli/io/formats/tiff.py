@@ -38,7 +38,7 @@ _COMPLAINT = re.compile(rb"[\w. ]+: [\x20-\x7e]*\.\n")  # a line of libtiff's
 _INVERTED = "inverted, since it stores white as zero"  # by Pillow
 _PROFILE = 34675
 _PREMULTIPLIED, _UNASSOCIATED = 1, 2  # kinds of extra samples
-_INTEGERS = {("u", 16), ("u", 32), ("i", 8), ("i", 16), ("i", 32)}  # beside those of at most 8 bits
+_INTEGERS = {("u", 16), ("u", 32), ("i", 8), ("i", 16), ("i", 32)}  # beside at most 8 bits
 
 
 class Tiff(PictureFormat):
@@ -50,7 +50,7 @@ class Tiff(PictureFormat):
     bits = (8, 16, 32)
 
     def count(self, file: BinaryIO) -> int:
-        """The number of pages, those of a stack behind one header included."""
+        """The number of pages, including a stack behind one header."""
         with tifffile.TiffFile(file) as tiff:
             return _count(tiff)
 

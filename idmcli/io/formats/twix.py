@@ -142,7 +142,7 @@ def _head(block: Any, purpose: Purpose, shape: tuple[int, int, int]) -> Head:
 
 
 def _partitions(protocol: Mapping[str, Any]) -> int:
-    """Those of a three-dimensional scan; 1 of others."""
+    """The number of partitions in a three-dimensional scan; 1 in others."""
     return int(protocol.get("lPartitions", 1)) if int(protocol.get("ucDimension", 2)) == 4 else 1
 
 

@@ -32,7 +32,7 @@ class TextEncoder(nn.Module):
     """The hidden states of tokens, (B, length) to (B, length, channels), after the last normalisation.
 
     Args:
-        config: that of a ``CLIPTextModel``.
+        config: the configuration of a ``CLIPTextModel``.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ def chain(widths: Sequence[int], dilations: Sequence[int] = ()) -> nn.Sequential
 
 
 def chain_length(tensors: Tensors) -> int | None:
-    """The number of convolutions in a state dict whose names are those of KAIR's ``model``; None for any other."""
+    """The number of convolutions in a state dict with the names of KAIR's ``model``; None for any other."""
     numbers = layer_numbers(tensors, r"model\.(\d+)\.(weight|bias)")
     return None if numbers is None else max(numbers) // 2 + 1
 
@@ -53,7 +53,7 @@ def layer_numbers(tensors: Tensors, pattern: str) -> set[int] | None:
         pattern: a regular expression of such names, whose first group is the number.
 
     Returns:
-        The numbers; None if there are none, or if they are larger than those of layers can be.
+        The numbers; None if there are none, or if they are too large for numbers of layers.
     """
     matches = [re.fullmatch(pattern, name) for name in tensors]
     numbers = {int(match[1]) for match in matches if match is not None and len(match[1]) < 6}

@@ -24,7 +24,7 @@ ATTENTION_TODAY = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn":
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether a folder looks like diffusers': a model's, or that of the U-Net in it."""
+    """Whether a folder looks like a model of diffusers, or like the U-Net in one."""
     return any((path / part / CONFIG).is_file() for part in ("", "unet"))
 
 
@@ -138,7 +138,7 @@ def cumulative_alphas(path: Path, config: Mapping[str, Any]) -> Tensor:
 
 
 def name_today(name: str) -> str:
-    """The name that diffusers gives a tensor today; those of attention had other names once.
+    """The name that diffusers gives a tensor today; tensors of attention had other names once.
 
     >>> name_today("mid_block.attentions.0.query.weight")
     'mid_block.attentions.0.to_q.weight'

@@ -111,7 +111,7 @@ def download(name: str) -> Path:
 
 
 def recognises(source: Source) -> bool:
-    """Whether a folder is that of a model with an autoencoder."""
+    """Whether a folder holds a model with an autoencoder."""
     return is_model_folder(source.path) and has_autoencoder(source.path)
 
 

@@ -50,7 +50,7 @@ def download(name: str) -> Path:
 
 
 def recognises(source: Source) -> bool:
-    """Whether a folder is that of a model without an autoencoder, or of its U-Net."""
+    """Whether a folder holds a model without an autoencoder, or its U-Net."""
     return is_model_folder(source.path) and not has_autoencoder(source.path)
 
 

@@ -67,7 +67,7 @@ def load(source: Source) -> ModulePrior:
 
 
 def _levels(path: Path, layers: int) -> tuple[float, float]:
-    """The levels within 1 of 255 of the one in a file's name; without one, those of a blind network."""
+    """The levels within 1 of 255 of the one in a file's name; without one, the levels of a blind network."""
     level = re.search(r"[_-](\d{1,2})(?!\d)", path.stem)
     if level is not None:
         return (int(level[1]) - 1) / 255, (int(level[1]) + 1) / 255

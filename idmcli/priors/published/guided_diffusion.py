@@ -124,7 +124,7 @@ def _of_published_shape(name: str, tensor: Tensor) -> Tensor:
 
 
 def recognises(source: Source) -> bool:
-    """Whether a state dict is that of guided diffusion, by its first layers."""
+    """Whether a state dict belongs to guided diffusion, by its first layers."""
     return {"time_embed.0.weight", "input_blocks.0.0.weight"} <= source.tensors.keys()
 
 

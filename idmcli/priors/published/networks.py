@@ -70,7 +70,7 @@ def check_image_channels(path: Path, channels: int) -> int:
     """The number of channels itself.
 
     Raises:
-        InputError: it is that of neither grey nor colour images.
+        InputError: it is neither for grey nor for colour images.
     """
     if channels not in (1, 3):
         raise InputError(
