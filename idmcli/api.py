@@ -60,22 +60,21 @@ def sense(
     Args:
         image: (H, W) or (H, W, 3), a NumPy array or a tensor, values in 0..1 or unsigned integers, whose largest value
             is white; or the path of a picture.
-        task: what is measured: "cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear_deblur" or the task
+        task: the kind of measurement: "cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear_deblur" or the task
             of an installed package; or an operator of your own.
         ratio: the fraction to measure, in (0, 1], for the tasks that have one.
         noise: standard deviation of Gaussian noise that is added to every measured number, for images in 0..1.
-        seed: of everything random, 0 to 2^32 - 1.
+        seed: the seed of everything random, 0 to 2^32 - 1.
         colour: "grey" measures the luminance of a colour image, "rgb" refuses a grey one; None measures it as it is.
         scale: the values that 0 and 1 stand for; kept with the measurement.
-        name: of the image: permutations, random masks and noise depend on it. The file's name where ``image`` is a
-            path.
-        options: of the task, as in [operator] of a configuration: ``views=60``, ``mask="boxes"``, ...
+        name: the name of the image; permutations, random masks and noise depend on it. For a path it is the file name.
+        options: options of the task, as in [operator] of a configuration: ``views=60``, ``mask="boxes"``, ...
 
     Returns:
-        The measurement, with the truth. :func:`reconstruct` gives back the kind of array that was measured.
+        The measurement, with the truth. :func:`reconstruct` returns the same kind of array as ``image``.
 
     Raises:
-        InputError: the image is no such array or cannot be read, or the operator does not fit it.
+        InputError: the image is not such an array or cannot be read, or the operator does not fit it.
         ConfigError: an unknown task or option, or a value out of range.
     """
     if isinstance(image, str | PathLike):
@@ -137,24 +136,24 @@ def reconstruct(
         y: a measurement, or the path of a measurement file; or, with ``operator``, the measured values,
             (\\*operator.measurement_shape) or a batch (B, \\*operator.measurement_shape), a NumPy array or a tensor.
         operator: A, for measured values.
-        method: its name (``idm methods`` lists them); the default for the operator if None. An operator without a task
+        method: the name of a method (``idm methods`` lists them); None: the default. An operator without a task
             has ``hqs`` with a prior for photographs if it is linear, and ``gradient`` if not.
         prior: for the methods that take one: the name of a prior that comes with idm, a weights file, a folder of
             diffusers; or a function ``denoise(noisy, sigma) -> clean`` (:class:`idmcli.FunctionPrior`).
         weights: a weights file of a trained network.
-        noise: standard deviation of the noise of every measured number, in the unit of y. By default the measurement
-            says it; for measured values it is 0.
-        gain: the value that white stands for, in the unit of y. By default the measurement says it; for measured
+        noise: standard deviation of the noise in every measured number, in the unit of y. By default the measurement
+            states it; for measured values it is 0.
+        gain: the value of white, in the unit of y. By default the measurement states it; for measured
             values it is estimated. Give 1 for images in 0..1.
-        seed: of a method that samples; it follows from the measurement if None.
+        seed: the seed of a method that samples; None: a seed made from the measurement.
         device: "auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:N".
-        precision: of the networks.
-        progress: called with steps done and steps in all.
-        options: of the method: ``iterations=20``, ...
+        precision: the number format of the networks.
+        progress: a function that is called with the steps done and all steps.
+        options: options of the method: ``iterations=20``, ...
 
     Returns:
         The image, (H, W) or (H, W, 3), float32 or complex64, in the unit of y where 1 stands for the gain; not clipped.
-        It is the same kind of array as y, or as what was measured. A batch gives (B, H, W) or (B, H, W, 3).
+        It is the same kind of array as y, or as the measured image. A batch gives (B, H, W) or (B, H, W, 3).
 
     Raises:
         InputError: y does not fit the operator or is not finite, or the method cannot handle it.
@@ -201,7 +200,7 @@ def fit(x: Array, m: Measurement) -> Fit:
 
     Returns:
         ``misfit``, that is ``|A x - y| / |y|``; the misfit that the stated noise ``explained``; the share of values
-        ``outside`` 0..gain; and how bright the ``brightest`` are.
+        ``outside`` 0..gain; and the value of the ``brightest`` pixels.
     """
     image = torch.as_tensor(x)
     gain = 1.0 if m.gain is None else m.gain
@@ -296,19 +295,19 @@ def evaluate(
 
     Args:
         data: the folder.
-        methods: their names; the default for the task if None.
+        methods: names of methods; the default for the task if None.
         task: what is measured, as in :func:`sense`.
-        ratio: one or several; the task's own for validation if None.
+        ratio: one or several ratios; None: the usual ratios of the task.
         noise: standard deviation of the noise, for images in 0..1.
-        seed: of everything random.
+        seed: the seed of everything random.
         colour: whether colour pictures are reduced to their luminance or measured in colour.
-        prior: for the methods that take one.
+        prior: a prior for the methods that take one.
         weights: a weights file of a trained network.
-        limit: take the first pictures by name only.
+        limit: the number of pictures to take, the first by name; None: all.
         device: as in :func:`reconstruct`.
-        precision: of the networks.
+        precision: the number format of the networks.
         listener: told of progress, warnings and failures; by default warnings are Python warnings.
-        options: of the task.
+        options: options of the task.
 
     Raises:
         InputError: the folder holds no picture, or all of them failed.
@@ -365,7 +364,7 @@ def train(
         data: one or several folders, files or patterns of pictures.
         out: the run folder.
         preset: a configuration that comes with idm, "prior-grey" for example; needed unless the run is resumed.
-        init: weights to start from: the name of those that come with idm, or a file.
+        init: weights to start from: the name of weights that come with idm, or a file.
         resume: continue the run in ``out``.
         settings: values of the configuration by key: ``{"training.iterations": 1000}``.
         device: as in :func:`reconstruct`.

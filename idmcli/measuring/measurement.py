@@ -55,7 +55,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """y = A x + n of one image, with everything that is known of it.
+    """The measurements y = A x + n of one image, with everything that is known about them.
 
     Attributes:
         operator: A.

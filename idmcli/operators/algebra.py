@@ -207,7 +207,7 @@ class Stack(Composite):
 
 
 def stack(parts: Iterable[LinearOperator]) -> Stack:
-    """The operator that measures the same image by each of several, see :class:`Stack`.
+    """The operator that measures the same image by each of several operators, see :class:`Stack`.
 
     >>> import torch, idmcli
     >>> blur = idmcli.operators.Blur((1, 8, 8), torch.ones(3, 1))
@@ -215,7 +215,7 @@ def stack(parts: Iterable[LinearOperator]) -> Stack:
     (128,)
 
     Raises:
-        InputError: there are none, or their images differ.
+        InputError: no operators are given, or their images differ.
     """
     return Stack(*parts)
 

@@ -77,10 +77,10 @@ class Gram(NamedTuple):
 
 
 class LinearOperator(Operator):
-    """A linear map, with its adjoint and what follows from it.
+    """A linear map with its adjoint. Pseudo-inverse, regularised inverse and derivatives follow from the two.
 
-    A subclass needs to define no more than the two shapes, :meth:`A` and :meth:`AT`. For complex spaces the inner
-    product is ``Re <a, b>``, so that a real image under a complex transform has the adjoint ``Re A^H``.
+    A subclass defines only the two shapes, :meth:`A` and :meth:`AT`. For complex spaces the inner product is
+    ``Re <a, b>``, so that a real image under a complex transform has the adjoint ``Re A^H``.
 
     Operators combine: ``A @ B`` measures by B and then by A, and there are ``A + B``, ``A - B``, ``2 * A``, ``-A``,
     ``A.H`` and :func:`~idmcli.operators.algebra.stack`.

@@ -34,15 +34,15 @@ class LinearMap(LinearOperator):
     Args:
         forward: A.
         adjoint: A^T, or the conjugate transpose for complex numbers. For a real image under a complex transform it
-            is the real part of that.
+            is the real part of the conjugate transpose.
         image_shape: (C, H, W).
         measurement_shape: the shape of one measurement.
         complex_image: whether images are complex.
         complex_measurements: whether measurements are complex.
 
     Raises:
-        InputError: a shape is none. When used: a function returns something else than it should, or the functions are
-            not adjoint.
+        InputError: a shape is not valid. When used: a function returns a wrong type or shape, or the functions are not
+            adjoint.
 
     Example:
         >>> columns = LinearMap(

@@ -32,15 +32,15 @@ class FunctionPrior(ModulePrior):
 
     Args:
         denoise: the function, or a module that is called like one.
-        channels: 1 for a denoiser of grey images, which is given the channels of a colour image as so many grey images;
+        channels: 1 for a denoiser of grey images, which receives each channel of a colour image as a grey image;
             3 for a denoiser of colour images. Then sigma is the root mean square of the levels of the three channels.
         name: for messages; the function's own name if empty.
-        noise_levels: the least and the largest sigma it is good for; all levels if not given.
-        mean: the mean value of the images it is good for; solvers start from it.
+        noise_levels: the least and the largest sigma that it works for; all levels if not given.
+        mean: the mean value of its images; solvers start from it.
 
     Raises:
         InputError: ``channels`` is neither 1 nor 3, or ``noise_levels`` is no range. When the prior is called: the
-            function returned something else than so many real numbers, or a gradient was asked for that it has not.
+            function returned a wrong type or shape, or a method needs its gradient and it has none.
         NumericalError: when the prior is called: the function returned values that are not finite.
 
     >>> from torch.nn.functional import avg_pool2d
