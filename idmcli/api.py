@@ -60,7 +60,7 @@ def sense(
     Args:
         image: (H, W) or (H, W, 3), a NumPy array or a tensor, values in 0..1 or unsigned integers, whose largest value
             is white; or the path of a picture.
-        task: the kind of measurement: "cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear_deblur" or the task
+        task: what to measure: "cs", "inpainting", "mri", "ct", "deblur", "sr", "hdr", "nonlinear_deblur" or the task
             of an installed package; or an operator of your own.
         ratio: the fraction to measure, in (0, 1], for the tasks that have one.
         noise: standard deviation of Gaussian noise that is added to every measured number, for images in 0..1.

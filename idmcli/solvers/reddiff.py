@@ -21,7 +21,7 @@ class RedDiffOptions:
     """Options of :func:`reddiff`, with the paper's weight and rate, and the steps of the authors' scripts."""
 
     steps: Count = 100  # denoiser calls
-    weight: Positive = 0.25  # lambda, of the prior against the data
+    weight: Positive = 0.25  # lambda: the weight of the prior against the data
     rate: Positive = 0.05  # learning rate of Adam: 0.1 on the scale from -1 to 1
 
 
