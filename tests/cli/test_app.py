@@ -54,14 +54,14 @@ def test_light_commands_do_not_load_heavy_packages(arguments: list[str]) -> None
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_every_command_has_help_and_the_output_options(idm: Run) -> None:
+def test_every_command_has_help_and_the_output_options(capsys: Capture) -> None:
     group = typer.main.get_command(tree.app)
     names = [[name] for name in group.commands] + [["presets", name] for name in group.commands["presets"].commands]  # type: ignore[attr-defined]
     assert ["presets", "show"] in names
     for name in names:
-        done = idm(*name, "--help")
-        assert done.returncode == 0
-        assert all(f"--{flag}" in done.stdout for flag in ("json", "quiet", "no-color", "debug")), name
+        assert main([*name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert all(f"--{flag}" in shown for flag in ("json", "quiet", "no-color", "debug")), name
 
 
 def test_presets_are_listed(idm: Run) -> None:

@@ -451,7 +451,7 @@ def test_an_interrupted_run_has_averaged_weights(capsys: Capture) -> None:
         load_weights("run")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_run_resumes_to_the_same_weights(
     number: signal.Signals, code: int, capsys: Capture
 ) -> None:

@@ -30,7 +30,7 @@ from idmcli.models.released import released_aliases, released_names
 from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
 from idmcli.models.stable_diffusion import StableDiffusionConfig
 from idmcli.operators import CompressedSensing
-from idmcli.reversible.plan import NAMED, PlanName, named_plan
+from idmcli.reversible.plan import PlanName, named_plan
 
 DATA = Path(__file__).parent.parent / "data"
 Rows = list[tuple[str, list[int], str | None]]
@@ -105,7 +105,7 @@ def test_every_released_key_has_its_place(rows: Rows) -> None:
     assert released_aliases(model) == {key: other for key, _, other in rows if other is not None}
 
 
-@pytest.mark.parametrize("plan", NAMED)
+@pytest.mark.parametrize("plan", ["plain", "both"])  # small networks take the others
 def test_output_loss_and_gradients_are_those_of_the_released_code(
     plan: PlanName, full: InvertibleDiffusion, golden: Any
 ) -> None:
