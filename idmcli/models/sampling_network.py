@@ -107,15 +107,19 @@ class SamplingNetwork(Network):
 
     def check(self, operator: LinearOperator) -> None:
         """Raise InputError unless an operator is the network's own sampling."""
-        own = self.operator(operator.image_shape)
-        if isinstance(operator, LearnedSampling) and operator.measurement_shape == own.measurement_shape:
-            mine, theirs = own.values, operator.values.to(own.values)
-            if mine.shape == theirs.shape and torch.allclose(mine, theirs, rtol=0, atol=SAME * float(mine.abs().max())):
-                return
+        if isinstance(operator, LearnedSampling) and self._is_own(operator):
+            return
         raise InputError(
             f"this {self.kind} needs measurements by its own sampling, not by this {operator.kind} operator",
             "measure with it: `idm sense --weights FILE`",
         )
+
+    def _is_own(self, operator: LearnedSampling) -> bool:
+        own = self.operator(operator.image_shape)
+        mine, theirs = own.values, operator.values.to(own.values)
+        if operator.measurement_shape != own.measurement_shape or mine.shape != theirs.shape:
+            return False
+        return torch.allclose(mine, theirs, rtol=0, atol=SAME * float(mine.abs().max()))
 
 
 def silent(layer: nn.Conv2d) -> nn.Conv2d:

@@ -105,7 +105,7 @@ def test_every_released_key_has_its_place(rows: Rows) -> None:
     assert released_aliases(model) == {key: other for key, _, other in rows if other is not None}
 
 
-@pytest.mark.parametrize("plan", ["plain", "both"])  # small networks take the others
+@pytest.mark.parametrize("plan", ["both"])  # small networks take the others too
 def test_output_loss_and_gradients_are_those_of_the_released_code(
     plan: PlanName, full: InvertibleDiffusion, golden: Any
 ) -> None:
