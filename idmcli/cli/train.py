@@ -134,4 +134,4 @@ def train(
         "validation": found.validation,
     }
     scores = ", ".join(f"{name} {value:.2f} dB" for name, value in found.validation.items())
-    output.result(result, f"{run.weights}: {scores}")
+    output.result(result, f"{run.weights}: {scores}" if scores else str(run.weights))

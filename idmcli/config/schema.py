@@ -57,7 +57,7 @@ class ModelSettings:
 class TrainingConfig:
     """[training]: one run of ``idm train``."""
 
-    iterations: Count = 20_000  # steps of the optimiser
+    iterations: CountOrZero = 20_000  # steps of the optimiser; 0: the weights are written as they start
     autoencoder_iterations: CountOrZero = 5_000  # latent: steps of the autoencoder, with a schedule of their own
     kl_weight: PositiveOrZero = 1e-5  # latent: weight of the latents' Kullback-Leibler divergence, in nats per pixel
     batch: Count = 16  # crops per iteration, of all processes together

@@ -102,7 +102,7 @@ def _case(study: Study, scale: Scale, places: Places, variant: Variant, seed: in
     run, jobs = folder / "run", []
     trains = "train" in study.do and variant.weights is None
     if trains:
-        start = ["--init", variant.init] if variant.init else []
+        start = ["--init", scale.init or variant.init] if variant.init else []
         data = [f"--data={source}" for source in places.data]
         jobs.append(Job("train", "train", ["train", *common, *data, *start, "--out", str(run), *_device(places)]))
     if "evaluate" in study.do:

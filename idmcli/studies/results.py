@@ -30,6 +30,7 @@ class Row:
         psnr_std: population standard deviation over the images.
         ssim: mean over the images.
         seconds: of a reconstruction, mean over the images.
+        method: that reconstructed; empty where nothing was evaluated.
         evaluations: of networks, in a reconstruction.
         training_seconds: of the training's process; None where it was done in several parts, or not at all.
         training_memory: its resident peak in bytes.
@@ -49,6 +50,7 @@ class Row:
     psnr_std: float | None = None
     ssim: float | None = None
     seconds: float | None = None
+    method: str = ""
     evaluations: float | None = None
     training_seconds: float | None = None
     training_memory: int | None = None
@@ -106,7 +108,7 @@ def _rows(case: Case) -> Iterator[Row]:
                 ratio=summary["ratio"],
                 setting="" if summary["column"].endswith(" %") else summary["column"],
                 images=summary["n"],
-                **{key: summary[key] for key in ("psnr", "psnr_std", "ssim", "seconds", "evaluations")},
+                **{key: summary[key] for key in ("psnr", "psnr_std", "ssim", "seconds", "method", "evaluations")},
             )
     if not evaluated:
         yield base

@@ -58,11 +58,13 @@ class Scale:
     Attributes:
         set: settings for every variant.
         seeds: of the trainings.
+        init: weights that take the place of those that the variants start from; None for none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     set: Texts = ()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
+    init: str | None = None
 
 
 @dataclass(frozen=True)

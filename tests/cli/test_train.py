@@ -153,6 +153,17 @@ def test_colour(capsys: Capture) -> None:
     assert load_weights(Path("run/weights.safetensors")).config.unet.image_channels == 3  # type: ignore[union-attr]
 
 
+def test_a_network_as_it_starts(capsys: Capture) -> None:
+    train(capsys, *settings(model__kind="prior"), "--out", "prior")
+    start = ("--init", "prior/weights.safetensors", "--out", "start")
+    said = train(capsys, *settings(model__kind="idm", training__iterations=0), *start)
+    assert said["validation"] == {}
+    prior, model = (load_weights(Path(name, "weights.safetensors")) for name in ("prior", "start"))
+    assert isinstance(prior, Denoiser) and isinstance(model, InvertibleDiffusion)
+    tensors = dict(model.denoiser.named_parameters())
+    assert all(torch.equal(value, tensors[name]) for name, value in prior.named_parameters())
+
+
 def test_the_same_seed_gives_the_same_bytes(capsys: Capture) -> None:
     first, again, other = (
         Path(train(capsys, *settings(), "--out", out, "--seed", seed)["weights"]).read_bytes()

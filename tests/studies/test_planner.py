@@ -50,7 +50,15 @@ def test_small_settings_are_for_the_small_scale() -> None:
     assert paper.sampling_learning_rate is None
 
 
-@pytest.mark.parametrize("name", ["memory", "prior", "steps", "table5", "table6", "unseen-ratio"])
+def test_a_scale_may_start_from_other_weights() -> None:
+    study, _ = read_study("unseen-ratio")
+    assert study.paper is not None
+    small, paper = (plan(study, scale, PLACES)[0].jobs[0].command for scale in (study.small, study.paper))
+    assert small[small.index("--init") + 1] == "prior-grey"
+    assert paper[paper.index("--init") + 1] == study.paper.init
+
+
+@pytest.mark.parametrize("name", ["curves", "memory", "prior", "steps", "table5", "table6", "unseen-ratio"])
 def test_the_settings_of_the_studies_that_come_with_idm_are_right(name: str) -> None:
     study, _ = read_study(name)
     for scale in (study.small, study.paper):

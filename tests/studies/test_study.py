@@ -54,7 +54,7 @@ def test_a_missing_study_names_those_that_there_are() -> None:
     assert "table6" in error.value.hint
 
 
-@pytest.mark.parametrize("name", ["memory", "prior", "steps", "table5", "table6", "unseen-ratio"])
+@pytest.mark.parametrize("name", ["curves", "memory", "prior", "steps", "table5", "table6", "unseen-ratio"])
 def test_the_studies_that_come_with_idm(name: str) -> None:
     study, text = read_study(name)
     assert name in list_studies()

@@ -40,3 +40,15 @@ def test_plots_of_what_there_is(tmp_path: Path) -> None:
     assert [path.name for path in plot_results(tmp_path, "title", ROWS)] == ["psnr.svg", "memory.svg"]
     assert "<svg" in (tmp_path / "psnr.svg").read_text()
     assert plot_results(tmp_path, "title", ROWS[2:]) == []
+
+
+def test_a_curve_for_each_method_whose_variants_differ_in_their_evaluations(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = [
+        Row(f"{method} {calls}", 0, "Set11", 0.5, psnr=30 + calls / 10, seconds=calls, evaluations=calls, method=method)
+        for method in ("vamp", "idm")
+        for calls in (5, 10)
+    ]
+    written = plot_results(tmp_path, "title", found)
+    assert [path.name for path in written] == ["psnr.svg", "price.svg"]
+    assert plot_results(tmp_path, "title", found[::2]) == written[:1]
