@@ -64,7 +64,7 @@ def _curves(lines: Sequence[Line]) -> Curves:
 
 def _drawn_curves(title: str, curves: Curves) -> bytes:
     """An SVG with a row of two plots for each data set and ratio: PSNR over evaluations, and over seconds."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]
 
     columns = list(dict.fromkeys(column for column, _ in curves))
     methods = list(dict.fromkeys(method for _, method in curves))
