@@ -134,7 +134,7 @@ def write_damaged(picture: NDArray[np.float32]) -> None:
     kernel = np.zeros((5, 5), np.float32)
     kernel[2] = 1
     blurred = np.mean([np.roll(picture, shift, axis=1) for shift in range(-2, 3)], axis=0)
-    for name, content in (("damaged", picture * known), ("scratches", known), ("blurred", blurred), ("kernel", kernel)):
+    for name, content in (("damaged", picture * known), ("known", known), ("blurred", blurred), ("kernel", kernel)):
         write_image(Path(f"{name}.png"), content)
 
 

@@ -215,7 +215,7 @@ def import_(
 ) -> None:
     """Turn raw data into measurement files, one for each part of a file, and say what was assumed.
 
-    Example: idm import damaged.png --mask scratches.png
+    Example: idm import damaged.png --mask known.png
 
     Example: idm import y.npy --matrix phi.npz --shape 64,64
 

@@ -55,7 +55,13 @@ class PictureImporter(Importer[Picture, PictureImportOptions]):
         if options.mask is not None:
             operator = Inpainting(shape, read_mask(Path(options.mask), shape))
             y = operator.A(x)
-            assumptions.add(f"{100 * operator.ratio:.1f} % of the pixels are known, where {options.mask} is white")
+            share = f"{100 * operator.ratio:.1f} % of the pixels"
+            if 0 < operator.ratio < 0.5 and y.min() == y.max():
+                raise InputError(
+                    f"all known pixels have the same value: {share}, where {options.mask} is white",
+                    "white pixels of a mask are known; invert it if its white pixels are lost",
+                )
+            assumptions.add(f"{share} are known, where {options.mask} is white")
         else:
             operator = Blur(shape, read_kernel(Path(options.kernel or "")), boundary=options.boundary)
             y = x

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -68,7 +69,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         residual: Tensor = self.conv2(F.relu(self.conv1(x), inplace=True))
-        return x + residual
+        in_place = not torch.is_grad_enabled() and residual.dtype == x.dtype
+        return residual.add_(x) if in_place else x + residual
 
 
 class InjectorUNet(nn.Module):

@@ -31,9 +31,12 @@ class Coupling(nn.Module):
         super().__init__()
         self.v = nn.Parameter(torch.tensor(float(v)))
 
-    def forward(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor, *, overwrite: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """(x', h'); without a gradient, x' may overwrite h."""
         # h comes first because the first operand gives the result its memory format: one for the whole group.
-        return mix(h, function(x).to(h.dtype), self.v), x
+        return mix(h, function(x).to(h.dtype), self.v, overwrite=overwrite), x
 
     def inverse(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         return h, (x - (1 - self.v) * function(h).to(x.dtype)) / self.v
@@ -83,14 +86,23 @@ class ReversibleGroup(nn.Module):
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # autocast may have left the streams in half
         if memory == "reversible" and torch.is_grad_enabled():
             return reverse(self, x, context)
-        steps = self.walk(x, lambda module, x: run(module, x, context, memory))
+        alone = not torch.is_grad_enabled()
+        steps = self.walk(x, lambda module, x: run(module, x, context, memory), overwrite=alone)
         return [self.leave(*step) for step in steps if step[0] in self.exits]
 
-    def walk(self, x: Tensor, call: Callable[[nn.Module, Tensor], Tensor]) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The streams (x, h) after each module, with its number; ``call(module, x)`` runs a module."""
+    def walk(
+        self, x: Tensor, call: Callable[[nn.Module, Tensor], Tensor], *, overwrite: bool = False
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The streams (x, h) after each module, with its number.
+
+        Args:
+            x: the input of the group.
+            call: ``call(module, x)`` runs a module.
+            overwrite: whether streams take the place of earlier ones. The input, which is h of the second module, stays.
+        """
         h = self.open_scale * x
         for number, (module, coupling) in enumerate(self._steps(), start=1):
-            x, h = coupling(partial(call, module), x, h)
+            x, h = coupling(partial(call, module), x, h, overwrite=overwrite and number != 2)
             yield number, x, h
 
     def leave(self, number: int, x: Tensor, h: Tensor) -> Tensor:

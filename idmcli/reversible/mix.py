@@ -8,13 +8,16 @@ import torch
 from torch import Tensor
 
 
-def mix(h: Tensor, f: Tensor, v: Tensor) -> Tensor:
+def mix(h: Tensor, f: Tensor, v: Tensor, *, overwrite: bool = False) -> Tensor:
     """``(1 - v) f + v h`` (Eq. 4) in the memory format of h.
 
     Args:
         h, f: of one shape and type.
         v: a number, (), of the same type.
+        overwrite: whether the result takes the place of h, without a gradient.
     """
+    if overwrite:
+        return h.lerp_(f, 1 - v)
     return cast(Tensor, _Mix.apply(h, f, v))  # type: ignore[no-untyped-call]
 
 

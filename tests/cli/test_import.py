@@ -59,6 +59,16 @@ def test_a_damaged_picture_is_the_measurement(damaged: Path, capsys: Capture) ->
     assert idmcli.psnr(read_image("reconstructions/damaged.png").pixels, PHOTO) > 20
 
 
+def test_a_mask_that_is_white_where_pixels_are_lost(capsys: Capture) -> None:
+    lost = np.zeros(PHOTO.shape)
+    lost[10:12] = 1
+    write_image("damaged.png", np.where(lost, 1.0, PHOTO))
+    write_image("scratches.png", lost)
+    said = failed(capsys, "import", "damaged.png", "--mask", "scratches.png")
+    assert "all known pixels have the same value: 6.2 % of the pixels, where scratches.png is white" in said
+    assert "invert it if its white pixels are lost" in said
+
+
 def test_a_blurred_picture_is_the_measurement(capsys: Capture) -> None:
     kernel = np.ones((3, 5))
     write_image("kernel.png", kernel)

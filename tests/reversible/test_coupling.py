@@ -49,6 +49,18 @@ def test_the_inverse_undoes_the_pair(group: ReversibleGroup) -> None:
     assert (wrong[0] - x).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("exits", [None, [1, 2, 5]])
+def test_without_a_gradient_the_streams_are_overwritten_and_the_input_is_not(exits: list[int] | None) -> None:
+    torch.manual_seed(0)
+    group, x = ReversibleGroup([Body() for _ in range(5)], 0.4, exits).double(), image(2, 4, 6, 5)
+    group.requires_grad_(True)
+    with torch.no_grad():
+        group.close_scale.fill_(-0.3)
+        before, found = x.clone(), group(x)
+    assert torch.equal(x, before)
+    assert all(torch.equal(one, other) for one, other in zip(found, group(x), strict=True))
+
+
 def test_the_group_is_equation_4(group: ReversibleGroup) -> None:
     x = image(2, 4, 6, 5)
     context = torch.tensor(1.7, dtype=torch.float64)
