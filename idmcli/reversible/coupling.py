@@ -98,7 +98,7 @@ class ReversibleGroup(nn.Module):
         Args:
             x: the input of the group.
             call: ``call(module, x)`` runs a module.
-            overwrite: whether streams take the place of earlier ones. The input, which is h of the second module, stays.
+            overwrite: whether streams take the place of earlier ones. The input (h of the second module) stays.
         """
         h = self.open_scale * x
         for number, (module, coupling) in enumerate(self._steps(), start=1):
