@@ -11,17 +11,17 @@ from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from idmcli import tasks
 from idmcli.evaluation.benchmark import Result
 from idmcli.evaluation.tables import Score
 from idmcli.io.panels import colours_of
 from idmcli.methods.reconstruction import as_pictures
-from idmcli.operators import LinearOperator
 
 SHOWN = 3  # pictures of a comparison, the first
 SIDE = 256  # pixels, the longest; larger pictures are reduced
 FULL_ERROR = 0.1  # of the scale from 0 to 1, and more: the brightest colour of an error map
 LEVELS = 32  # of an error map: few, so that it compresses well
-ORIGINAL, ROUGH = "original", "A+ y"
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class View:
     """One picture as it is shown.
 
     Attributes:
-        label: the method, or :data:`ORIGINAL` or :data:`ROUGH`.
+        label: the method, :data:`ORIGINAL`, or what the measurements are called ("blurred", "zero-filled").
         picture: a PNG file.
         error: a PNG file, the map of the errors; empty for the original.
         score: of the method's result; None for the others.
@@ -42,15 +42,18 @@ class View:
 
 
 def views_of(result: Result, *, first: bool) -> list[View]:
-    """The pictures of a result; for the first result of a measurement, also the original and any pseudo-inverse."""
+    """The pictures of a result; before the first result of a measurement, the original and what was measured."""
     x, m, score = result.x, result.m, result.score
     assert m.truth is not None
     truth = m.truth[None].clamp(0, 1)
-    views = [View(ORIGINAL, encode(truth))] if first else []
-    if first and isinstance(m.operator, LinearOperator):
-        rough = as_pictures(m.operator.pinv(m.y[None]))
-        views.append(View(ROUGH, encode(rough), encode_error(rough, truth)))
-    return [*views, View(score.method, encode(x), encode_error(x, truth), score)]
+    of_method = View(score.method, encode(x), encode_error(x, truth), score)
+    if not first:
+        return [of_method]
+    seen = tasks.seen(m.operator, m.y[None])
+    if seen.picture.shape != truth.shape:  # a sinogram: pictures of a page lie over one another
+        seen = tasks.seen_through_inverse(m.operator, m.y[None])
+    measured = as_pictures(seen.picture)
+    return [View(ORIGINAL, encode(truth)), View(seen.label, encode(measured), encode_error(measured, truth)), of_method]
 
 
 def encode(x: Tensor) -> bytes:

@@ -16,7 +16,7 @@ from idmcli.evaluation.tables import Score
 from idmcli.evaluation.views import FULL_ERROR, LEVELS, SIDE, encode, encode_error, error_colours, views_of
 from idmcli.measuring import Measurement
 from idmcli.methods import Methods
-from idmcli.operators import HDR, Inpainting, Operator
+from idmcli.operators import HDR, Blur, Inpainting, Operator, ParallelBeamCT
 from tests.small import camera
 
 
@@ -57,11 +57,11 @@ def made_of(operator: Operator, x: Tensor) -> Result:
     return Result(x / 2, m, method, Score("d", "gradient", 0.5, "i", 20.0, 0.5, 1.0))
 
 
-def test_the_original_and_the_pseudo_inverse_stand_before_the_first_method() -> None:
+def test_the_original_and_what_was_measured_stand_before_the_first_method() -> None:
     x = camera(16)
     made = made_of(Inpainting((1, 16, 16), {"type": "random", "ratio": 0.5, "seed": 0}), x)
     views = views_of(made, first=True)
-    assert [view.label for view in views] == ["original", "A+ y", "gradient"]
+    assert [view.label for view in views] == ["original", "masked", "gradient"]
     assert [view.label for view in views_of(made, first=False)] == ["gradient"]
     truth, rough, result = (decoded(view.picture) for view in views)
     np.testing.assert_array_equal(truth, decoded(encode(x)))
@@ -72,5 +72,18 @@ def test_the_original_and_the_pseudo_inverse_stand_before_the_first_method() -> 
     assert [view.score is not None for view in views] == [False, False, True]
 
 
-def test_what_is_not_linear_has_no_pseudo_inverse() -> None:
-    assert [v.label for v in views_of(made_of(HDR((1, 16, 16)), camera(16)), first=True)] == ["original", "gradient"]
+@pytest.mark.parametrize(
+    ("operator", "label"),
+    [
+        (Blur((1, 16, 16), {"type": "gaussian", "size": 9, "std": 2.0}), "blurred"),
+        (HDR((1, 16, 16)), "clipped"),
+        (ParallelBeamCT((1, 16, 16), 12), "A+ y"),
+    ],
+)
+def test_what_was_measured_is_shown_where_it_lies_over_the_original(operator: Operator, label: str) -> None:
+    """A+ y of a blur is bright noise; a sinogram has another shape than the image."""
+    x = camera(16)
+    original, measured, _ = views_of(made_of(operator, x), first=True)
+    assert measured.label == label and decoded(measured.picture).shape == decoded(original.picture).shape
+    if label != "A+ y":
+        np.testing.assert_array_equal(decoded(measured.picture), decoded(encode(operator.A(x).clamp(0, 1))))
