@@ -161,7 +161,8 @@ def reconstruct(
         NumericalError: the result is not finite.
 
     Warns:
-        IdmWarning: the result does not fit the measurements and the noise, or lies far outside 0..gain.
+        IdmWarning: the result does not fit the measurements and the noise, lies far outside 0..gain, or is a
+            network's and much rougher than A+ y.
     """
     settings = SolverConfig(method=method, options=options)
     listener = Listener()

@@ -41,7 +41,7 @@ class Reconstruction:
     seed: int | None = None
 
     def doubts(self, method: Method) -> list[str]:
-        """A warning, if the result does not go with the measurements, so that something is wrong with them."""
+        """Warnings, if the result does not go with the measurements, or the method's network has made up structure."""
         return self.fit.doubts(method.solver.meets)
 
     @property
@@ -102,7 +102,7 @@ def solve(
     return Reconstruction(
         images,
         gain,
-        fit_of(images, known),
+        fit_of(images, known, compared="roughness" in method.solver.meets),
         seconds,
         evaluations,
         found,

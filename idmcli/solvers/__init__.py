@@ -58,8 +58,9 @@ class Solver:
         needs: what it cannot do without: names in :data:`NEEDS`, and a kind of learned model.
         options: a dataclass; ``--set solver.NAME=VALUE`` reaches its fields.
         samples: whether it draws from the posterior, so that runs with other generators differ.
-        meets: what its results meet wherever the measurements are sound: "measurements" (A x = y up to the noise), and
-            "range" (values in 0..1). Where they do not, a user is warned.
+        meets: what its results meet wherever it can be trusted: "measurements" (A x = y up to the noise), "range"
+            (values in 0..1), and "roughness" (the image is not much rougher than A+ y, which networks without a noise
+            level may make of smooth images). Where they do not, a user is warned.
     """
 
     name: str

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
 
     from idmcli.operators import Operator
 
-__all__ = ["Amount", "OperatorOptions", "Seen", "Shape", "Task", "amount", "find", "identity", "kinds", "seen"]
+__all__ = [
+    "Amount",
+    "OperatorOptions",
+    "Seen",
+    "Shape",
+    "Task",
+    "amount",
+    "find",
+    "identity",
+    "kinds",
+    "seen",
+    "seen_through_inverse",
+]
 
 
 def kinds() -> list[str]:

@@ -1,0 +1,50 @@
+"""Whether a result can be believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import idmcli as idm
+from benchmarks.pictures import PICTURES
+from idmcli.methods.fit import Fit, fit_of, roughness
+from idmcli.operators import HDR, Inpainting, Problem
+
+
+def test_roughness_is_the_mean_length_of_the_gradient() -> None:
+    ramp = (3 * torch.arange(8.0)[:, None] + 4 * torch.arange(6.0))[None]
+    inner, right, bottom = 7 * 5 * 5.0, 7 * 3.0, 5 * 4.0
+    assert roughness(ramp) == pytest.approx((inner + right + bottom) / 48)
+    assert roughness(torch.ones(3, 4, 4)) == 0
+
+
+def test_a_result_is_compared_with_the_pseudo_inverse_if_asked() -> None:
+    truth = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    operator = Inpainting((1, 16, 16), torch.ones(16, 16))
+    problem = Problem(operator, operator.A(truth))
+    assert fit_of(truth, problem).rougher == 0
+    assert fit_of(truth, problem, compared=True).rougher == pytest.approx(1, abs=0.01)
+    assert fit_of(2 * truth, problem, compared=True).rougher == pytest.approx(2, abs=0.02)
+    assert fit_of(truth, Problem(HDR((1, 16, 16)), truth), compared=True).rougher == 0
+
+
+def test_only_who_promises_smoothness_is_doubted_for_roughness() -> None:
+    rough = Fit(misfit=0, explained=0, outside=0, brightest=1, rougher=12)
+    (doubt,) = rough.doubts({"roughness"})
+    assert doubt.startswith("the result is 12 times as rough as A+ y")
+    assert rough.doubts() == [] == Fit(0, 0, 0, 1, rougher=2).doubts({"roughness"})
+
+
+@pytest.mark.parametrize(("picture", "lost"), [("flat", True), ("spine", False), ("text", False)])
+def test_the_network_for_mri_says_when_it_is_lost(picture: str, lost: bool) -> None:
+    """Its estimator is asked for noise, and a flat picture shows none where a mask leaves something out."""
+    image = PICTURES[picture](48)
+    m = idm.sense(image, task="mri", ratio=0.25)
+    if lost:
+        with pytest.warns(idm.IdmWarning, match="times as rough as A\\+ y"):
+            x = idm.reconstruct(m, method="idm")
+        assert idm.psnr(x, image) < 30
+    else:
+        x = idm.reconstruct(m, method="idm")
+        assert np.isfinite(x).all()
