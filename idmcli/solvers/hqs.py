@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +13,7 @@ from idmcli.operators import Problem
 from idmcli.priors import Prior, turned
 from idmcli.ranges import Count, Positive, Share
 from idmcli.solvers import Progress, Solver
+from idmcli.solvers.tv import TotalVariationOptions, total_variation
 
 LEAST_NOISE = 0.001  # 0.255 / 255, of the measurements, as in the authors' code
 
@@ -25,6 +27,7 @@ class HQSOptions:
     sigma_end: Positive = 0.004  # noise level of the last iteration
     weight: Positive = 0.3  # lambda: the weight of the prior against the data; it matters little without noise
     momentum: Share = 0.6  # m: the share of the last change that is added again
+    start: Literal["operator", "tv"] = "operator"  # the first image: the operator's own, or the least total variation
 
 
 @torch.no_grad()
@@ -34,8 +37,9 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
     ``z = D(x + m (x - x'), sigma)``, where x' is the x before it (heavy ball, Polyak, 1964), and
     ``x = argmin |y - A x|^2 + rho |x - z|^2`` with rho = lambda noise^2 / sigma^2.
 
-    The first x is the operator's own start: A+ y, or a regularised image if A+ amplifies noise. Levels fall
-    geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. If A makes
+    The first x is the operator's own start: A+ y, or a regularised image if A+ amplifies noise. With start = "tv" it is
+    the image of least total variation, which lacks the traces that A leaves in A+ y and that a prior may keep. Levels
+    fall geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. If A makes
     this noise smaller or larger, it says little about the noise in the image. With all operators, results were worse
     with it. The result is z or, without noise, the nearest image with A x = y.
     """
@@ -43,7 +47,7 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
     noise = max(problem.noise, LEAST_NOISE)
     start = max(options.sigma_start, options.sigma_end)
     levels = falling_levels(options.iterations, start, options.sigma_end)[:-1]
-    z = x = previous = problem.start
+    z = x = previous = problem.start if options.start == "operator" else _smooth(problem, generator)
     for iteration, level in enumerate(levels, start=1):
         sigma = torch.full((len(x), 1, 1, 1), level, device=x.device)
         r = x + options.momentum * (x - previous)
@@ -52,6 +56,10 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
         x, previous = problem.operator.prox(z, problem.y, 1 / rho), x
         progress(iteration, options.iterations)
     return problem.image(z if problem.noise > 0 else problem.project(z))
+
+
+def _smooth(problem: Problem, generator: Generator) -> Tensor:
+    return total_variation(problem, None, TotalVariationOptions(), generator, lambda done, total, unknown=None: None)
 
 
 SOLVER = Solver(

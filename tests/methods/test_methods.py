@@ -472,7 +472,7 @@ def test_several_coils_with_noise_take_few_steps() -> None:
     hqs = solvers.find("hqs")
     assert defaults_of(several).options_for(hqs, several, 0.01)["iterations"] == 6
     for operator, noise in ((several, 0.0), (one, 0.01)):
-        assert defaults_of(operator).options_for(hqs, operator, noise) == {"sigma_start": 0.3}
+        assert defaults_of(operator).options_for(hqs, operator, noise)["start"] == "tv"
     assert Methods(CPU).method(None, several, None, SolverConfig(options={"iterations": 7}), noise=0.1).options == (
         hqs.options(iterations=7, sigma_start=0.1, momentum=0.0)
     )

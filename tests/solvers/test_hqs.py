@@ -50,6 +50,19 @@ def test_the_noise_levels_fall_geometrically_whatever_the_noise() -> None:
         assert [claimed for _, claimed in prior.seen] == pytest.approx(expected, rel=1e-4)
 
 
+@each("mri-radial", "cs-blocks-colour")
+def test_it_starts_from_total_variation_if_asked(operator: LinearOperator) -> None:
+    """A prior sees that image first; total variation does not change with a constant."""
+    y = operator.A(picture(operator))
+    smooth = run("tv", operator, y)
+    gaps = {}
+    for start in ("tv", "operator"):
+        prior = Watched(Gaussian(0.05), smooth)
+        run("hqs", operator, y, prior, iterations=1, start=start)
+        gaps[start] = prior.seen[0][0]
+    assert 10 * gaps["tv"] < gaps["operator"]
+
+
 @each("inpainting-given", "sr", "ct")
 def test_the_prior_is_weighed_against_the_noise(operator: LinearOperator) -> None:
     """``x = argmin |y - A x|^2 + rho |x - z|^2``, rho = lambda noise^2 / sigma^2, is what the next call sees."""
