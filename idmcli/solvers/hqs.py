@@ -39,9 +39,9 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
 
     The first x is the operator's own start: A+ y, or a regularised image if A+ amplifies noise. With start = "tv" it is
     the image of least total variation, which lacks the traces that A leaves in A+ y and that a prior may keep. Levels
-    fall geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. If A makes
-    this noise smaller or larger, it says little about the noise in the image. With all operators, results were worse
-    with it. The result is z or, without noise, the nearest image with A x = y.
+    fall geometrically from sigma_start to sigma_end. In the paper they fall to the noise of the measurements. If A
+    makes this noise smaller or larger, it says little about the noise in the image. With all operators, results were
+    worse with it. The result is z or, without noise, the nearest image with A x = y.
     """
     problem = problem.centred(prior.domain.mean)
     noise = max(problem.noise, LEAST_NOISE)
