@@ -102,7 +102,7 @@ def test_options_reach_the_configuration(capsys: Capture) -> None:
 def test_a_preset_keeps_its_values(capsys: Capture, folder: Path) -> None:
     assert main(["bench-memory", "--preset", "cs-tiny", "--T", "1", "--patch", "32", "--print-config"]) == 0
     shown = capsys.readouterr().out
-    assert 'size = "tiny"' in shown and "batch = 2" in shown and "patch = 32" in shown and "--patch" in shown
+    assert 'size = "tiny"' in shown and "batch = 4" in shown and "patch = 32" in shown and "--patch" in shown
     Path("mine.toml").write_text('[training]\nstage = "prior"\n')
     assert main(["bench-memory", "--config", "mine.toml"]) == 2
     assert 'memory is computed for model.kind csnet-plus, idm, rk-ccsnet, not "prior"' in capsys.readouterr().err
@@ -195,7 +195,7 @@ def test_the_gate(capsys: Capture) -> None:
         (["--sweep", "1..3"], "--sweep '1..3' is not a range of T"),
         (["--sweep", "T=1..2", "--T", "3"], "--T and --sweep both set the number of steps"),
         (["--sweep", "T=1..2", "--fit", "1GiB"], "three different tables"),
-        (["--fit", "1GiB", "--max-ratio", "0.5"], "--max-ratio is of plans with the same batch"),
+        (["--fit", "1GiB", "--max-ratio", "0.5"], "--max-ratio compares plans with one batch"),
         (["--plot", "a.png"], "--plot draws a sweep"),
         (["--batch", "0"], "Invalid value for '--batch': "),
         (["--dtype", "float16"], "Invalid value for '--dtype': "),

@@ -56,7 +56,7 @@ def test_a_failing_variant_leaves_the_other_and_what_is_done_is_kept(capsys: Cap
     made = weights.stat().st_mtime_ns
     Path("two.toml").write_text(STUDY.replace("training.batch=1", "training.batch=2"))
     assert main(study) == 2
-    assert "was made by another command" in capsys.readouterr().err
+    assert "was made by another `idm train`" in capsys.readouterr().err
     Path("two.toml").write_text(STUDY.partition('[[variants]]\nname = "broken"')[0])
     assert main(study) == 0
     assert weights.stat().st_mtime_ns == made

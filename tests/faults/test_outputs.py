@@ -54,7 +54,9 @@ def test_outputs_that_exist(capsys: Capture) -> None:
     draw("a.png")
     Path("out/a.png").mkdir(parents=True)
     assert "exists already" in failed(capsys, "reconstruct", "a.png", *FAST, "-o", "out")
-    assert "no file that could be replaced" in failed(capsys, "reconstruct", "a.png", *FAST, "-o", "out", "--overwrite")
+    assert "is not a file that can be replaced" in failed(
+        capsys, "reconstruct", "a.png", *FAST, "-o", "out", "--overwrite"
+    )
 
 
 def test_a_link_is_replaced_and_not_followed(capsys: Capture) -> None:

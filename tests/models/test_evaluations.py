@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
         ("pigdm", {"steps": 3}, 3),  # a gradient is no call
         ("vamp", {"iterations": 3}, 3),
         ("daps", {"steps": 2, "ode_steps": 2}, 4),
-        ("idm", {}, 6),  # its steps
+        ("idm", {}, 10),  # its steps
     ],
 )
 def test_a_method_takes_as_many_as_it_says(method: str, options: dict[str, int], calls: int) -> None:
