@@ -16,6 +16,7 @@ from idmcli.plugins import DEFAULTS
 from idmcli.solvers import Solver
 
 FEW_STEPS = {"start": "operator", "iterations": 6, "sigma_start": 0.1, "momentum": 0.0}  # from least squares, if good
+NEAR_START = {"sigma_start": 0.2, "rate": 0.01}  # further away clipped channels take colours that are not there
 PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
 
 
@@ -89,6 +90,11 @@ def several_coils(operator: MRI, noise: float) -> bool:
     return operator.measurement_shape[0] > 1 and operator.complex_image and noise > 0
 
 
+def in_colour(operator: Operator, noise: float) -> bool:
+    """Whether images have three channels."""
+    return operator.image_shape[0] == 3
+
+
 def mixes(operator: CompressedSensing, noise: float) -> bool:
     """Whether every measurement mixes pixels of the whole image."""
     return operator.mixing
@@ -136,7 +142,7 @@ SUPER_RESOLUTION = Defaults(
     weights={**PHOTOGRAPHS, "sr3": "sr3-sr"},
     options={"hqs": {"sigma_end": 0.015}},
 )
-DYNAMIC_RANGE = Defaults(choices=(Choice("reddiff"),))
+DYNAMIC_RANGE = Defaults(choices=(Choice("reddiff", in_colour, "in colour", options=NEAR_START), Choice("reddiff")))
 NONLINEAR_DEBLURRING = Defaults(
     choices=(Choice("gradient", lambda operator, noise: noise == 0, "without noise"), Choice("reddiff")),
     options={"reddiff": {"weight": 0.6}},  # against its noise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from idmcli.numerics.noise import falling_levels, normal_like
+from idmcli.numerics.noise import SIGMA_END, SIGMA_START, falling_levels, normal_like
 from idmcli.operators import Operator, Problem
 from idmcli.priors import Prior, turned
 from idmcli.ranges import Count, Positive
@@ -23,6 +23,7 @@ class RedDiffOptions:
     steps: Count = 100  # denoiser calls
     weight: Positive = 0.25  # lambda: the weight of the prior against the data
     rate: Positive = 0.05  # learning rate of Adam: 0.1 on the scale from -1 to 1
+    sigma_start: Positive = SIGMA_START  # noise level of the first step
 
 
 @torch.no_grad()
@@ -35,12 +36,12 @@ def reddiff(
     ``A^T (A(mu) - y) / M + lambda sigma (e - z) / N`` for an image of N values and M measurements (Algorithm 1, with
     the weights of the authors' code). ``sigma (e - z) = mu - D(r, sigma)`` is regularisation by denoising. A is divided
     by its norm. The noise z is the same in every run, because mu is an estimate and no sample. Levels fall
-    geometrically from 1.5.
+    geometrically from sigma_start to 0.005.
     """
     operator, y = problem.operator, problem.y
     data = 1 / (operator.squared_norm(y) * operator.ratio)
     noise = Generator().manual_seed(0)
-    levels = falling_levels(options.steps)[:-1]
+    levels = falling_levels(options.steps, max(options.sigma_start, SIGMA_END))[:-1]
     mu = problem.first_guess(prior.domain.mean).clone()  # which Adam writes to
     adam = torch.optim.Adam([mu], options.rate, BETAS)
     for step, level in enumerate(levels, start=1):

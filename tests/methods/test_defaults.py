@@ -62,6 +62,14 @@ def test_no_colour_appears_in_scratches() -> None:
     assert chroma.mean() < 0.02
 
 
+def test_clipped_light_brings_no_colour_of_its_own() -> None:
+    """It starts near what is known, whose middle is at most an eighth of the range away, and stays there."""
+    image = PICTURES["face"](SIDE)
+    m = measure(CASES["hdr"], image)
+    known = m.operator.rough_inverse(m.y[None])[0].permute(1, 2, 0).numpy()
+    assert (score(m, None) or 0) > idm.psnr(known, image) + 2
+
+
 def test_the_rule_finds_faults() -> None:
     good = {("mri 25", "flat", "default"): 40.0, ("mri 25", "flat", "tv"): 40.2, ("mri 25", "flat", "pinv"): 30.0}
     assert list(faults(good)) == []

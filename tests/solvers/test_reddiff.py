@@ -10,7 +10,7 @@ from torch import Tensor
 
 from idmcli.numerics.noise import falling_levels, normal_like
 from idmcli.operators import Blur, NonlinearBlur, Operator, Problem
-from tests.small import OF_CAMERA, Curved, each, gain, generator, picture, run
+from tests.small import OF_CAMERA, OPERATORS, Curved, Watched, each, gain, generator, picture, run
 
 
 def by_the_paper(operator: Operator, y: Tensor, steps: int, weight: float, rate: float) -> Tensor:
@@ -38,6 +38,14 @@ def test_it_takes_the_steps_of_the_paper(operator: Operator) -> None:
     y = operator.A(picture(operator))
     found = run("reddiff", operator, y, Curved(), steps=6, weight=0.25, rate=0.25)
     torch.testing.assert_close(found, by_the_paper(operator, y, 6, 0.25, 0.5), rtol=0, atol=1e-5)
+
+
+def test_its_levels_fall_from_where_it_is_told() -> None:
+    operator = OPERATORS["inpainting-given"]
+    x = picture(operator)
+    prior = Watched(Curved(), x)
+    run("reddiff", operator, operator.A(x), prior, steps=5, sigma_start=0.2)
+    assert [told for _, told in prior.seen] == pytest.approx(falling_levels(5, 0.2)[:-1])
 
 
 def test_measurements_are_left_as_they_are() -> None:
