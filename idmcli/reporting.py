@@ -18,13 +18,14 @@ class Count:
 
     Attributes:
         total: how many items there are; None if that is not known.
+        before: how many were finished before this work began.
         done: how many are finished.
         part: of the present item, from 0 to 1.
     """
 
-    def __init__(self, total: int | None = None) -> None:
+    def __init__(self, total: int | None = None, before: int = 0) -> None:
         self.total = total
-        self.done = 0
+        self.before = self.done = before
         self.part = 0.0
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -52,6 +53,6 @@ class Listener:
         self.warning(f"{item}: {error.message}" if item not in error.message else error.message)
 
     @contextmanager
-    def progress(self, total: int | None, what: str) -> Iterator[Count]:
-        """Follow a count of ``total`` items of ``what``."""
-        yield Count(total)
+    def progress(self, total: int | None, what: str, before: int = 0) -> Iterator[Count]:
+        """Follow a count of ``total`` items of ``what``, of which ``before`` were finished earlier."""
+        yield Count(total, before)

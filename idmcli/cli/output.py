@@ -117,16 +117,16 @@ class Output(Listener):
             _tell(escape(message))
 
     @contextmanager
-    def progress(self, total: int | None, what: str) -> Iterator[Count]:
+    def progress(self, total: int | None, what: str, before: int = 0) -> Iterator[Count]:
         """Show how far ``what`` is: a bar on a terminal, a line every few seconds elsewhere."""
         what = escape(what)
         if self.quiet or self.json or self.muted:
-            yield Count(total)
+            yield Count(total, before)
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             with _bar(self.color) as bar:
-                yield CountBar(total, bar, what)
+                yield CountBar(total, bar, what, before)
         else:
-            yield CountLines(total, what, self.interval)
+            yield CountLines(total, what, self.interval, before)
 
     def finish(self, error: IdmError | None = None) -> None:
         """End the command: in JSON mode, write the object.
@@ -175,10 +175,10 @@ class Output(Listener):
 class CountBar(Count):
     """A bar with the time left, which moves with each part of an item."""
 
-    def __init__(self, total: int | None, bar: RichProgress, what: str) -> None:
-        super().__init__(total)
+    def __init__(self, total: int | None, bar: RichProgress, what: str, before: int = 0) -> None:
+        super().__init__(total, before)
         self._bar = bar
-        self._task = bar.add_task(what, total=total, note="")
+        self._task = bar.add_task(what, total=total, completed=before, note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
         super().advance(count, note)
@@ -192,8 +192,8 @@ class CountBar(Count):
 class CountLines(Count):
     """One plain line every ``interval`` seconds, for logs."""
 
-    def __init__(self, total: int | None, what: str, interval: float) -> None:
-        super().__init__(total)
+    def __init__(self, total: int | None, what: str, interval: float, before: int = 0) -> None:
+        super().__init__(total, before)
         self._what = what
         self._interval = interval
         self._begun = self._last = time.monotonic()
@@ -213,9 +213,9 @@ class CountLines(Count):
     def _left(self, seconds: float) -> str:
         """The time that the rest takes at the speed so far; nothing before there is a speed, and in the end."""
         done = self.done + self.part
-        if self.total is None or not 0 < done < self.total:
+        if self.total is None or not self.before < done < self.total:
             return ""
-        minutes, rest = divmod(math.ceil(seconds * (self.total - done) / done), 60)
+        minutes, rest = divmod(math.ceil(seconds * (self.total - done) / (done - self.before)), 60)
         return ", about " + (f"{minutes} min {rest} s" if minutes else f"{rest} s") + " left"
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idmcli import solvers
-from idmcli.operators import MRI, CompressedSensing, LinearOperator, Operator
+from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, Operator
 from idmcli.plugins import DEFAULTS
 from idmcli.solvers import Solver
 
 FEW_STEPS = {"start": "operator", "iterations": 6, "sigma_start": 0.1, "momentum": 0.0}  # from least squares, if good
-NEAR_START = {"sigma_start": 0.2, "rate": 0.01}  # further away clipped channels take colours that are not there
+FROM_TV = {"start": "tv", "iterations": 20, "sigma_start": 0.1}  # A+ y has ghosts, which a prior may keep
 PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
 
 
@@ -90,9 +90,14 @@ def several_coils(operator: MRI, noise: float) -> bool:
     return operator.measurement_shape[0] > 1 and operator.complex_image and noise > 0
 
 
-def in_colour(operator: Operator, noise: float) -> bool:
-    """Whether images have three channels."""
-    return operator.image_shape[0] == 3
+def quiet(operator: Operator, noise: float) -> bool:
+    """Whether the noise is low."""
+    return noise <= 0.05
+
+
+def random_pixels(operator: Inpainting, noise: float) -> bool:
+    """Whether pixels were kept at random, neither few nor most, as in the training of inpainting-tiny."""
+    return operator.description["type"] == "random" and 0.25 <= operator.ratio <= 0.75 and quiet(operator, noise)
 
 
 def mixes(operator: CompressedSensing, noise: float) -> bool:
@@ -113,36 +118,40 @@ CS = Defaults(
 )
 SINGLE_PIXEL = Defaults(choices=(Choice("hqs"),))
 INPAINTING = Defaults(
-    choices=(Choice("hqs"),),
+    choices=(Choice("idm", random_pixels, "25 to 75 % of the pixels kept at random, little noise"), Choice("hqs")),
     weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},
     options={
-        "hqs": {"sigma_start": 0.2},  # how far off the smooth surface is that lost pixels start from
+        # 0.2: how far off the smooth surface is that lost pixels start from; momentum overshoots in holes
+        "hqs": {"iterations": 20, "sigma_start": 0.2, "momentum": 0.0},
         "tv": {"iterations": 2000, "tolerance": 1e-6},  # to fill holes
     },
 )
 LEARNED = Defaults(choices=(Choice("hqs"),))
 MAGNETIC = Defaults(
     choices=(Choice("hqs", several_coils, "several coils, noise", options=FEW_STEPS), Choice("hqs")),
-    weights={"prior": "prior-mri", "idm": "mri-tiny"},
-    options={"hqs": {"start": "tv", "iterations": 20, "sigma_start": 0.1}},  # A+ y has ghosts, which a prior may keep
+    weights={**PHOTOGRAPHS, "idm": "mri-tiny"},
+    options={"hqs": {**FROM_TV, "iterations": 25, "momentum": 0.4}},  # more momentum waves smooth areas
 )
 TOMOGRAPHY = Defaults(
     choices=(Choice("hqs"),),
-    weights={"prior": "prior-ct", "latent": "latent-ct-tiny"},
-    options={"hqs": {"weight": 0.8, "sigma_start": 1.0, "sigma_end": 0.002}},  # for a prior that infers the noise level
+    weights={**PHOTOGRAPHS, "latent": "latent-ct-tiny"},
+    options={"hqs": {**FROM_TV, "weight": 0.8, "sigma_end": 0.002}},
 )
 DEBLURRING = Defaults(
     choices=(Choice("hqs"),),
     options={
-        "hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.012}
+        "hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.008}
     },  # with less, stripes in what motion hides
 )
 SUPER_RESOLUTION = Defaults(
-    choices=(Choice("hqs"),),
+    choices=(Choice("hqs", quiet, "little noise", options=FROM_TV), Choice("hqs")),
     weights={**PHOTOGRAPHS, "sr3": "sr3-sr"},
-    options={"hqs": {"sigma_end": 0.015}},
+    options={"hqs": {"sigma_end": 0.008}},
 )
-DYNAMIC_RANGE = Defaults(choices=(Choice("reddiff", in_colour, "in colour", options=NEAR_START), Choice("reddiff")))
+DYNAMIC_RANGE = Defaults(
+    choices=(Choice("reddiff"),),
+    options={"reddiff": {"sigma_start": 0.15, "rate": 0.01}},  # further away the prior makes up what is clipped
+)
 NONLINEAR_DEBLURRING = Defaults(
     choices=(Choice("gradient", lambda operator, noise: noise == 0, "without noise"), Choice("reddiff")),
     options={"reddiff": {"weight": 0.6}},  # against its noise

@@ -156,8 +156,7 @@ def _train(
             described = {"kind": model.kind, "config": asdict(model.config)}
             run.write_record({**record, "weights": {**described, "training": training, "trained_for": purpose}})
         listener.status(_about(pictures, model, run, processes))
-        with listener.progress(config.training.iterations, "iterations") as count:
-            count.advance(progress.done)
+        with listener.progress(config.training.iterations, "iterations", progress.done) as count:
             board = run.path / "tensorboard"
             scalars = held.enter_context(scalar_log(board, progress.done)) if processes.leads else None
             reports = _reporter(listener, count, scalars, config.training)

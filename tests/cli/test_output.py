@@ -174,6 +174,14 @@ def test_progress_tells_the_time_left_from_the_parts_of_items(capsys: Capture, m
     ]
 
 
+def test_time_left_does_not_count_what_was_done_before(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 10.0])
+    monkeypatch.setattr("idmcli.cli.output.time.monotonic", lambda: next(now))
+    with Output(interval=10).progress(100, "iterations", before=50) as progress:
+        progress.advance(10)
+    assert capsys.readouterr().err.splitlines() == ["iterations 60/100, about 40 s left"]
+
+
 def test_the_bar_moves_with_the_parts_of_items(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with Output().progress(2, "images") as progress:

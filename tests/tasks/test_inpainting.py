@@ -40,9 +40,23 @@ def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
     assert TASK.ratio(options) is None and TASK.amount(operator).ratio == expected.mean()
 
 
-@pytest.mark.parametrize("options", [InpaintingOptions(), InpaintingOptions(mask="boxes", boxes=((10, 10, 17, 17),))])
-def test_one_method_for_all_masks(options: InpaintingOptions) -> None:
-    assert default_method(TASK.operator(options, (3, 64, 64), "a"), 0.02) == "hqs"
+@pytest.mark.parametrize(
+    ("options", "noise", "expected"),
+    [
+        (InpaintingOptions(ratio=0.5), 0.02, "idm"),
+        (InpaintingOptions(ratio=0.5), 0.1, "hqs"),
+        (InpaintingOptions(ratio=0.9), 0.0, "hqs"),
+        (InpaintingOptions(ratio=0.05), 0.0, "hqs"),
+        (
+            InpaintingOptions(mask="boxes", boxes=((0, 0, 64, 4), (0, 8, 64, 4), (0, 16, 64, 4), (0, 24, 64, 4))),
+            0.0,
+            "hqs",
+        ),
+        (InpaintingOptions(mask="boxes", boxes=((0, 0, 64, 27),)), 0.0, "hqs"),
+    ],
+)
+def test_the_network_fills_pixels_lost_at_random(options: InpaintingOptions, noise: float, expected: str) -> None:
+    assert default_method(TASK.operator(options, (3, 64, 64), "a"), noise) == expected
 
 
 @pytest.mark.parametrize(
