@@ -1,7 +1,7 @@
 """How the default of each task does on pictures that nobody tuned for, beside the other methods.
 
-    python -m benchmarks.everyday                               # every case; an hour on one core
-    python -m benchmarks.everyday --cases mri --pictures flat ellipses --side 96
+    python -m benchmarks.everyday                               # every case; hours on one core, for ddnm
+    python -m benchmarks.everyday --cases mri --pictures flat ellipses --methods pinv tv
 
 A default is safe where its PSNR is at least that of A+ y, that of total variation minus 0.3 dB, and that of the best
 method here minus 1 dB; and where more measurements lower it by 0.1 dB at most. Results are written as they come, one
@@ -27,7 +27,7 @@ from benchmarks.pictures import PICTURES, Picture
 from idmcli.methods import defaults_of
 
 SHOWN = 50.0  # dB beyond which no eye sees a difference: less than one of 255 grey levels
-METHODS = ("pinv", "tv", "hqs", "vamp", "idm")
+METHODS = ("pinv", "tv", "hqs", "vamp", "idm", "ddnm")
 NONLINEAR = ("gradient", "reddiff")
 
 
@@ -133,11 +133,12 @@ def results(
                 if key not in known:
                     m = m or measure(CASES[name], PICTURES[title](side))
                     linear = isinstance(m.operator, idm.operators.LinearOperator)
-                    suits = method == "default" or linear != (method in NONLINEAR)
-                    if method == defaults_of(m.operator).method(m.operator, m.noise):
+                    if method == "default":
+                        found = score(m, None)
+                    elif method == defaults_of(m.operator).method(m.operator, m.noise):
                         found = known[name, title, "default", side]["psnr"]
                     else:
-                        found = score(m, None if method == "default" else method) if suits else None
+                        found = score(m, method) if linear != (method in NONLINEAR) else None
                     known[key] = dict(zip(("case", "picture", "method", "side"), key, strict=True), psnr=found)
                     with log.open("a") as file:
                         file.write(json.dumps(known[key]) + "\n")

@@ -175,7 +175,7 @@ class Output(Listener):
 class CountBar(Count):
     """A bar with the time left, which moves with each part of an item."""
 
-    def __init__(self, total: int | None, bar: RichProgress, what: str, before: int = 0) -> None:
+    def __init__(self, total: int | None, bar: RichProgress, what: str, before: int) -> None:
         super().__init__(total, before)
         self._bar = bar
         self._task = bar.add_task(what, total=total, completed=before, note="")
@@ -192,7 +192,7 @@ class CountBar(Count):
 class CountLines(Count):
     """One plain line every ``interval`` seconds, for logs."""
 
-    def __init__(self, total: int | None, what: str, interval: float, before: int = 0) -> None:
+    def __init__(self, total: int | None, what: str, interval: float, before: int) -> None:
         super().__init__(total, before)
         self._what = what
         self._interval = interval

@@ -139,9 +139,8 @@ TOMOGRAPHY = Defaults(
 )
 DEBLURRING = Defaults(
     choices=(Choice("hqs"),),
-    options={
-        "hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.008}
-    },  # with less, stripes in what motion hides
+    # with less weight, stripes in what motion hides
+    options={"hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.008}},
 )
 SUPER_RESOLUTION = Defaults(
     choices=(Choice("hqs", quiet, "little noise", options=FROM_TV), Choice("hqs")),
