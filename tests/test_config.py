@@ -203,6 +203,7 @@ def test_wrong_values_are_named(setting: str, expected: str) -> None:
         (["task.kind=mri", "operator.acceleration=2"], 'operator.mask = "pseudo-radial" (default)'),
         (["task.kind=ct", "task.channels=3"], 'task.channels = 3 (--set), task.kind = "ct" (--set): task ct measures'),
         (["training.memory_budget=1GiB"], "model.kind"),
+        (["model.kind=idm", "model.start=operator"], 'model.rule = "paper" (default): start is for rule = "splitting"'),
     ],
 )
 def test_conflicts_name_both_keys_and_sources(overrides: list[str], keys: str) -> None:

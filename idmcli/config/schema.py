@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from idmcli import tasks
 from idmcli.plugins import MODELS
-from idmcli.ranges import Count, CountOrZero, Positive, PositiveOrZero, Seed, Size
+from idmcli.ranges import Count, CountOrZero, Positive, PositiveOrZero, Seed, Share, Size
 from idmcli.tasks import OperatorOptions
 
 MemoryPlan = Literal["plain", "checkpoint", "unet", "sampler", "both", "auto"]
@@ -63,6 +63,7 @@ class TrainingConfig:
     batch: Count = 16  # crops per iteration, of all processes together
     accumulate: Count = 1  # parts that each process splits its share of the batch into, to save memory
     patch: Annotated[int, Field(ge=8, le=4096)] = 64  # side of a crop in pixels
+    drawn: Share = 0.0  # share of the crops that are drawn by code: flat areas, shapes, lines and text
     optimizer: Literal["adam", "adamw", "muon"] = "adamw"  # muon updates convolutions, and AdamW the rest
     learning_rate: Positive = 1e-3  # step length at the top of the schedule
     rule_learning_rate: Positive | None = None  # idm: for the constants of a sampling step; not set: learning_rate

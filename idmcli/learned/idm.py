@@ -12,7 +12,7 @@ from idmcli.config import Config
 from idmcli.errors import ConfigError
 from idmcli.learned.base import ModelKind, UNetSettings
 from idmcli.learned.unet import denoiser_config, unet_conflicts
-from idmcli.ranges import Coupling
+from idmcli.ranges import Coupling, Positive
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,11 @@ class IDMSettings(UNetSettings):
     injectors: bool = True  # false: measurements enter between the steps only, for operators whose A+ takes long
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
+    start: Literal["least-squares", "operator", "total-variation"] = "least-squares"  # splitting: the first image
+    levels: tuple[Positive, Positive] = (
+        0.6,
+        0.006,
+    )  # splitting: noise levels before training, first and last step
 
 
 class IDMKind(ModelKind):
@@ -53,7 +58,7 @@ class IDMKind(ModelKind):
         if m.injectors and m.size == "tiny":
             _check_injectors(m)
         denoiser = denoiser_config(config, steps=m.steps, injector_kernel=m.injector_kernel, injectors=m.injectors)
-        return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v))
+        return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v, m.start, m.levels))
 
     def restore(self, settings: Mapping[str, Any]) -> InvertibleDiffusion:
         from pydantic import TypeAdapter
@@ -70,7 +75,12 @@ class IDMKind(ModelKind):
         return EndToEndStage(crops, validation, config, device, plan)
 
     def conflicts(self, config: Config) -> Sequence[tuple[tuple[str, ...], str]]:
-        return unet_conflicts(config)
+        m, own = config.model, IDMSettings()
+        found = list(unet_conflicts(config))
+        if m.rule != "splitting":
+            keys = [key for key in ("start", "levels") if getattr(m, key) != getattr(own, key)]
+            found += [((f"model.{key}", "model.rule"), f'{key} is for rule = "splitting"') for key in keys]
+        return found
 
     def memory_steps(self, config: Config) -> int:
         steps: int = config.model.steps

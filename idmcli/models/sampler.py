@@ -14,18 +14,13 @@ from torch.utils.checkpoint import checkpoint
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
 from idmcli.models.network import Network
-from idmcli.models.steps import MatchedStep, PaperStep, SplittingStep
+from idmcli.models.steps import MatchedStep, PaperStep, SplittingStep, Start
 from idmcli.operators import LinearOperator, Problem
 from idmcli.reversible.coupling import Coupling
 from idmcli.reversible.engine import Memory
 from idmcli.reversible.plan import Plan, named_plan
 
 Rule = Literal["paper", "matched", "splitting"]
-RULES: dict[Rule, type[PaperStep | MatchedStep | SplittingStep]] = {
-    "paper": PaperStep,
-    "matched": MatchedStep,
-    "splitting": SplittingStep,
-}
 OLD_NAMES = {  # of the parameters that rules now have
     "alpha": "rule.alpha",
     "log_gain": "rule.log_gain",
@@ -44,11 +39,26 @@ class SamplerConfig:
         rule: of a step: "paper", with T learned alphas; "matched" to message passing, where the noise level is
             read off the measurements; or half-quadratic "splitting" with learned noise levels.
         v: initial mixing weight of the first-level couplings.
+        start: the first image of the rule "splitting".
+        levels: its noise levels before training, of the first step and of the last.
     """
 
     denoiser: DenoiserConfig
     rule: Rule = "paper"
     v: float = 0.5
+    start: Start = "least-squares"
+    levels: tuple[float, float] = (0.6, 0.006)
+
+    def build_rule(self) -> PaperStep | MatchedStep | SplittingStep:
+        """The rule of the steps, untrained."""
+        steps = self.denoiser.unet.steps
+        match self.rule:
+            case "paper":
+                return PaperStep(steps)
+            case "matched":
+                return MatchedStep(steps)
+            case "splitting":
+                return SplittingStep(steps, self.levels, self.start)
 
 
 class InvertibleDiffusion(Network):
@@ -67,7 +77,7 @@ class InvertibleDiffusion(Network):
         super().__init__()
         steps = config.denoiser.unet.steps
         self.config = config
-        self.rule = RULES[config.rule](steps)
+        self.rule = config.build_rule()
         self.denoiser = Denoiser(config.denoiser)
         self.couplings = nn.ModuleList(Coupling(config.v) for _ in range(steps))
         self.start_scale = nn.Parameter(torch.ones(()))  # w_T

@@ -14,6 +14,7 @@ A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps nu
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,13 @@ from idmcli.models.injector import Injection
 from idmcli.models.turns import TURNS
 from idmcli.numerics.divergence import onsager, stein_divergence
 from idmcli.operators import LinearOperator, Problem
+from idmcli.operators.total_variation import least_total_variation
 from idmcli.reversible.engine import Memory
 
 ALPHA_MARGIN = 1e-3
 MIN_EXCESS = 1e-3  # of 1 / gamma over 1
-SPLITTING_NOISE = (0.6, 0.006)  # of the first step and of the last, before training
 SPLITTING_WEIGHT = 0.3  # lambda, as hqs has it by default
+Start = Literal["least-squares", "operator", "total-variation"]
 
 
 class PaperStep(nn.Module):
@@ -129,21 +131,29 @@ class SplittingStep(nn.Module):
     """k = m = b = 0: half-quadratic splitting, for every linear operator. What differs between the steps is how much
     noise they look for.
 
-    The state is r itself. Noise levels sigma are learned; they start as a geometric sequence from 0.6 down to 0.006.
+    The state is r itself. Its start is A+ y, or the operator's own start, or the image of least total variation. Noise
+    levels sigma are learned; before training they are a geometric sequence between two levels.
     Measurements with noise are met as far as they are trusted beside x0: ``argmin_x |y - A x|^2 + rho |x - x0|^2`` with
     ``rho = lambda noise^2 / sigma^2``, as in :func:`idmcli.solvers.hqs.hqs`, takes the place of Eq. 2.
     """
 
     parameter_group = "rule"
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, levels: tuple[float, float], first_image: Start) -> None:
         super().__init__()
-        first, last = SPLITTING_NOISE
+        first, last = levels
         self.log_sigma = nn.Parameter(torch.linspace(math.log(first), math.log(last), steps))
+        self._first_image = first_image
 
     def start(self, problem: Problem) -> Tensor:
-        """The pseudo-inverse."""
-        return problem.pinv
+        """The first image."""
+        match self._first_image:
+            case "least-squares":
+                return problem.pinv
+            case "operator":
+                return problem.start
+            case "total-variation":
+                return least_total_variation(problem)
 
     def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
         sigma = self.log_sigma[step].exp()

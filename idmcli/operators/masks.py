@@ -23,6 +23,7 @@ from idmcli.operators.checks import check_fraction, check_integer, check_seed, s
 from idmcli.operators.spec import make_described
 
 MAX_LINES = 100_000  # of a radial mask
+MAX_STROKES = 10_000
 MAX_POINTS = 2**29  # of all its lines; drawing them takes some seconds
 
 Mask = NDArray[np.bool_]
@@ -51,6 +52,55 @@ def random_pixels(shape: Shape, *, ratio: float, seed: int = 0) -> Mask:
     mask = np.zeros(count, bool)
     mask[_generator(seed).permutation(count)[:kept]] = True
     return mask.reshape(shape)
+
+
+def strokes(shape: Shape, *, ratio: float, width: float = 4.0, length: float | None = None, seed: int = 0) -> Mask:
+    """All pixels outside straight strokes, as scratches, letters and stains are: so many that about ``ratio`` is kept.
+
+    Args:
+        shape: (H, W).
+        ratio: of the pixels that are kept, in (0, 1].
+        width: of a stroke in pixels.
+        length: of the longest in pixels; the image's longer side if None. Lengths are uniform from the width on.
+        seed: of places, directions and lengths.
+
+    Raises:
+        InputError: ratio, width or length is out of range.
+    """
+    check_fraction("kept ratio", ratio)
+    for name, pixels in (("width", width), ("length", length)):
+        if pixels is not None and not 1 <= pixels <= 100 * max(shape):
+            raise InputError(
+                f"the {name} of the strokes is {pixels!r} pixels", "it must be 1 or more, and fit the image"
+            )
+    rng, mask = _generator(seed), np.ones(shape, bool)
+    longest, kept = max(shape) if length is None else length, mask.size
+    for _ in range(MAX_STROKES):
+        if kept <= ratio * mask.size:
+            break
+        stroke = _stroke(shape, width, longest, rng)
+        kept -= int(mask[stroke].sum())
+        mask[stroke] = False
+    return mask
+
+
+def _stroke(
+    shape: Shape, width: float, longest: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the pixels of a stroke."""
+    middle, angle = rng.uniform(0, shape), rng.uniform(0, np.pi)
+    reach = rng.uniform(min(width, longest), longest) / 2
+    direction = np.array([np.sin(angle), np.cos(angle)])
+    along = int(abs(direction[0]) < abs(direction[1]))  # the axis with one position per pixel of the stroke
+    half = reach * abs(direction[along])
+    first, last = max(0, round(middle[along] - half)), min(shape[along] - 1, round(middle[along] + half))
+    position = np.arange(first, last + 1)
+    side = middle[1 - along] + (position - middle[along]) * direction[1 - along] / direction[along]
+    thick = width / abs(direction[along])
+    lines = np.rint(side[:, None] - (thick - 1) / 2 + np.arange(max(1, round(thick)))).astype(np.int64)
+    inside = (lines >= 0) & (lines < shape[1 - along])
+    points = np.broadcast_to(position[:, None], lines.shape)[inside], lines[inside]
+    return points if along == 0 else points[::-1]
 
 
 def boxes(shape: Shape, *, boxes: Sequence[Sequence[int]]) -> Mask:
@@ -162,7 +212,7 @@ def _check_points(shape: Shape, lines: int) -> None:
 
 MaskMakers = Mapping[str, Callable[..., Mask]]
 
-PIXEL_MASKS: MaskMakers = {"random": random_pixels, "boxes": boxes}
+PIXEL_MASKS: MaskMakers = {"random": random_pixels, "strokes": strokes, "boxes": boxes}
 KSPACE_MASKS: MaskMakers = {"equispaced": cartesian_equispaced, "random": cartesian_random, "radial": radial}
 
 

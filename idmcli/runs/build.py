@@ -32,5 +32,5 @@ def build_stage(config: Config, images: Sequence[Pixels], device: torch.device, 
     side = min(max(VALIDATION_SIDE, t.patch), *(size for image in held_out for size in image.shape[1:]))
     if tasks.find(config.task.kind).one_size(config.operator):
         side = t.patch
-    crops, validation = CropPool(training, t.patch), CropPool(held_out, side - side % t.patch)
+    crops, validation = CropPool(training, t.patch, t.drawn), CropPool(held_out, side - side % t.patch)
     return learned.find(config.model.kind).stage(config, crops, validation, device, plan)

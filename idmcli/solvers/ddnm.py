@@ -45,11 +45,11 @@ def ddnm(problem: Problem, prior: Prior, options: DdnmOptions, generator: Genera
     for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False), start=1):
         sigma = torch.full((len(r), 1, 1, 1), level, device=r.device)
         x0 = turned(prior, step)(r + problem.mean, sigma) - problem.mean
-        e, z = (r - x0) / sigma, normal_like(r, generator)
+        z = normal_like(r, generator)
         if coordinates is not None:
-            r = coordinates.step(x0, e, z, following, eta)
+            r = coordinates.join(*coordinates.step(x0, coordinates.split(r)[1], z, (level, following), eta))
         else:
-            r = _step(problem, x0, e, z, following, eta)
+            r = _step(problem, x0, (r - x0) / sigma, z, following, eta)
         progress(step, options.steps)
     return problem.image(r)
 

@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 
 from idmcli.numerics.noise import falling_levels
 from idmcli.operators import Problem
+from idmcli.operators.total_variation import least_total_variation
 from idmcli.priors import Prior, turned
 from idmcli.ranges import Count, Positive, Share
 from idmcli.solvers import Progress, Solver
-from idmcli.solvers.tv import TotalVariationOptions, total_variation
 
 LEAST_NOISE = 0.001  # 0.255 / 255, of the measurements, as in the authors' code
 
@@ -47,7 +47,7 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
     noise = max(problem.noise, LEAST_NOISE)
     start = max(options.sigma_start, options.sigma_end)
     levels = falling_levels(options.iterations, start, options.sigma_end)[:-1]
-    z = x = previous = problem.start if options.start == "operator" else _smooth(problem, generator)
+    z = x = previous = problem.start if options.start == "operator" else least_total_variation(problem)
     for iteration, level in enumerate(levels, start=1):
         sigma = torch.full((len(x), 1, 1, 1), level, device=x.device)
         r = x + options.momentum * (x - previous)
@@ -56,10 +56,6 @@ def hqs(problem: Problem, prior: Prior, options: HQSOptions, generator: Generato
         x, previous = problem.operator.prox(z, problem.y, 1 / rho), x
         progress(iteration, options.iterations)
     return problem.image(z if problem.noise > 0 else problem.project(z))
-
-
-def _smooth(problem: Problem, generator: Generator) -> Tensor:
-    return total_variation(problem, None, TotalVariationOptions(), generator, lambda done, total, unknown=None: None)
 
 
 SOLVER = Solver(

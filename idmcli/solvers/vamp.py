@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from idmcli.numerics.divergence import divergence, onsager, stein_divergence
 from idmcli.operators import Problem
-from idmcli.priors import Prior, turned
+from idmcli.priors import Prior, averaged, turned
 from idmcli.ranges import Count, Ratio
 from idmcli.solvers import Progress, Solver
 
@@ -25,6 +25,7 @@ class VampOptions:
 
     iterations: Count = 15  # iterations, each with one denoiser call, or two (see below)
     damping: Ratio = 0.8  # share of the new estimate in the next one
+    final_turns: bool = False  # whether the last denoiser call is the mean over all eight turns of the image
 
 
 @torch.no_grad()
@@ -51,10 +52,13 @@ def vamp(problem: Problem, prior: Prior, options: VampOptions, generator: Genera
     for iteration in range(options.iterations):
         sigma = ((1 / gamma - 1) * problem.residual_power(x) + problem.noise**2).sqrt()
         r = problem.project(x, 1 / gamma)
-        view = partial(denoise, step=iteration)
-        d = view(r, sigma)
+        view, last = partial(denoise, step=iteration), iteration + 1 == options.iterations
+        if last and options.final_turns:
+            d = averaged(prior)(r + problem.mean, sigma) - problem.mean
+        else:
+            d = view(r, sigma)
         progress(iteration + 1, options.iterations)
-        if iteration + 1 == options.iterations:
+        if last:
             break
         div, untrained = stein_divergence(r, sigma, d), (sigma > prior.noise_levels[1]) | (prior.domain.channels > 1)
         if bool(untrained.any()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from idmcli.ranges import Share
 from idmcli.seeds import item_seed
 from idmcli.tasks.base import Amount, Seen, Shape
 from idmcli.tasks.masks import check_ratio, extreme_mask, mask_conflicts, mask_notes, mask_path, read_mask
-from idmcli.tasks.ratios import RatioOptions, RatioTask
+from idmcli.tasks.ratios import VALIDATION_RATIOS, RatioOptions, RatioTask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,9 +36,9 @@ OWNER = {
 @dataclass(frozen=True)
 class MRIOptions(RatioOptions):
     """[operator] of task mri; the ratio is the fraction of k-space that a pseudo-radial mask keeps, 0.2 if it is not
-    set."""
+    set. A mixed mask is for training: any of the three kinds, another for each batch."""
 
-    mask: Literal["pseudo-radial", "equispaced", "random-lines", "file"] = "pseudo-radial"  # the sampled points
+    mask: Literal["pseudo-radial", "equispaced", "random-lines", "file", "mixed"] = "pseudo-radial"  # what is sampled
     acceleration: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None  # all lines / kept lines; not set: 4
     centre_fraction: Share | None = None  # share of the lines that is always kept in the centre; not set: 0.08
     mask_file: str | None = None  # picture of the mask, white = sampled; or a folder: each image's mask has its name
@@ -68,6 +68,8 @@ class MRITask(RatioTask[MRIOptions]):
 
     def _mask(self, options: MRIOptions, image_shape: Shape, item: str) -> Tensor | dict[str, Any]:
         match options.mask:
+            case "mixed":
+                return self._mask(_mixed(options, item), image_shape, item)
             case "pseudo-radial":
                 ratio = DEFAULT_RATIO if options.ratio is None else options.ratio
                 check_ratio(ratio, image_shape)
@@ -98,6 +100,12 @@ class MRITask(RatioTask[MRIOptions]):
             return None
         return DEFAULT_RATIO if options.ratio is None else options.ratio
 
+    def validation(self, options: MRIOptions) -> Sequence[MRIOptions]:
+        if options.mask != "mixed":
+            return super().validation(options)
+        each = [replace(options, mask="pseudo-radial", ratio=ratio) for ratio in VALIDATION_RATIOS]
+        return [*each, replace(options, mask="random-lines", acceleration=3.0)]
+
     def doubts(self, options: MRIOptions, operator: MRI, item: str) -> list[str]:
         if options.mask_file is None:
             return []
@@ -116,6 +124,17 @@ class MRITask(RatioTask[MRIOptions]):
 
     def conflicts(self, options: MRIOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return [*super().conflicts(options), *mask_conflicts(options, OWNER, required={"file": "mask_file"})]
+
+
+def _mixed(options: MRIOptions, item: str) -> MRIOptions:
+    """Pseudo-radial lines in one case of two, and otherwise parallel lines."""
+    import numpy as np
+
+    rng = np.random.default_rng(item_seed(options.seed, item))
+    if rng.integers(2):
+        return replace(options, mask="pseudo-radial", ratio=rng.uniform(options.ratio_min, options.ratio_max))
+    mask: Literal["random-lines", "equispaced"] = "random-lines" if rng.random() < 0.7 else "equispaced"
+    return replace(options, mask=mask, acceleration=rng.uniform(1.5, 6))
 
 
 def samples_high_frequencies(mask: Tensor) -> bool:

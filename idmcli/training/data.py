@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from idmcli.training.drawings import drawing
+
 Pixels = NDArray[np.float32]
 Purpose = Literal["crop", "noise", "operator"]
 
@@ -32,10 +34,12 @@ class CropPool:
         images: (C, H, W) arrays of values in [0, 1], each at least ``side`` x ``side``; from memory or, as
             :class:`~idmcli.training.pictures.Pictures` has them, from files.
         side: side of a crop in pixels.
+        drawn: share of the crops that are no crops but :func:`~idmcli.training.drawings.drawing`.
     """
 
     images: Sequence[Pixels]
     side: int
+    drawn: float = 0.0
 
     def crops(self, seed: int, numbers: Sequence[int]) -> Tensor:
         """The crops with these numbers, (len(numbers), C, side, side), float32."""
@@ -43,6 +47,8 @@ class CropPool:
 
     def _crop(self, rng: np.random.Generator) -> NDArray[Any]:
         image = self.images[int(rng.integers(len(self.images)))]
+        if self.drawn and rng.random() < self.drawn:
+            return drawing(self.side, len(image), rng)
         top, left = (rng.integers(size - self.side + 1) for size in image.shape[1:])
         crop = image[:, top : top + self.side, left : left + self.side]
         crop = np.rot90(crop, int(rng.integers(4)), axes=(1, 2))

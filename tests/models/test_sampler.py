@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import get_args
 
 import pytest
 import torch
@@ -11,17 +12,19 @@ from torch import Tensor, nn
 from idmcli.errors import InputError
 from idmcli.models.denoiser import DenoiserConfig
 from idmcli.models.injector import Injection
-from idmcli.models.sampler import RULES, InvertibleDiffusion, Rule, SamplerConfig
+from idmcli.models.sampler import InvertibleDiffusion, Rule, SamplerConfig
+from idmcli.models.steps import Start
 from idmcli.models.unet import UNetConfig
 from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, ParallelBeamCT, add_noise
 from idmcli.operators.problem import Problem
+from idmcli.operators.total_variation import least_total_variation
 from idmcli.priors.network import DenoiserPrior
 from idmcli.reversible.plan import NAMED, Plan, PlanName, named_plan
 from idmcli.training.step import Constrained
 from tests.small import run
 
 MEAN = 0.45
-EACH = pytest.mark.parametrize("rule", RULES)
+EACH = pytest.mark.parametrize("rule", get_args(Rule))
 
 
 def network(rule: Rule, steps: int = 3, image_channels: int = 1, injected: bool = True) -> InvertibleDiffusion:
@@ -122,6 +125,21 @@ def test_the_least_of_noise_is_next_to_none() -> None:
 def test_splitting_starts_at_falling_noise_levels() -> None:
     sigma = network("splitting", steps=3).rule.log_sigma.exp()
     torch.testing.assert_close(sigma, torch.tensor([0.6, 0.06, 0.006]).double())
+
+
+def test_splitting_starts_from_the_image_it_is_told() -> None:
+    unet = DenoiserConfig(UNetConfig(1, 2, (8, 16), (1, 1), 3), MEAN)
+    operator = Inpainting((1, 16, 16), {"type": "random", "ratio": 0.3, "seed": 0})
+    problem = Problem(operator, operator.A(picture(1, 1, 16, 16))).centred(MEAN)
+    starts: list[tuple[Start, Tensor]] = [
+        ("least-squares", problem.pinv),
+        ("operator", problem.start),
+        ("total-variation", least_total_variation(problem)),
+    ]
+    for name, expected in starts:
+        model = InvertibleDiffusion(SamplerConfig(unet, "splitting", start=name, levels=(0.2, 0.05))).double()
+        torch.testing.assert_close(model.rule.start(problem), expected)
+        torch.testing.assert_close(model.rule.log_sigma.exp(), torch.tensor([0.2, 0.1, 0.05]).double())
 
 
 @EACH

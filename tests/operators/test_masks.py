@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 
 from idmcli.errors import InputError
@@ -16,6 +18,7 @@ from idmcli.operators.masks import (
     negate_frequencies,
     radial,
     random_pixels,
+    strokes,
     to_centre,
     to_corner,
 )
@@ -110,6 +113,16 @@ def test_inpainting_keeps_the_pixels() -> None:
     assert operator.ratio == pytest.approx(4 / 6)
 
 
+@pytest.mark.parametrize(("width", "length"), [(1.0, None), (4.0, 30.0), (12.0, 12.0)])
+def test_strokes_are_as_wide_and_lose_as_much_as_asked(width: float, length: float | None) -> None:
+    mask = strokes((96, 120), ratio=0.9, width=width, length=length, seed=3)
+    assert 0.9 - 1.3 * width * (length or 120) / mask.size <= mask.mean() <= 0.9
+    depth = scipy.ndimage.distance_transform_edt(~np.pad(mask, 1, constant_values=True))
+    assert width / 2 - 0.5 <= depth.max() <= width + 1.5  # two may cross
+    assert np.array_equal(mask, strokes((96, 120), ratio=0.9, width=width, length=length, seed=3))
+    assert not np.array_equal(mask, strokes((96, 120), ratio=0.9, width=width, length=length, seed=4))
+
+
 def test_boxes_are_lost() -> None:
     operator = Inpainting((1, 5, 6), {"type": "boxes", "boxes": [[1, 2, 3, 4]]})
     expected = torch.ones(5, 6, dtype=torch.bool)
@@ -125,6 +138,9 @@ def test_boxes_are_lost() -> None:
         (torch.full((8, 8), 0.5), "other than 0 and 1"),
         (torch.full((8, 8), float("nan")), "other than 0 and 1"),
         (torch.ones(8, 7), "shape"),
+        ({"type": "strokes", "ratio": 0.5, "width": 0}, "width of the strokes is 0"),
+        ({"type": "strokes", "ratio": 0.5, "length": math.inf}, "length of the strokes is inf"),
+        ({"type": "strokes", "ratio": 0.0}, "kept ratio"),
         ({"type": "boxes", "boxes": [[0, 0, 8, 8]]}, "all zero"),
         ({"type": "boxes", "boxes": [[0, 0, 9, 8]]}, "not inside"),
         ({"type": "boxes", "boxes": [[-1, 0, 2, 2]]}, "not inside"),

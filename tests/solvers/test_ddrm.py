@@ -38,7 +38,8 @@ def test_with_fresh_noise_alone_it_is_null_space_sampling(name: str) -> None:
     """Without measurement noise and with eta = 1 both replace what was measured and draw the rest anew."""
     operator = OPERATORS[name]
     y = operator.A(picture(operator))
-    ours, theirs = (run(method, operator, y, Gaussian(0.09), seed=3, steps=5, eta=1.0) for method in ("ddrm", "ddnm"))
+    ours = run("ddrm", operator, y, Gaussian(0.09), seed=3, steps=5, eta=1.0, temperature=1.0)
+    theirs = run("ddnm", operator, y, Gaussian(0.09), seed=3, steps=5, eta=1.0)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
@@ -58,7 +59,8 @@ def test_the_state_has_the_noise_it_claims_in_every_singular_direction(method: s
     x, noise = camera(48, 2).double(), 0.2
     y = add_noise(SIMPLE_BLUR.A(x), noise, 0)
     prior, spectrum = Remembering(x), SIMPLE_BLUR.spectrum()
-    run(method, SIMPLE_BLUR, y, prior, noise=noise, steps=8, eta=eta)
+    paper = {"temperature": 1.0} if method == "ddrm" else {}
+    run(method, SIMPLE_BLUR, y, prior, noise=noise, steps=8, eta=eta, **paper)
     assert spectrum is not None
     count = spectrum.values.shape[1]
     for unit in prior.noise[1:]:
@@ -73,3 +75,15 @@ def test_known_noise_is_removed() -> None:
     y = add_noise(operator.A(x), 0.1, 0)
     told, untold = (psnr(run("ddrm", operator, y, shipped_prior(), noise=level, steps=8), x) for level in (0.1, 0.0))
     assert told > untold + 1
+
+
+def test_at_low_temperature_samples_are_nearer_to_the_image_and_to_each_other() -> None:
+    x, operator = camera(64), CompressedSensing((1, 64, 64), 0.3)
+    y, scores, spread = operator.A(x), [], []
+    for temperature in (1.0, 0.5):
+        first, second = (
+            run("ddrm", operator, y, shipped_prior(), seed=seed, steps=8, temperature=temperature) for seed in (0, 1)
+        )
+        scores.append(psnr(first, x))
+        spread.append(float((first - second).square().mean()))
+    assert scores[1] > scores[0] + 2 and spread[1] < 0.5 * spread[0]

@@ -89,3 +89,11 @@ def test_known_noise_is_removed() -> None:
     )
     assert told > untold + 1
     assert told > psnr(run("tikhonov", operator, y, noise=0.1), x)
+
+
+def test_the_last_call_may_be_the_mean_over_turns() -> None:
+    x, operator = camera(64), CompressedSensing((1, 64, 64), 0.2)
+    y, prior = operator.A(x), Watched(shipped_prior(), x)
+    once, mean = (psnr(run("vamp", operator, y, prior, iterations=6, final_turns=turns), x) for turns in (False, True))
+    assert mean > once + 0.02
+    assert len(prior.seen) == 6 + 5 + 8

@@ -40,6 +40,23 @@ def test_boxes_are_lost_and_decide_how_much_is_kept() -> None:
     assert TASK.ratio(options) is None and TASK.amount(operator).ratio == expected.mean()
 
 
+def test_strokes_keep_the_ratio_and_come_from_seed_and_name() -> None:
+    options = InpaintingOptions(mask="strokes", stroke_width=2)
+    first, again, other = (TASK.operator(options, (1, 64, 64), item) for item in ("a", "a", "b"))
+    assert 0.75 < TASK.amount(first).ratio <= 0.8 == TASK.ratio(options)
+    assert torch.equal(first.mask, again.mask) and not torch.equal(first.mask, other.mask)
+
+
+def test_mixed_masks_are_random_pixels_and_strokes_of_all_widths() -> None:
+    options = InpaintingOptions(mask="mixed", ratio_min=0.1, ratio_max=0.8)
+    drawn = [TASK.operator(options, (1, 32, 32), f"{number}").description for number in range(60)]
+    assert {each["type"] for each in drawn} == {"random", "strokes"}
+    assert all(0.1 <= each["ratio"] <= 0.8 for each in drawn if each["type"] == "random")
+    widths = [each["width"] for each in drawn if each["type"] == "strokes"]
+    assert 1 <= min(widths) < 2 and 6 < max(widths) <= 8
+    assert [each.mask for each in TASK.validation(options)] == ["random", "random", "random", "strokes"]
+
+
 @pytest.mark.parametrize(
     ("options", "noise", "expected"),
     [

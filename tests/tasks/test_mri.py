@@ -107,6 +107,16 @@ def test_options_of_another_mask_are_conflicts(options: MRIOptions, keys: tuple[
     assert found == keys and expected in text
 
 
+def test_mixed_masks_are_of_all_three_kinds() -> None:
+    options = MRIOptions(mask="mixed", ratio_min=0.1, ratio_max=0.5)
+    masks = [TASK.operator(options, (1, 32, 32), f"{number}").mask for number in range(40)]
+    columns = [bool((mask == mask[:1]).all()) for mask in masks]
+    assert 10 <= sum(columns) <= 30
+    kept = [float(mask.double().mean()) for mask in masks]
+    assert min(kept) >= 0.1 and max(kept) < 0.7
+    assert [each.mask for each in TASK.validation(options)] == [*["pseudo-radial"] * 3, "random-lines"]
+
+
 def test_coil_maps_are_smooth_and_each_coil_sees_its_own_side() -> None:
     maps = coil_maps(4, SIZE)
     assert maps.shape == (4, *SIZE) and maps.dtype == torch.complex64

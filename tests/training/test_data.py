@@ -43,6 +43,16 @@ def test_crops_are_contiguous_pieces_of_the_images() -> None:
     assert corners == {(row, column) for row in range(2) for column in range(4)}
 
 
+def test_a_share_of_the_crops_is_drawn() -> None:
+    pool = CropPool([numbered(20, 20, channels=3)], 16, drawn=0.25)
+    crops = pool.crops(0, range(200)).numpy()
+    drawn = crops.max((1, 2, 3)) <= 1
+    assert 30 <= drawn.sum() <= 70
+    assert (np.ptp(crops[drawn], axis=(2, 3)).max(1) < 0.02).any(), "some are flat"
+    assert (np.ptp(crops[drawn], axis=1).max((1, 2)) == 0).any(), "some are grey"
+    assert crops[drawn].min() >= 0
+
+
 def test_all_eight_flips_and_rotations_occur() -> None:
     pool = CropPool([numbered(8, 8)], 8)
     seen = {crop.numpy().tobytes() for crop in pool.crops(0, range(200))}
