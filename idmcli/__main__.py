@@ -15,6 +15,9 @@ def main() -> int:
     """Run ``idm``, see :func:`idmcli.cli.main`; an interrupt while it loads, or one more while it ends, is quiet."""
     sys.unraisablehook = _unraisable
     try:
+        from idmcli.allocator import keep_large_blocks
+
+        keep_large_blocks()
         from idmcli.cli import main as run
 
         return run()

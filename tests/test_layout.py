@@ -27,6 +27,7 @@ ORDER = (
         "ranges",
         "seeds",
         "environment",
+        "allocator",
         "devices",
         "distributed",
     ),
