@@ -13,8 +13,9 @@ from torch import Tensor
 
 from idmcli import __version__
 from idmcli.measuring import Measurement
-from idmcli.methods.fit import Fit, fit_of
+from idmcli.methods.fit import Fit, fit_of, percent
 from idmcli.methods.gain import estimate_gain
+from idmcli.methods.held_out import believed, share_of_the_guess
 from idmcli.methods.method import Method
 
 
@@ -28,6 +29,8 @@ class Reconstruction:
         fit: how well the images fit the measurements.
         seconds: wall-clock time.
         evaluations: of networks, in all (:class:`idmcli.models.evaluations.Evaluations`).
+        believed: the share of what the method made beyond A+ y that is in the images; less than 1 where it foretold
+            measurements badly that it was not given (:func:`idmcli.methods.held_out.share_of_the_guess`).
         unknown: the operator's unknown number as a blind method found it, the mean over the samples.
         seed: of the first sample; None for a method that draws nothing.
     """
@@ -37,12 +40,19 @@ class Reconstruction:
     fit: Fit
     seconds: float
     evaluations: int = 0
+    believed: float = 1.0
     unknown: float | None = None
     seed: int | None = None
 
     def doubts(self, method: Method) -> list[str]:
         """Warnings, if the result does not go with the measurements, or the method's network has made up structure."""
-        return self.fit.doubts(method.solver.meets)
+        found = self.fit.doubts(method.solver.meets)
+        if self.believed < 1:
+            found.append(
+                f"the network foretold badly what was held out of the measurements, so the result has "
+                f"{percent(self.believed)} of what it made beyond A+ y; compare another --method"
+            )
+        return found
 
     @property
     def raw(self) -> Tensor:
@@ -95,7 +105,10 @@ def solve(
         return method(problem, seed=(first + n) % 2**32, progress=told)
 
     before, start = method.evaluations.count, time.perf_counter()
-    images = torch.cat([draw(n) for n in range(samples)]).cpu()
+    images, share = torch.cat([draw(n) for n in range(samples)]).cpu(), 1.0
+    if "others" in method.solver.meets:
+        share = share_of_the_guess(lambda part: method(part, seed=first).cpu(), problem)
+        images = believed(images, problem, share)
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
     found = fmean(unknown.values()) if unknown else None
     known = problem if found is None else replace(problem, operator=m.operator.with_unknown(found))
@@ -105,6 +118,7 @@ def solve(
         fit_of(images, known, compared="roughness" in method.solver.meets),
         seconds,
         evaluations,
+        share,
         found,
         first if method.solver.samples else None,
     )

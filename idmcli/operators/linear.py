@@ -135,6 +135,17 @@ class LinearOperator(Operator):
         """The same measurements as an operator on padded images: ``padded().A(pad(x)) == A(x)``."""
         return self
 
+    def hold_out(self, share: float) -> tuple[LinearOperator, Tensor] | None:
+        """The operator of the same image with fewer measurements, by which guesses can be tested; None if it has none.
+
+        Args:
+            share: about how many of the measurements are held out, of those that are not always needed.
+
+        Returns:
+            the operator of the others, and which of the last axis of y are held out, (M,), bool.
+        """
+        return None
+
     def normal(self, x: Tensor) -> Tensor:
         """``A^T A x``."""
         return self.AT(self.A(x))

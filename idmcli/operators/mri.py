@@ -21,6 +21,8 @@ from idmcli.operators.spec import Specification
 from idmcli.operators.stored import check_arrays, check_digest, digest, restored, storable
 
 DC = Literal["corner", "centre"]
+CENTRE = 0.08  # cycles per pixel, up to which k-space is never held out
+FEWEST_HELD_OUT = 64  # points, from which something can be told
 
 
 class MRISpecification(Specification):
@@ -135,6 +137,29 @@ class MRI(LinearOperator):
         eigenvalues = (self.mask.to(y.real.dtype) + _negate_frequencies(self.mask).to(y.real.dtype)) / 2
         weights = torch.where(eigenvalues > 0, 1 / eigenvalues.clamp(min=0.5), 0)
         return Solution(self._image(weights * self._zero_filled(y)), 0, 0.0, True)
+
+    def hold_out(self, share: float) -> tuple[MRI, Tensor] | None:
+        """Whole lines if lines are sampled, otherwise points; with their mirror images, and none near the centre."""
+        height, width = self.mask.shape
+        rows, columns = (torch.fft.fftfreq(n, device=self.mask.device) for n in (height, width))
+        drawn = torch.rand(height, width, generator=torch.Generator().manual_seed(0)).to(rows) < share
+        if bool((self.mask == self.mask[:1]).all()):
+            drawn, outside = drawn[:1].expand(height, width), columns.abs() > CENTRE
+        elif bool((self.mask == self.mask[:, :1]).all()):
+            drawn, outside = drawn[:, :1].expand(height, width), rows[:, None].abs() > CENTRE
+        else:
+            outside = torch.hypot(rows[:, None], columns) > CENTRE
+        held = self.mask & outside & (drawn | _negate_frequencies(drawn))
+        if int(held.sum()) < FEWEST_HELD_OUT:
+            return None
+        others = MRI(
+            self.image_shape,
+            self._in_layout(self.mask & ~held),
+            dc=self.dc,
+            complex_image=self.complex_image,
+            sensitivity=self.sensitivity,
+        )
+        return others, held.flatten()[self.index]
 
     def arrays(self) -> Mapping[str, Tensor]:
         arrays = {"mask": self._in_layout(self.mask)} if self.description["type"] == "given" else {}

@@ -23,7 +23,7 @@ class DDRMOptions:
     steps: Count = 20  # denoiser calls
     eta: Share = 0.85  # share of fresh noise where nothing was measured
     eta_b: Share = 1.0  # share of the measurements where they are less noisy than the state
-    temperature: Share = 0.5  # factor of the fresh noise; the lower, the nearer samples are to their mean
+    temperature: Share = 0.7  # factor of the fresh noise; the lower, the nearer samples are to their mean
 
 
 @torch.no_grad()

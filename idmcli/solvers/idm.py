@@ -24,5 +24,5 @@ SOLVER = Solver(
     "invertible diffusion model, trained end to end (Chen et al., 2025)",
     by_network,
     needs=frozenset({"idm", "linear", "real"}),
-    meets=frozenset({"measurements", "range", "roughness"}),
+    meets=frozenset({"measurements", "others", "range", "roughness"}),
 )

