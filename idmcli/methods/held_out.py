@@ -12,7 +12,7 @@ from idmcli.operators import LinearOperator, Operator, Problem
 
 SHARE = 0.15  # of the measurements, held out
 FAINT = 1 / 255  # of white: the size of a guess that nobody sees
-LEAST = 0.5  # share of its guess that a method is believed in full from: the share itself is known to a few tenths
+LEAST = 1 / 3  # share of its guess that a method is believed in full from: the share itself is known to a few tenths
 
 
 @torch.no_grad()

@@ -46,6 +46,11 @@ class Method:
         """The solver's name."""
         return self.solver.name
 
+    def quick(self) -> Method:
+        """The same method, to be run for a short time."""
+        fewer = {name: min(most, getattr(self.options, name)) for name, most in self.solver.quick.items()}
+        return replace(self, options=replace(self.options, **fewer)) if fewer else self
+
     def check(self, operator: Operator) -> None:
         """Raise InputError if the method cannot handle an operator, or its prior the images."""
         refusal = solvers.why_not(self.solver, operator)

@@ -49,7 +49,7 @@ class Reconstruction:
         found = self.fit.doubts(method.solver.meets)
         if self.believed < 1:
             found.append(
-                f"the network foretold badly what was held out of the measurements, so the result has "
+                f"the method foretold badly what was held out of the measurements, so the result has "
                 f"{percent(self.believed)} of what it made beyond A+ y; compare another --method"
             )
         return found
@@ -107,7 +107,8 @@ def solve(
     before, start = method.evaluations.count, time.perf_counter()
     images, share = torch.cat([draw(n) for n in range(samples)]).cpu(), 1.0
     if "others" in method.solver.meets:
-        share = share_of_the_guess(lambda part: method(part, seed=first).cpu(), problem)
+        quick = method.quick()
+        share = share_of_the_guess(lambda part: quick(part, seed=first).cpu(), problem)
         images = believed(images, problem, share)
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
     found = fmean(unknown.values()) if unknown else None

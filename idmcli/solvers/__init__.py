@@ -8,7 +8,7 @@ unit variance and ``r = z + sigma n``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,6 +62,7 @@ class Solver:
             measurements that it was not given, which are held out where the operator can do without), "range"
             (values in 0..1), and "roughness" (the image is not much rougher than A+ y, which networks without a noise
             level may make of smooth images). Where they do not, a user is warned.
+        quick: the largest values of some options in a short run, which shows how good its guesses are.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Solver:
     options: type = NoOptions
     samples: bool = False
     meets: frozenset[str] = frozenset({"measurements", "range"})
+    quick: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> str | None:

@@ -64,4 +64,6 @@ SOLVER = Solver(
     hqs,
     needs=frozenset({"prior", "linear"}),
     options=HQSOptions,
+    meets=frozenset({"measurements", "others", "range"}),
+    quick={"iterations": 10},
 )

@@ -136,8 +136,7 @@ def test_bad_arguments() -> None:
     ],
 )
 def test_held_out_points_are_measured_no_more_and_the_others_as_before(mask: dict[str, Any], dc: Any) -> None:
-    maps = random_maps(2, 48, 40)
-    operator = MRI((1, 48, 40), mask, dc=dc, sensitivity=maps)
+    operator = MRI((1, 48, 40), mask, dc=dc)
     parted = operator.hold_out(0.15)
     assert parted is not None
     others, held = parted
@@ -152,3 +151,4 @@ def test_held_out_points_are_measured_no_more_and_the_others_as_before(mask: dic
     if mask["type"] != "radial":
         assert bool((lost.any(0) == lost.all(0)).all()), "whole lines"
     assert torch.equal(operator.hold_out(0.15)[1], held), "the same every time"  # type: ignore[index]
+    assert MRI((1, 48, 40), mask, dc=dc, sensitivity=random_maps(2, 48, 40)).hold_out(0.15) is None
