@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idmcli import solvers
-from idmcli.operators import MRI, CompressedSensing, Inpainting, LinearOperator, Operator
+from idmcli.operators import MRI, CompressedSensing, LinearOperator, Operator
 from idmcli.plugins import DEFAULTS
 from idmcli.solvers import Solver
 
@@ -95,9 +95,9 @@ def quiet(operator: Operator, noise: float) -> bool:
     return noise <= 0.05
 
 
-def random_pixels(operator: Inpainting, noise: float) -> bool:
-    """Whether pixels were kept at random, neither few nor most, as in the training of inpainting-tiny."""
-    return operator.description["type"] == "random" and 0.25 <= operator.ratio <= 0.75 and quiet(operator, noise)
+def silent(operator: Operator, noise: float) -> bool:
+    """Whether there is hardly any noise, as in the training of the networks for a task."""
+    return noise <= 0.01
 
 
 def mixes(operator: CompressedSensing, noise: float) -> bool:
@@ -118,7 +118,7 @@ CS = Defaults(
 )
 SINGLE_PIXEL = Defaults(choices=(Choice("hqs"),))
 INPAINTING = Defaults(
-    choices=(Choice("idm", random_pixels, "25 to 75 % of the pixels kept at random, little noise"), Choice("hqs")),
+    choices=(Choice("idm", silent, "noise up to 0.01"), Choice("hqs")),
     weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},
     options={
         # 0.2: how far off the smooth surface is that lost pixels start from; momentum overshoots in holes

@@ -72,7 +72,7 @@ class Solver:
     options: type = NoOptions
     samples: bool = False
     meets: frozenset[str] = frozenset({"measurements", "range"})
-    quick: Mapping[str, int] = field(default_factory=dict)
+    quick: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def weights(self) -> str | None:

@@ -37,7 +37,7 @@ def scores(case: str, picture: str, side: int = SIDE) -> dict[tuple[str, str, st
         ("ct 90", "drawing"),
         ("mri 25", "text"),
         ("mri lines", "ramp"),
-        ("boxes", "night sky"),
+        ("scratches", "text"),
         ("sr 2", "ramp"),
         ("sr 4", "flat"),
         ("hdr", "spine"),

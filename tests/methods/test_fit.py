@@ -36,15 +36,19 @@ def test_only_who_promises_smoothness_is_doubted_for_roughness() -> None:
     assert rough.doubts() == [] == Fit(0, 0, 0, 1, rougher=2).doubts({"roughness"})
 
 
-@pytest.mark.parametrize(("picture", "lost"), [("flat", True), ("spine", False), ("text", False)])
-def test_the_network_for_mri_says_when_it_is_lost(picture: str, lost: bool) -> None:
-    """Its estimator is asked for noise, and a flat picture shows none where a mask leaves something out."""
-    image = PICTURES[picture](48)
+@pytest.mark.parametrize(
+    ("method", "picture", "side"), [("hqs", "texture", 64), ("idm", "texture", 64), ("idm", "flat", 48)]
+)
+def test_who_foretells_badly_stays_near_what_was_measured(method: str, picture: str, side: int) -> None:
+    """Grass is made up by either. A flat picture is made up by a network that knows brains: 21.9 dB."""
+    image = PICTURES[picture](side)
     m = idm.sense(image, task="mri", ratio=0.25)
-    if lost:
-        with pytest.warns(idm.IdmWarning, match="held out"):
-            x = idm.reconstruct(m, method="idm")
-        assert idm.psnr(x, image) > 60
-    else:
-        x = idm.reconstruct(m, method="idm")
-        assert np.isfinite(x).all()
+    with pytest.warns(idm.IdmWarning, match="foretold badly what was held out"):
+        x = idm.reconstruct(m, method=method)
+    assert idm.psnr(x, image) > min(idm.psnr(idm.reconstruct(m, method="pinv"), image), 60) - 0.05
+
+
+@pytest.mark.parametrize("picture", ["spine", "text"])
+def test_who_foretells_well_is_believed(picture: str) -> None:
+    m = idm.sense(PICTURES[picture](48), task="mri", ratio=0.25)
+    assert np.isfinite(idm.reconstruct(m, method="idm")).all()
