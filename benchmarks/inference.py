@@ -31,7 +31,9 @@ RELEASED = "as released"
 
 
 class AsReleased(Coupling):
-    def forward(self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor, *, overwrite: bool = False
+    ) -> tuple[Tensor, Tensor]:
         return (1 - self.v) * function(x) + self.v * h, x
 
 
