@@ -34,10 +34,7 @@ class IDMSettings(UNetSettings):
     injector_kernel: Literal[1, 3] = 1  # side of the injectors' convolutions
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
     start: Literal["least-squares", "operator", "total-variation"] = "least-squares"  # splitting: the first image
-    levels: tuple[Positive, Positive] = (
-        0.6,
-        0.006,
-    )  # splitting: noise levels before training, first and last step
+    levels: tuple[Positive, Positive] = (0.6, 0.006)  # splitting: noise levels before training, first and last
 
 
 class IDMKind(ModelKind):

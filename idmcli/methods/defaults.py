@@ -90,14 +90,9 @@ def several_coils(operator: MRI, noise: float) -> bool:
     return operator.measurement_shape[0] > 1 and operator.complex_image and noise > 0
 
 
-def quiet(operator: Operator, noise: float) -> bool:
-    """Whether the noise is low."""
-    return noise <= 0.05
-
-
-def silent(operator: Operator, noise: float) -> bool:
-    """Whether there is hardly any noise, as in the training of the networks for a task."""
-    return noise <= 0.01
+def noise_up_to(most: float) -> Callable[[Operator, float], bool]:
+    """Whether the noise is at most so much."""
+    return lambda operator, noise: noise <= most
 
 
 def mixes(operator: CompressedSensing, noise: float) -> bool:
@@ -118,7 +113,7 @@ CS = Defaults(
 )
 SINGLE_PIXEL = Defaults(choices=(Choice("hqs"),))
 INPAINTING = Defaults(
-    choices=(Choice("idm", silent, "noise up to 0.01"), Choice("hqs")),
+    choices=(Choice("idm", noise_up_to(0.01), "noise up to 0.01"), Choice("hqs")),
     weights={**PHOTOGRAPHS, "idm": "inpainting-tiny"},
     options={
         # 0.2: how far off the smooth surface is that lost pixels start from; momentum overshoots in holes
@@ -143,7 +138,7 @@ DEBLURRING = Defaults(
     options={"hqs": {"weight": 0.45, "sigma_start": 0.3, "sigma_end": 0.008}},
 )
 SUPER_RESOLUTION = Defaults(
-    choices=(Choice("hqs", quiet, "little noise", options=FROM_TV), Choice("hqs")),
+    choices=(Choice("hqs", noise_up_to(0.05), "little noise", options=FROM_TV), Choice("hqs")),
     weights={**PHOTOGRAPHS, "sr3": "sr3-sr"},
     options={"hqs": {"sigma_end": 0.008}},
 )

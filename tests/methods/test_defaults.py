@@ -38,6 +38,7 @@ def scores(case: str, picture: str, side: int = SIDE) -> dict[tuple[str, str, st
         ("mri 25", "text"),
         ("mri lines", "ramp"),
         ("scratches", "text"),
+        pytest.param("boxes", "night sky", marks=pytest.mark.xfail(reason="1.2 dB behind total variation at 48 x 48")),
         ("sr 2", "ramp"),
         ("sr 4", "flat"),
         ("hdr", "spine"),
