@@ -182,7 +182,7 @@ def _plans(config: Config, budget: int | None, device: Device, about: str, outpu
     if gpu:
         with output.progress(len(found), "measuring plans") as progress:
             found = measured(found, config, device, progress.advance)
-    records = [row.record(found[0], config) for row in found]
+    records = [row.record(found[0]) for row in found]
     unit, lines = row_table(found, config)
     _show(output, records, lines, f"{about}; in {unit}, {'computed, * measured' if gpu else 'computed'}")
     auto = [f"auto: {describe(row.plan)}." for row in found if row.name == "auto"]
@@ -200,7 +200,7 @@ def _sweep(config: Config, values: Sequence[int], about: str, output: Output) ->
 
     with output.progress(len(NAMED) * len(values), "computing plans") as progress:
         table = sweep(config, values, progress.advance)
-    records = [{"T": steps, **row.record(rows[0], config)} for steps, rows in table.items() for row in rows]
+    records = [{"T": steps, **row.record(rows[0])} for steps, rows in table.items() for row in rows]
     unit, lines = sweep_table(table)
     _show(output, records, lines, f"{about}; peak in {unit}, computed")
     output.summary({"bytes_per_step": slopes(table) if len(values) > 1 else None}, COMPUTED)

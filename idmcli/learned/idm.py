@@ -35,6 +35,7 @@ class IDMSettings(UNetSettings):
     step_v: Coupling = 0.5  # initial mixing of the sampling steps
     start: Literal["least-squares", "operator", "total-variation"] = "least-squares"  # splitting: the first image
     levels: tuple[Positive, Positive] = (0.6, 0.006)  # splitting: noise levels before training, first and last
+    carry: Annotated[int, Field(ge=0, le=64)] = 0  # images of features, for each channel, that go from step to step
 
 
 class IDMKind(ModelKind):
@@ -55,7 +56,7 @@ class IDMKind(ModelKind):
         if m.injectors and m.size == "tiny":
             _check_injectors(m)
         denoiser = denoiser_config(config, steps=m.steps, injector_kernel=m.injector_kernel, injectors=m.injectors)
-        return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v, m.start, m.levels))
+        return InvertibleDiffusion(SamplerConfig(denoiser, m.rule, m.step_v, m.start, m.levels, m.carry))
 
     def restore(self, settings: Mapping[str, Any]) -> InvertibleDiffusion:
         from pydantic import TypeAdapter

@@ -41,10 +41,10 @@ class Row:
     memory: StepMemory
     measured: Measured | None = None
 
-    def record(self, plain: Row, config: Config) -> dict[str, Any]:
+    def record(self, plain: Row) -> dict[str, Any]:
         """The row in JSON's types, compared with plain autograd's."""
         mine, measured, theirs = self.memory, self.measured, plain.measured
-        passes = extra_passes(self.plan, probes=config.model.rule == "matched")
+        passes = extra_passes(self.plan)
         return {
             "plan": self.name,
             "steps": describe(self.plan),

@@ -53,7 +53,7 @@ def row_table(rows: Sequence[Row], config: Config) -> tuple[str, list[dict[str, 
 
     lines = []
     for row in rows:
-        record, measured = row.record(rows[0], config), row.measured
+        record, measured = row.record(rows[0]), row.measured
         line: dict[str, Any] = {"plan": row.name}
         line |= {part: cell(record[part]) for part in ("parameters", "average", "optimiser", "gradients")}
         line |= {part: cell(record[part]) for part in ("activations", "temporaries", "peak")}

@@ -17,9 +17,9 @@ UNet = StableDiffusionUNet | InjectorUNet
 ARCHITECTURES: dict[str, Any] = {"stable-diffusion": StableDiffusionUNet, "injector-unet": InjectorUNet}
 
 
-def build_unet(config: UNetSettings, inputs: int = 1) -> UNet:
-    """The untrained U-Net of a configuration, that sees so many images side by side."""
-    unet: UNet = ARCHITECTURES[config.architecture](config, inputs)
+def build_unet(config: UNetSettings, inputs: int = 1, outputs: int = 1) -> UNet:
+    """The untrained U-Net of a configuration, that sees so many images side by side, and gives so many."""
+    unet: UNet = ARCHITECTURES[config.architecture](config, inputs, outputs)
     return unet
 
 

@@ -39,7 +39,8 @@ class Denoiser(Learned):
 
     Attributes:
         mean: the constant to subtract.
-        inputs: how many images the network sees side by side; the noise belongs to the first.
+        inputs: how many images the network sees side by side. The noise belongs to the first; a noise map is the last.
+        outputs: how many images it gives: that noise, and features.
         ensemble: whether to take the mean over all flips and quarter turns of the image instead of one of them.
     """
 
@@ -47,12 +48,12 @@ class Denoiser(Learned):
     config: DenoiserConfig
     ensemble: bool = False
 
-    def __init__(self, config: DenoiserConfig, inputs: int = 1) -> None:
+    def __init__(self, config: DenoiserConfig, inputs: int = 1, outputs: int = 1) -> None:
         super().__init__()
         self.config = config
         self.mean = config.mean
-        self.inputs = inputs + config.noise_map
-        self.unet = build_unet(config.unet, self.inputs)
+        self.inputs, self.outputs = inputs + config.noise_map, outputs
+        self.unet = build_unet(config.unet, self.inputs, outputs)
         for parameter in self.unet.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -70,7 +71,11 @@ class Denoiser(Learned):
     def noise(
         self, x_t: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
     ) -> Tensor:
-        """Unit noise of ``x_t = r / sqrt(1 + sigma^2)``, of the shape of its first input, at noise levels sigma."""
+        """Unit noise of ``x_t = r / sqrt(1 + sigma^2)`` at noise levels sigma.
+
+        From (B, C inputs, H, W), not counting the noise map, to (B, C outputs, H, W). The first input of each channel
+        is x_t, and the first output its noise.
+        """
         if self.config.noise_map:
             images = x_t.view(len(x_t), -1, self.inputs - 1, *x_t.shape[2:])
             level = (sigma.clamp_min(LEAST_LEVEL).log() / 4).expand(*images.shape[:2], 1, 1)

@@ -13,8 +13,10 @@ from torch.utils.checkpoint import checkpoint
 
 from idmcli.errors import InputError
 from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.injector import Injection
 from idmcli.models.network import Network
 from idmcli.models.steps import MatchedStep, PaperStep, SplittingStep, Start
+from idmcli.models.turns import TURNS
 from idmcli.operators import LinearOperator, Problem
 from idmcli.reversible.coupling import Coupling
 from idmcli.reversible.engine import Memory
@@ -41,6 +43,7 @@ class SamplerConfig:
         v: initial mixing weight of the first-level couplings.
         start: the first image of the rule "splitting".
         levels: its noise levels before training, of the first step and of the last.
+        carry: images of features, for each channel, that the network hands from step to step beside the image.
     """
 
     denoiser: DenoiserConfig
@@ -48,6 +51,7 @@ class SamplerConfig:
     v: float = 0.5
     start: Start = "least-squares"
     levels: tuple[float, float] = (0.6, 0.006)
+    carry: int = 0
 
     def build_rule(self) -> PaperStep | MatchedStep | SplittingStep:
         """The rule of the steps, untrained."""
@@ -67,6 +71,9 @@ class InvertibleDiffusion(Network):
     The rule of the steps is F_t of the couplings (Eq. 4):
     ``x_{t-1} = (1 - v_t) F_t(x_t) + v_t h_t``, ``h_{t-1} = x_t``, from the rule's start x_T and
     ``h_T = w_T x_T`` to the result ``x_0 + w_0 h_0``.
+
+    Carried features are part of the states x and h, so that the couplings hand them on and invert them too: a state is
+    (B, C (1 + carry), H, W), each channel of the image followed by its features. They start at zero.
     """
 
     kind = "idm"
@@ -78,7 +85,7 @@ class InvertibleDiffusion(Network):
         steps = config.denoiser.unet.steps
         self.config = config
         self.rule = config.build_rule()
-        self.denoiser = Denoiser(config.denoiser)
+        self.denoiser = Denoiser(config.denoiser, inputs=1 + config.carry, outputs=1 + config.carry)
         self.couplings = nn.ModuleList(Coupling(config.v) for _ in range(steps))
         self.start_scale = nn.Parameter(torch.ones(()))  # w_T
         self.end_scale = nn.Parameter(torch.zeros(()))  # w_0
@@ -91,7 +98,7 @@ class InvertibleDiffusion(Network):
         if operator.complex_image:
             raise InputError("this network reconstructs real images, not complex ones", "use --method tikhonov or tv")
         problem = Problem(operator, y, noise).centred(self.denoiser.mean)
-        x = self.rule.start(problem)
+        x = self.start(problem)
         h = self.start_scale * x
         plan = plan or named_plan("plain", len(self.couplings))
         for step, (coupling, kept) in enumerate(zip(self.couplings, plan, strict=True)):
@@ -100,12 +107,34 @@ class InvertibleDiffusion(Network):
                 x, h = checkpoint(advance, x, h, use_reentrant=False)
             else:
                 x, h = advance(x, h)
-        return problem.image(self.rule.end(problem, x + self.end_scale * h))
+        image, _ = self._parts(x + self.end_scale * h)
+        return problem.image(self.rule.end(problem, image))
 
-    def step(self, problem: Problem, step: int, x_t: Tensor, memory: Memory = "plain") -> Tensor:
+    def start(self, problem: Problem) -> Tensor:
+        """The state x_T: the rule's first image, and features of zero."""
+        image = self.rule.start(problem)
+        batch, channels, *size = image.shape
+        return _joined(image, image.new_zeros(batch, channels, self.config.carry, *size))
+
+    def step(self, problem: Problem, step: int, state: Tensor, memory: Memory = "plain") -> Tensor:
         """F_t: the state before step ``step`` (0 first) to the state after it, without the wiring."""
-        f: Tensor = self.rule(self.denoiser, problem, step, x_t, memory)
-        return f
+        image, features = self._parts(state)
+        x_t, sigma = self.rule.noisy(problem, step, image)
+        injection = Injection(step, problem.pinv, problem.range_projection)
+        number = step % TURNS if self.rule.turning else 0
+        found = self.denoiser.noise(_joined(x_t, features), sigma, injection, memory, number)
+        e, features = self._parts(found)
+        return _joined(self.rule.advance(problem, step, image, sigma, e), features)
+
+    def _parts(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The image, (B, C, H, W), and its features, (B, C, carry, H, W)."""
+        images = state.view(len(state), -1, 1 + self.config.carry, *state.shape[2:])
+        return images[:, :, 0], images[:, :, 1:]
+
+
+def _joined(image: Tensor, features: Tensor) -> Tensor:
+    """A state from its parts."""
+    return torch.cat([image.unsqueeze(2), features], 2).flatten(1, 2) if features.numel() else image
 
 
 def renamed(tensors: Mapping[str, Any]) -> dict[str, Any]:

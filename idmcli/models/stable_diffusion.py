@@ -144,11 +144,14 @@ class Head(nn.Module):
 
 
 class StableDiffusionUNet(nn.Module):
-    """Noise estimate of an image, (B, inputs C, H, W) to (B, C, H, W); H and W multiples of :attr:`multiple`."""
+    """Noise estimate of an image, (B, inputs C, H, W) to (B, outputs C, H, W).
+
+    H and W are multiples of :attr:`multiple`.
+    """
 
     multiple = 2 * PATCH
 
-    def __init__(self, config: StableDiffusionConfig, inputs: int = 1) -> None:
+    def __init__(self, config: StableDiffusionConfig, inputs: int = 1, outputs: int = 1) -> None:
         from diffusers.models.downsampling import Downsample2D
 
         super().__init__()
@@ -165,7 +168,7 @@ class StableDiffusionUNet(nn.Module):
         self.up_coarse = self._up(coarse, 2 * PATCH, skips)
         self.enter_up_fine = UpEntry(coarse, fine, fine, upsample=True)
         self.up_fine = self._up(fine, PATCH, [None, *(Residual(2 * fine, fine, skip=skip) for skip in (1, 2))])
-        self.head = Head(fine, outer)
+        self.head = Head(fine, outputs * outer)
 
     def _modules_of(self, channels: int, scale: int, residual: Residual | None) -> list[nn.Module]:
         c = self.config

@@ -115,7 +115,7 @@ def _copy(model: Learned, start: Path) -> list[nn.Parameter]:
                 "set model.noise_map = true",
             )
         adapted = _coloured(inner.state_dict(), inner.unet.config, outer.unet.config)
-        adapted = _blind(adapted, inner, outer)
+        adapted = _widened(adapted, inner, outer)
         if inner is source:
             target, tensors = outer, adapted
         else:
@@ -125,13 +125,13 @@ def _copy(model: Learned, start: Path) -> list[nn.Parameter]:
     except RuntimeError as error:
         raise InputError(
             f"--init {str(start)!r} has tensors of other shapes: {str(error).splitlines()[1].strip()}",
-            "use the same model.size, model.steps, model.channels and model.blocks",
+            "use the same model.size, model.steps, model.channels, model.blocks and model.carry",
         ) from error
     missing = [name for name in missing if ".to_image." not in name and ".to_features." not in name]
     if missing or unexpected:
         raise InputError(
             f"--init {str(start)!r} is another network: {(missing + unexpected)[0]} has no counterpart",
-            "use the same model.size, model.steps, model.channels and model.blocks",
+            "use the same model.size, model.steps, model.channels, model.blocks and model.carry",
         )
     return list(source.parameters())
 
@@ -156,12 +156,22 @@ def _coloured(tensors: dict[str, Tensor], grey: UNetSettings, colour: UNetSettin
     }
 
 
-def _blind(tensors: dict[str, Tensor], source: Denoiser, target: Denoiser) -> dict[str, Tensor]:
-    """The weights of a U-Net for one of more inputs, whose estimate does not depend on those it did not have: an image
-    of the measurements after the noisy one, the noise map last."""
-    name = "unet.conv_in.weight"
-    weight = tensors[name]
-    inputs = weight.view(len(weight), target.unet.config.image_channels, source.inputs, -1, *weight.shape[2:])
+def _widened(tensors: dict[str, Tensor], source: Denoiser, target: Denoiser) -> dict[str, Tensor]:
+    """The weights of a U-Net for one of more inputs and outputs.
+
+    New inputs stand after the old images and before the noise map, and the estimate of the noise does not depend on
+    them. New outputs keep their start.
+    """
+    channels = target.unet.config.image_channels
+    first = tensors["unet.conv_in.weight"]
+    inputs = first.view(len(first), channels, source.inputs, -1, *first.shape[2:])
     images, level = inputs.tensor_split([source.inputs - source.config.noise_map], 2)
     unseen = torch.zeros_like(inputs[:, :, :1]).repeat(1, 1, max(0, target.inputs - source.inputs), 1, 1, 1)
-    return {**tensors, name: torch.cat([images, unseen, level], 2).flatten(1, 3)}
+    found = {**tensors, "unet.conv_in.weight": torch.cat([images, unseen, level], 2).flatten(1, 3)}
+    own = target.state_dict()
+    for name in ("unet.conv_out.weight", "unet.conv_out.bias"):
+        if target.outputs > source.outputs and len(own[name]) * source.outputs == len(tensors[name]) * target.outputs:
+            outputs = own[name].view(channels, target.outputs, -1, *own[name].shape[1:]).clone()
+            outputs[:, : source.outputs] = tensors[name].view(channels, source.outputs, *outputs.shape[2:])
+            found[name] = outputs.flatten(0, 2)
+    return found

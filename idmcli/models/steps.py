@@ -8,7 +8,9 @@ and c = div / (1 - div) of the denoiser:
     xb = u - (1 + k_t (1 / gamma - 1)) A+(A u - y)  (Eq. 2)
     F  = sqrt(ab') (xb + b_t sigma' e)              (Eq. 3)
 
-A rule is called as ``rule(denoiser, problem, step, x_t, memory)``, the steps numbered from 0, and returns F_t.
+A rule says in ``noisy`` which noisy image of which noise level the network sees, and in ``advance`` what follows from
+the noise e that it finds there: F_t. Steps are numbered from 0. A rule with ``turning`` shows the network another turn
+of the image in each step, so that the preferences of the network do not add up.
 """
 
 from __future__ import annotations
@@ -20,24 +22,23 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
-from idmcli.models.denoiser import Denoiser
-from idmcli.models.injector import Injection
-from idmcli.models.turns import TURNS
 from idmcli.numerics.divergence import onsager, stein_divergence
 from idmcli.operators import LinearOperator, Problem
 from idmcli.operators.total_variation import least_total_variation
-from idmcli.reversible.engine import Memory
 
 ALPHA_MARGIN = 1e-3
 MIN_EXCESS = 1e-3  # of 1 / gamma over 1
 SPLITTING_WEIGHT = 0.3  # lambda, as hqs has it by default
 Start = Literal["least-squares", "operator", "total-variation"]
+Noisy = tuple[Tensor, Tensor]
+"""``x_t = r / sqrt(1 + sigma^2)``, (B, C, H, W), and sigma, which fits beside it."""
 
 
 class PaperStep(nn.Module):
     """k = m = 0 and b = 1, with T learned alphas whose products are ab_t (Chen et al., TPAMI 2025)."""
 
     parameter_group = "rule"
+    turning = False
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -47,14 +48,23 @@ class PaperStep(nn.Module):
         """x_T: the scaled pseudo-inverse."""
         return self.alpha.prod().sqrt() * problem.pinv
 
-    def forward(self, denoiser: Denoiser, problem: Problem, step: int, x_t: Tensor, memory: Memory) -> Tensor:
-        alpha = self.alpha[: len(self.alpha) - step]  # alpha_1 .. alpha_t
-        ab, ab_next = alpha.prod(), alpha[:-1].prod()
-        e = denoiser.noise(x_t, ((1 - ab) / ab).sqrt(), _injection(problem, step), memory)
+    def noisy(self, problem: Problem, step: int, x_t: Tensor) -> Noisy:
+        """The state itself."""
+        ab, _ = self._products(step)
+        return x_t, ((1 - ab) / ab).sqrt()
+
+    def advance(self, problem: Problem, step: int, x_t: Tensor, sigma: Tensor, e: Tensor) -> Tensor:
+        """F_t."""
+        ab, ab_next = self._products(step)
         x0 = (x_t - (1 - ab).sqrt() * e) / ab.sqrt()  # Eq. 1
         xb = problem.project(x0)  # Eq. 2
         f = ab_next.sqrt() * xb
-        return f if len(alpha) == 1 else f + (1 - ab_next).sqrt() * e  # Eq. 3; ab_0 = 1
+        return f if step == len(self.alpha) - 1 else f + (1 - ab_next).sqrt() * e  # Eq. 3; ab_0 = 1
+
+    def _products(self, step: int) -> tuple[Tensor, Tensor]:
+        """ab_t and ab_{t-1}, the products of alpha_1 .. alpha_t and of one less."""
+        alpha = self.alpha[: len(self.alpha) - step]
+        return alpha.prod(), alpha[:-1].prod()
 
     def end(self, problem: Problem, x: Tensor) -> Tensor:
         """The image of x_0, which it is."""
@@ -74,6 +84,7 @@ class MatchedStep(nn.Module):
     """
 
     parameter_group = "rule"
+    turning = True
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -97,11 +108,14 @@ class MatchedStep(nn.Module):
             )
         return self._gain(problem, 0) * problem.pinv
 
-    def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
-        injection = _injection(problem, step)
+    def noisy(self, problem: Problem, step: int, r: Tensor) -> Noisy:
+        """r at the noise level that the measurements tell."""
         sigma = self.log_gain[step].exp() * self.noise_level(problem, step, r)
-        turns = step % TURNS  # another in each step, so that the network's preferences do not add up
-        x0, e = denoiser(r, sigma, injection, memory, turns)  # Eq. 1
+        return r * torch.rsqrt(1 + sigma**2), sigma
+
+    def advance(self, problem: Problem, step: int, r: Tensor, sigma: Tensor, e: Tensor) -> Tensor:
+        """F_t."""
+        x0 = r - sigma * e  # Eq. 1
         last = step == len(self.log_gain) - 1
         c: Tensor | float = 0.0
         if not last:
@@ -138,6 +152,7 @@ class SplittingStep(nn.Module):
     """
 
     parameter_group = "rule"
+    turning = True
 
     def __init__(self, steps: int, levels: tuple[float, float], first_image: Start) -> None:
         super().__init__()
@@ -155,9 +170,14 @@ class SplittingStep(nn.Module):
             case "total-variation":
                 return least_total_variation(problem)
 
-    def forward(self, denoiser: Denoiser, problem: Problem, step: int, r: Tensor, memory: Memory) -> Tensor:
+    def noisy(self, problem: Problem, step: int, r: Tensor) -> Noisy:
+        """r at the learned noise level."""
         sigma = self.log_sigma[step].exp()
-        x0, _ = denoiser(r, sigma, _injection(problem, step), memory, step % TURNS)  # Eq. 1
+        return r * torch.rsqrt(1 + sigma**2), sigma
+
+    def advance(self, problem: Problem, step: int, r: Tensor, sigma: Tensor, e: Tensor) -> Tensor:
+        """F_t."""
+        x0 = r - sigma * e  # Eq. 1
         if problem.noise == 0:
             return problem.project(x0)  # Eq. 2
         return problem.operator.prox(x0, problem.y, sigma**2 / (SPLITTING_WEIGHT * problem.noise**2))
@@ -171,7 +191,3 @@ class SplittingStep(nn.Module):
 def _excess(operator: LinearOperator) -> float:
     """``1 / gamma - 1``."""
     return max(1 / operator.ratio - 1, MIN_EXCESS)
-
-
-def _injection(problem: Problem, step: int) -> Injection:
-    return Injection(step, problem.pinv, problem.range_projection)

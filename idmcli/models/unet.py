@@ -74,13 +74,13 @@ class ResidualBlock(nn.Module):
 
 
 class InjectorUNet(nn.Module):
-    """Noise estimate of an image, (B, inputs C, H, W) to (B, C, H, W); H and W multiples of :attr:`multiple`.
+    """Noise estimate of an image, (B, inputs C, H, W) to (B, outputs C, H, W).
 
-    Every scale is one reversible group (residual block, injector, residual block, ...); changes of
-    resolution and the additive skips lie between the groups.
+    H and W are multiples of :attr:`multiple`. Every scale is one reversible group (residual block, injector, residual
+    block, ...); changes of resolution and the additive skips lie between the groups.
     """
 
-    def __init__(self, config: UNetConfig, inputs: int = 1) -> None:
+    def __init__(self, config: UNetConfig, inputs: int = 1, outputs: int = 1) -> None:
         super().__init__()
         self.config = config
         self.multiple = config.unshuffle * 2 ** (len(config.channels) - 1)
@@ -93,7 +93,7 @@ class InjectorUNet(nn.Module):
         self.middle = self._group(len(scales) - 1, *scales[-1])
         self.upsample = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
         self.up = nn.ModuleList(self._group(level, *scale) for level, scale in enumerate(scales[:-1]))
-        self.conv_out = nn.Conv2d(config.channels[0], outer, 3, padding=1)
+        self.conv_out = nn.Conv2d(config.channels[0], outputs * outer, 3, padding=1)
 
     def _group(self, level: int, channels: int, blocks: int) -> ReversibleGroup:
         c = self.config

@@ -53,23 +53,17 @@ def candidates(steps: int) -> list[Plan]:
     return fast + [(both,) * turned + (unet,) * (steps - turned) for turned in range(1, steps)]
 
 
-def extra_passes(plan: Plan, *, probes: bool = False) -> Fraction:
+def extra_passes(plan: Plan) -> Fraction:
     """Passes through the network in a training step, relative to those without any plan.
 
-    A forward pass counts 1 and a backward pass 2. What a step does not keep it computes again: once for
-    the network (second level), once for the whole step (first level).
+    A forward pass counts 1 and a backward pass 2. A step computes again what it does not keep: once for the network
+    (second level), once for the whole step (first level).
 
     Args:
         plan: of all steps.
-        probes: whether all steps but the last run the network a second time without gradients
-            (``model.rule = "matched"``).
     """
-    total = least = 0
-    for number, step in enumerate(plan, start=1):
-        forward = 2 if probes and number < len(plan) else 1
-        least += forward + 2
-        total += forward + 2 + (step.network != "plain") + forward * step.image_only
-    return Fraction(total, least)
+    total = sum(3 + (step.network != "plain") + step.image_only for step in plan)
+    return Fraction(total, 3 * len(plan))
 
 
 def describe(plan: Plan) -> str:

@@ -100,14 +100,18 @@ PINNED = {
 
 
 def test_growth_with_t() -> None:
-    """Plain autograd's memory is a line through T; with both levels a step adds its image and nothing else."""
+    """Plain autograd's memory is a line through T; with both levels a step adds its image, with the features that it
+    carries, and nothing else."""
 
-    def growth(name: Any) -> list[tuple[int, int]]:
-        found = [ComputedStep(changed(steps), mode).memory(named_plan(name, steps)) for steps in (2, 3, 4, 6)]
+    def growth(name: Any, carry: int = 0) -> list[tuple[int, int]]:
+        configs = [changed(steps) for steps in (2, 3, 4, 6)]
+        configs = [replace(config, model=replace(config.model, carry=carry)) for config in configs]
+        found = [ComputedStep(config, mode).memory(named_plan(name, config.model.steps)) for config in configs]
         return [(b.activations - a.activations, b.step - a.step) for a, b in pairwise(found)]
 
     mode, image = GhostMode(), 4 * 2 * 32 * 32
     assert growth("both") == [(image, image), (image, image), (2 * image, 2 * image)]
+    assert growth("both", carry=2) == [(3 * image, 3 * image), (3 * image, 3 * image), (6 * image, 6 * image)]
     assert growth("plain") == [(450584, 450584), (450584, 450584), (901168, 901168)]
 
 

@@ -27,11 +27,13 @@ MEAN = 0.45
 EACH = pytest.mark.parametrize("rule", get_args(Rule))
 
 
-def network(rule: Rule, steps: int = 3, image_channels: int = 1, injected: bool = True) -> InvertibleDiffusion:
+def network(
+    rule: Rule, steps: int = 3, image_channels: int = 1, injected: bool = True, carry: int = 0
+) -> InvertibleDiffusion:
     """A tiny sampler in double precision with every weight away from its start."""
     torch.manual_seed(0)
     unet = UNetConfig(image_channels, 2, (8, 16), (1, 1), steps)
-    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, MEAN), rule)).double()
+    model = InvertibleDiffusion(SamplerConfig(DenoiserConfig(unet, MEAN), rule, carry=carry)).double()
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and (injected or "to_features" not in name):
             nn.init.normal_(parameter, std=0.05)
@@ -142,11 +144,35 @@ def test_splitting_starts_from_the_image_it_is_told() -> None:
         torch.testing.assert_close(model.rule.log_sigma.exp(), torch.tensor([0.2, 0.1, 0.05]).double())
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_go_from_step_to_step(channels: int) -> None:
+    """Two steps of splitting, written out. The network sees the image and the features of the step before, which are
+    zero at first; Eq. 4 couples both."""
+    model, operator = network("splitting", steps=2, carry=2), compressed(channels=channels)
+    y = operator.A(picture(2, channels, 32, 32))
+    problem = Problem(operator, y).centred(MEAN)
+    x = h = problem.pinv
+    features = kept = torch.zeros(2, channels, 2, 32, 32, dtype=torch.float64)
+    for step, (sigma, coupling) in enumerate(zip(model.rule.log_sigma.exp(), model.couplings, strict=True)):
+        noisy = (x / (1 + sigma**2) ** 0.5).unsqueeze(2)
+        injection = Injection(step, problem.pinv, problem.range_projection)
+        out = model.denoiser.estimate(torch.cat([noisy, features], 2).flatten(1, 2), injection, number=step)
+        e, fresh = out.view(2, channels, 3, 32, 32).split([1, 2], 2)
+        v = coupling.v
+        f = problem.project(x - sigma * e.squeeze(2))
+        x, h = (1 - v) * f + v * h, x
+        features, kept = (1 - v) * fresh + v * kept, features
+    expected = problem.project(x + model.end_scale * h) + MEAN
+    torch.testing.assert_close(model(y, operator), expected, rtol=0, atol=1e-6)
+    assert features.abs().max() > 0.01
+
+
 @EACH
-def test_the_steps_can_be_inverted(rule: Rule) -> None:
-    model, operator = network(rule), compressed()
+@pytest.mark.parametrize("carry", [0, 2])
+def test_the_steps_can_be_inverted(rule: Rule, carry: int) -> None:
+    model, operator = network(rule, carry=carry), compressed()
     problem = Problem(operator, operator.A(picture(1, 1, 32, 32))).centred(MEAN)
-    start = (model.rule.start(problem), 0.9 * model.rule.start(problem))
+    start = (model.start(problem), 0.9 * model.start(problem))
     x, h = start
     steps = [lambda x, t=t: model.step(problem, t, x) for t in range(3)]
     for step, coupling in zip(steps, model.couplings, strict=True):
@@ -170,8 +196,9 @@ def test_every_parameter_gets_a_finite_gradient(rule: Rule) -> None:
 
 @EACH
 @pytest.mark.parametrize("name", [name for name in NAMED if name != "plain"])
-def test_every_memory_plan_has_the_gradients_of_plain_autograd(name: PlanName, rule: Rule) -> None:
-    model, operator = network(rule), compressed()
+@pytest.mark.parametrize("carry", [0, 2])
+def test_every_memory_plan_has_the_gradients_of_plain_autograd(name: PlanName, rule: Rule, carry: int) -> None:
+    model, operator = network(rule, carry=carry), compressed()
     x = picture(2, 1, 32, 32)
     y = operator.A(x).requires_grad_()  # the context of the injectors depends on it
 
@@ -240,17 +267,19 @@ def test_what_was_measured_is_met(rule: Rule, ratio: float) -> None:
 
 
 @EACH
+@pytest.mark.parametrize("carry", [0, 2])
 @pytest.mark.parametrize("shape", [(1, 33, 50), (3, 40, 32), (1, 7, 5)])
-def test_odd_sizes_and_colours(rule: Rule, shape: tuple[int, int, int]) -> None:
-    model, operator = network(rule), CompressedSensing(shape, 0.3, block=16)
+def test_odd_sizes_and_colours(rule: Rule, shape: tuple[int, int, int], carry: int) -> None:
+    model, operator = network(rule, carry=carry), CompressedSensing(shape, 0.3, block=16)
     y = operator.A(picture(2, *shape))
     with torch.no_grad():
         assert model(y, operator).shape == (2, *shape)
         assert torch.equal(model.reconstruct(y, operator), model(y, operator).clamp(0, 1))
 
 
-def test_a_colour_network() -> None:
-    model, operator = network("paper", image_channels=3), compressed(channels=3)
+@pytest.mark.parametrize("carry", [0, 2])
+def test_a_colour_network(carry: int) -> None:
+    model, operator = network("paper", image_channels=3, carry=carry), compressed(channels=3)
     assert model.reconstruct(operator.A(picture(1, 3, 32, 32)), operator).shape == (1, 3, 32, 32)
 
 

@@ -116,6 +116,34 @@ def test_a_prior_that_is_told_the_noise_level_starts_any_network(tmp_path: Path)
     torch.testing.assert_close(colour(alike, sigma)[1], prior(r, sigma)[1].expand(-1, 3, -1, -1))
 
 
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_network_that_carries_features_starts_as_one_that_does_not(colour: bool, tmp_path: Path) -> None:
+    task = TaskConfig(channels=3) if colour else None
+    prior = randomised(changed(replace(PRIOR, task=task or PRIOR.task), noise_map=True))
+    sampler = learned.build(changed(replace(END, task=task or END.task), noise_map=True, rule="splitting", carry=2))
+    assert isinstance(prior, Denoiser) and isinstance(sampler, InvertibleDiffusion)
+    file, channels = saved(prior, tmp_path), 3 if colour else 1
+    r, sigma = torch.rand(1, channels, 16, 16), torch.full((1, 1, 1, 1), 0.2)
+    features = torch.rand(1, channels, 2, 16, 16)
+    seen = torch.cat([(r * torch.rsqrt(1 + sigma**2)).unsqueeze(2), features], 2).flatten(1, 2)
+    initialise(sampler, file)
+    found = sampler.denoiser.noise(seen, sigma).view(1, channels, 3, 16, 16)
+    torch.testing.assert_close(found[:, :, 0], prior(r, sigma)[1])
+    assert found[:, :, 1:].abs().max() > 1e-3  # of their own start, or training would never move them
+    more = learned.build(changed(replace(END, task=task or END.task), noise_map=True, rule="splitting", carry=3))
+    assert isinstance(more, InvertibleDiffusion)
+    initialise(more, saved(sampler, tmp_path))
+    torch.testing.assert_close(
+        more.denoiser.noise(_with_more(seen, channels), sigma).view(1, channels, 4, 16, 16)[:, :, :3], found
+    )
+
+
+def _with_more(seen: torch.Tensor, channels: int) -> torch.Tensor:
+    """The same input with one more image of features."""
+    images = seen.unflatten(1, (channels, -1))
+    return torch.cat([images, torch.rand_like(images[:, :, :1])], 2).flatten(1, 2)
+
+
 def test_a_start_by_its_name() -> None:
     start = initialise(learned.build(load_config("prior-mri").config), "prior-grey")
     assert start.own == 0 and start.unfit == ()

@@ -84,9 +84,6 @@ def test_passes() -> None:
     assert passes("sampler", 12) == Fraction(11 * 4 + 3, 36)
     assert passes("both", 12) == Fraction(11 * 5 + 4, 36)
     assert extra_passes((UNET, PLAIN, PLAIN)) == Fraction(10, 9)
-    # a probe is one more forward pass, and the first level repeats it
-    assert extra_passes(named_plan("unet", 2), probes=True) == Fraction(5 + 4, 4 + 3)
-    assert extra_passes(named_plan("both", 2), probes=True) == Fraction(7 + 4, 4 + 3)
 
 
 def test_words() -> None:
