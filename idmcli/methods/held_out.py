@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,6 +12,19 @@ from idmcli.operators import LinearOperator, Operator, Problem
 SHARE = 0.15  # of the measurements, held out
 FAINT = 1 / 255  # of white: the size of a guess that nobody sees
 LEAST = 1 / 3  # share of its guess that a method is believed in full from: the share itself is known to a few tenths
+
+
+def with_fewer(problem: Problem[Operator]) -> tuple[Problem, Tensor] | None:
+    """The same problem without :data:`SHARE` of its measurements, and which of them these are, (M,).
+
+    None if the operator cannot do without.
+    """
+    operator = problem.operator
+    parted = operator.hold_out(SHARE) if isinstance(operator, LinearOperator) else None
+    if parted is None:
+        return None
+    others, held = parted
+    return Problem(others, problem.y[..., ~held], problem.noise, problem.mean, problem.size), held
 
 
 @torch.no_grad()
@@ -32,17 +44,15 @@ def share_of_the_guess(method: Callable[[Problem[Operator]], Tensor], problem: P
     Returns:
         a in [0, LEAST), or 1: if a is larger, the guess is faint, or the operator cannot do with fewer measurements.
     """
-    operator = problem.operator
-    parted = operator.hold_out(SHARE) if isinstance(operator, LinearOperator) else None
-    if parted is None:
+    fewer = with_fewer(problem)
+    if fewer is None:
         return 1.0
-    others, held = parted
-    known = replace(problem, operator=others, y=problem.y[..., ~held])
+    known, held = fewer
 
     def foretold(x: Tensor) -> Tensor:
-        return operator.A(x)[..., held]
+        return problem.operator.A(x)[..., held]
 
-    base = others.pinv(known.y)
+    base = known.operator.pinv(known.y)
     wanted = problem.y[..., held] - foretold(base)
     guess = foretold(method(known).to(base) - base)
     power = guess.abs().square().mean()

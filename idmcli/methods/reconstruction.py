@@ -15,8 +15,9 @@ from idmcli import __version__
 from idmcli.measuring import Measurement
 from idmcli.methods.fit import Fit, fit_of, percent
 from idmcli.methods.gain import estimate_gain
-from idmcli.methods.held_out import believed, share_of_the_guess
+from idmcli.methods.held_out import believed, share_of_the_guess, with_fewer
 from idmcli.methods.method import Method
+from idmcli.operators import Operator, Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,8 @@ def solve(
         method: how to reconstruct it.
         samples: how many to draw, with seeds that follow one another.
         seed: of the first; :attr:`Measurement.seed` if None.
-        progress: called with steps done and steps in all, over all samples.
+        progress: called with steps done and steps in all, over all samples; a test of the method by measurements that
+            it does not get counts as one sample more.
 
     Raises:
         InputError: the method cannot handle the operator, or its prior the images.
@@ -94,21 +96,28 @@ def solve(
     first = m.seed if seed is None else seed
     gain = estimate_gain(m.operator, m.y) if m.gain is None else m.gain
     problem = m.problem(gain)
+    tested = "others" in method.solver.meets and with_fewer(problem) is not None
+    runs = samples + tested
     unknown: dict[int, float] = {}
 
     def draw(n: int) -> Tensor:
         def told(done: int, total: int, estimate: float | None = None) -> None:
             if estimate is not None:
                 unknown[n] = estimate
-            progress(n * total + done, samples * total)
+            progress(n * total + done, runs * total)
 
         return method(problem, seed=(first + n) % 2**32, progress=told)
 
+    def foretell(part: Problem[Operator]) -> Tensor:
+        def told(done: int, total: int, estimate: float | None = None) -> None:
+            progress(samples * total + done, runs * total)
+
+        return method.quick()(part, seed=first, progress=told).cpu()
+
     before, start = method.evaluations.count, time.perf_counter()
     images, share = torch.cat([draw(n) for n in range(samples)]).cpu(), 1.0
-    if "others" in method.solver.meets:
-        quick = method.quick()
-        share = share_of_the_guess(lambda part: quick(part, seed=first).cpu(), problem)
+    if tested:
+        share = share_of_the_guess(foretell, problem)
         images = believed(images, problem, share)
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
     found = fmean(unknown.values()) if unknown else None

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import idmcli as idm
 from idmcli.methods.held_out import believed, share_of_the_guess
 from idmcli.operators import MRI, Operator, Problem, add_noise
 from tests.small import camera, random
@@ -59,3 +60,10 @@ def test_operators_that_need_all_they_measure_are_left_alone() -> None:
     x = camera(8)
     assert few.hold_out(0.15) is None
     assert share_of_the_guess(lambda part: 2 * x, Problem(few, few.A(x))) == 1
+
+
+def test_progress_goes_on_through_the_test() -> None:
+    """The test counts as one sample more, though it is shorter."""
+    m, done = idm.sense(camera(64)[0, 0].numpy(), "mri", ratio=0.3), []
+    idm.reconstruct(m, method="hqs", iterations=12, progress=lambda *step: done.append(step))
+    assert done == [*((n, 24) for n in range(1, 13)), *((10 + n, 20) for n in range(1, 11))]
