@@ -83,9 +83,10 @@ def test_the_table_says_what_it_is(capsys: Capture) -> None:
 
 
 def test_the_alias_is_the_command(capsys: Capture) -> None:
-    first, second = (document(capsys, "--T", "1", *LEAST, command=name) for name in ("benchmark-memory", "bench-memory"))
+    names = ("benchmark-memory", "bench-memory")
+    first, second = (document(capsys, "--T", "1", *LEAST, command=name) for name in names)
     assert first["results"] == second["results"]
-    assert (first["command"], second["command"]) == ("benchmark-memory", "bench-memory")
+    assert (first["command"], second["command"]) == names
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out
     assert "benchmark-memory" in listed and "bench-memory" not in listed.replace("benchmark-memory", "")
