@@ -34,9 +34,9 @@ pytestmark = pytest.mark.usefixtures("folder")
 SHORT = {
     **{
         name: ["--set", "solver.steps=4"]
-        for name in ("daps", "ddnm", "diffpir", "dps", "gdp", "pigdm", "reddiff", "sr3")
+        for name in ("daps", "ddnm", "ddrm", "diffpir", "dps", "gdp", "pigdm", "reddiff", "sr3")
     },
-    **{name: ["--set", "solver.iterations=4"] for name in ("vamp", "tv", "hqs")},
+    **{name: ["--set", "solver.iterations=4"] for name in ("gradient", "vamp", "tv", "hqs")},
 }
 
 
