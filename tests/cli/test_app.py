@@ -173,7 +173,7 @@ def test_env_reports_versions_and_threads(idm: Run) -> None:
     assert values["python"] == ".".join(map(str, sys.version_info[:3]))
 
 
-@pytest.mark.parametrize("arguments", [["presets"], ["presets", "--json"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["presets", "--quiet"], ["presets", "--json"], ["--help"]])
 def test_a_reader_that_leaves_ends_it_quietly(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
