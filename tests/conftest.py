@@ -20,13 +20,14 @@ hypothesis_settings.register_profile("any speed", deadline=None, suppress_health
 hypothesis_settings.load_profile("any speed")
 
 ROOT = Path(__file__).parent.parent
+SETTINGS = ["NO_COLOR", "FORCE_COLOR", "TERM", "PYTHONDONTWRITEBYTECODE"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the terminal or the settings of whoever runs it."""
-    for name in [name for name in os.environ if name.startswith("IDM_")] + ["NO_COLOR", "FORCE_COLOR", "TERM"]:
+    """No test depends on the terminal or the settings of whoever runs it; processes keep what they have compiled."""
+    for name in [name for name in os.environ if name.startswith("IDM_")] + SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -32,6 +32,7 @@ def test_wheel_holds_code_presets_and_data(wheel: zipfile.ZipFile) -> None:
     assert "idmcli/presets/cs-tiny.toml" in expected
     for pattern in ("*.py", "*.json", "*.safetensors", "*.png", "py.typed", "report.*"):
         expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "idmcli").rglob(pattern)}
+    expected = {name for name in expected if "__pycache__" not in name}
     assert expected <= names
     assert {name.split("/")[0] for name in names} == {"idmcli", f"idmcli-{__version__}.dist-info"}
     assert not [name for name in names if "__pycache__" in name]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from idmcli.numerics.adam import Adam
 from idmcli.numerics.noise import SIGMA_END, SIGMA_START, falling_levels, normal_like
 from idmcli.operators import Operator, Problem
 from idmcli.priors import Prior, turned
@@ -43,12 +44,11 @@ def reddiff(
     noise = Generator().manual_seed(0)
     levels = falling_levels(options.steps, max(options.sigma_start, SIGMA_END))[:-1]
     mu = problem.first_guess(prior.domain.mean).clone()  # which Adam writes to
-    adam = torch.optim.Adam([mu], options.rate, BETAS)
+    adam = Adam(mu, options.rate, BETAS)
     for step, level in enumerate(levels, start=1):
         sigma = torch.full((len(mu), 1, 1, 1), level, device=mu.device)
         x0 = turned(prior, step)(mu + level * normal_like(mu, noise), sigma)
-        mu.grad = data * operator.vjp(mu, operator.A(mu) - y) + options.weight * (mu - x0)
-        adam.step()
+        adam.step(data * operator.vjp(mu, operator.A(mu) - y) + options.weight * (mu - x0))
         progress(step, options.steps)
     return mu
 

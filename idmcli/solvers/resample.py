@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from idmcli.numerics.adam import Adam
 from idmcli.numerics.noise import normal_like
 from idmcli.operators import Operator, Problem
 from idmcli.priors import LatentPrior, denoise_with_vjp
@@ -185,11 +186,11 @@ class Fits:
     ) -> Tensor:
         """Steps of Adam for each image until its residual is small enough or, with patience, grows."""
         u = start.clone()  # which Adam writes to
-        adam = torch.optim.Adam([u], rate)
+        adam = Adam(u, rate)
         active = torch.ones(len(u), dtype=torch.bool, device=u.device)
         history: list[Tensor] = []
         for iteration in range(iterations):
-            residual, u.grad = misfit(u)
+            residual, gradient = misfit(u)
             history.append(rms(residual))
             active &= history[-1] > self.enough
             if patience is not None and iteration >= patience:
@@ -197,7 +198,7 @@ class Fits:
             if not bool(active.any()):
                 break
             before = u.clone()
-            adam.step()
+            adam.step(gradient)
             u.copy_(torch.where(active.view(-1, 1, 1, 1), u, before))
         return u
 

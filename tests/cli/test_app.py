@@ -29,28 +29,34 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
 
 
+def here(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
+    """Code, stdout and stderr of a command in this process; without arguments it reads those of the process."""
+    capsys.readouterr()
+    code = main(arguments or None)
+    return code, *capsys.readouterr()
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
-def test_help_lists_the_commands(idm: Run, arguments: list[str]) -> None:
-    done = idm(*arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "presets" in done.stdout and "env" in done.stdout and "Exit codes" in done.stdout
+def test_help_lists_the_commands(capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["idm", *arguments])
+    code, out, err = here(capsys)
+    assert (code, err) == (0, "")
+    assert "presets" in out and "env" in out and "Exit codes" in out
 
 
-def test_version(idm: Run) -> None:
-    done = idm("--version", "--json")
-    assert done.returncode == 2 and json.loads(done.stdout)["error"]
+def test_version(capsys: Capture, idm: Run) -> None:
+    code, out, _ = here(capsys, "--version", "--json")
+    assert code == 2 and json.loads(out)["error"]
     assert idm("--version").stdout == f"idm {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["presets"], ["presets", "show", "x"], ["env", "--x"]]
-)
-def test_light_commands_do_not_load_heavy_packages(arguments: list[str]) -> None:
+def test_light_commands_do_not_load_heavy_packages() -> None:
     script = (
-        "import sys; from idmcli.cli import main; main(sys.argv[1:]); "
+        "import sys; from idmcli.cli import main; [main(line.split()) for line in sys.argv[1:]]; "
         "print(sorted({'torch', 'diffusers', 'imageio', 'matplotlib', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=500)
+    lines = ["--help", "--version", "presets", "presets show x", "env --x"]
+    done = subprocess.run([sys.executable, "-c", script, *lines], capture_output=True, text=True, timeout=500)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
@@ -64,20 +70,20 @@ def test_every_command_has_help_and_the_output_options(capsys: Capture) -> None:
         assert all(f"--{flag}" in shown for flag in ("json", "quiet", "no-color", "debug")), name
 
 
-def test_presets_are_listed(idm: Run) -> None:
-    done = idm("presets")
-    assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == sorted(
+def test_presets_are_listed(capsys: Capture) -> None:
+    code, out, err = here(capsys, "presets")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:]] == sorted(
         path.stem for path in (Path(__file__).parents[2] / "presets").glob("*.toml")
     )
-    assert done.stderr.startswith("hint: ")
-    assert idm("presets", "--quiet").stderr == ""
+    assert err.startswith("hint: ")
+    assert here(capsys, "presets", "--quiet")[2] == ""
 
 
-def test_presets_as_json(idm: Run) -> None:
-    done = idm("presets", "--json")
-    document = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, document["command"], document["error"]) == (0, "", "presets", None)
+def test_presets_as_json(capsys: Capture) -> None:
+    code, out, err = here(capsys, "presets", "--json")
+    document = json.loads(out)
+    assert (code, err, document["command"], document["error"]) == (0, "", "presets", None)
     assert {("ct", "ct"), ("rk-ccsnet", "learned")} <= {(row["name"], row["task"]) for row in document["results"]}
 
 
@@ -86,8 +92,9 @@ def test_presets_say_what_they_can_do_on_any_machine() -> None:
         assert "CUDA" not in preset.purpose and "not yet trained" not in preset.text, preset.name
 
 
-def test_the_help_of_ratio_has_the_defaults_of_the_tasks(idm: Run) -> None:
-    shown = " ".join(idm("sense", "--help", COLUMNS="400").stdout.split())
+def test_the_help_of_ratio_has_the_defaults_of_the_tasks(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = " ".join(here(capsys, "sense", "--help")[1].split())
     for kind in ("cs", "inpainting", "mri"):
         task = tasks.find(kind)
         assert re.search(rf"\({kind}, {task.ratio(task.options()):g}[ )]", shown), kind
@@ -117,16 +124,16 @@ def test_what_is_printed_is_a_configuration(capsys: Capture, tmp_path: Path) -> 
     assert again == printed(capsys, "reconstruct", "--preset", "mri")
 
 
-def test_a_shown_preset_can_be_copied(idm: Run) -> None:
+def test_a_shown_preset_can_be_copied(capsys: Capture, idm: Run) -> None:
     done = idm("presets", "show", "mri")
     assert done.stdout == (Path(__file__).parents[2] / "presets/mri.toml").read_text(encoding="utf-8")
-    document = json.loads(idm("presets", "show", "mri", "--json").stdout)
+    document = json.loads(here(capsys, "presets", "show", "mri", "--json")[1])
     assert (document["command"], document["inputs"]) == ("presets show", {"name": "mri"})
     assert document["results"][0]["toml"] == done.stdout
 
 
 def test_unknown_preset_suggests_the_closest(idm: Run) -> None:
-    done = idm("presets", "show", "cs-tinny")
+    done = idm("presets", "show", "cs-tinny")  # as a process: its exit code and streams
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: there is no preset called 'cs-tinny'\nhint: did you mean cs-tiny?\n"
 
@@ -142,21 +149,21 @@ def test_unknown_preset_suggests_the_closest(idm: Run) -> None:
         (["--bogus"], "No such option: --bogus", "`idm --help`"),
     ],
 )
-def test_wrong_usage(idm: Run, arguments: list[str], error: str, hint: str) -> None:
-    done = idm(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    first, second = done.stderr.splitlines()
+def test_wrong_usage(capsys: Capture, arguments: list[str], error: str, hint: str) -> None:
+    code, out, err = here(capsys, *arguments)
+    assert (code, out) == (2, "")
+    first, second = err.splitlines()
     assert first == f"error: {error}" and second.startswith(f"hint: {hint}")
 
 
-def test_wrong_usage_as_json(idm: Run) -> None:
-    done = idm("presets", "show", "--json")
-    document = json.loads(done.stdout)
+def test_wrong_usage_as_json(capsys: Capture) -> None:
+    code, out, err = here(capsys, "presets", "show", "--json")
+    document = json.loads(out)
     assert document["command"] == "presets show"
-    assert document["error"]["exit_code"] == done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    after = idm("presets", "show", "--", "--json")
-    assert after.stdout == "" and "'--json'" in after.stderr
+    assert document["error"]["exit_code"] == code == 2
+    assert err.startswith("error: ")
+    _, out, err = here(capsys, "presets", "show", "--", "--json")
+    assert out == "" and "'--json'" in err
 
 
 def test_env_reports_versions_and_threads(idm: Run) -> None:
@@ -166,7 +173,7 @@ def test_env_reports_versions_and_threads(idm: Run) -> None:
     assert values["python"] == ".".join(map(str, sys.version_info[:3]))
 
 
-@pytest.mark.parametrize("arguments", [["env"], ["presets", "--json"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["presets", "--quiet"], ["presets", "--json"], ["--help"]])
 def test_a_reader_that_leaves_ends_it_quietly(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)

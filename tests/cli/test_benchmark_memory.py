@@ -22,6 +22,8 @@ from idmcli.reversible.plan import NAMED, named_plan
 Capture = pytest.CaptureFixture[str]
 SETTINGS = ["model.channels=[8, 16]", "model.blocks=[1, 1]", "operator.block=16", "operator.ratio=0.25"]
 TINY = ["--size", "tiny", "--patch", "32", "--batch", "2", *(part for s in SETTINGS for part in ("--set", s))]
+ONE_SCALE = ["model.channels=[8]", "model.blocks=[1]"]
+LEAST = [part for s in ONE_SCALE for part in ("--set", s)]
 PARTS = ("parameters", "average", "optimiser", "gradients", "activations", "temporaries")
 
 
@@ -81,9 +83,10 @@ def test_the_table_says_what_it_is(capsys: Capture) -> None:
 
 
 def test_the_alias_is_the_command(capsys: Capture) -> None:
-    first, second = (document(capsys, "--T", "1", command=name) for name in ("benchmark-memory", "bench-memory"))
+    names = ("benchmark-memory", "bench-memory")
+    first, second = (document(capsys, "--T", "1", *LEAST, command=name) for name in names)
     assert first["results"] == second["results"]
-    assert (first["command"], second["command"]) == ("benchmark-memory", "bench-memory")
+    assert (first["command"], second["command"]) == names
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out
     assert "benchmark-memory" in listed and "bench-memory" not in listed.replace("benchmark-memory", "")
@@ -91,7 +94,7 @@ def test_the_alias_is_the_command(capsys: Capture) -> None:
 
 def test_options_reach_the_configuration(capsys: Capture) -> None:
     def peak(*options: str) -> int:
-        return int(document(capsys, "--T", "1", *options)["results"][0]["peak"])
+        return int(document(capsys, "--T", "1", *LEAST, *options)["results"][0]["peak"])
 
     base = peak()
     assert peak("--batch", "4", "--patch", "40") > 2 * base
@@ -126,23 +129,23 @@ def test_a_sweep_and_its_slope(capsys: Capture) -> None:
 
 
 def test_the_table_of_a_sweep(capsys: Capture) -> None:
-    assert main(["bench-memory", *TINY, "--sweep", "T=1..2"]) == 0
+    assert main(["bench-memory", *TINY, *LEAST, "--sweep", "T=1..2"]) == 0
     title, header, _, one, two, slope, _ = capsys.readouterr().out.splitlines()
     assert "T =" not in title and header.split() == ["T", *NAMED]
     assert one.split()[0] == "1" and two.split()[0] == "2" and slope.startswith("per step  ") and "KiB" in slope
 
 
 def test_the_largest_batch(capsys: Capture) -> None:
-    found = document(capsys, "--T", "2", "--fit", "2MiB")
-    config = configured("model.steps=2")
+    found = document(capsys, "--T", "2", "--fit", "1MiB", *LEAST)
+    config = configured("model.steps=2", *ONE_SCALE)
     computed = ComputedStep(config)
     for row in found["results"]:
         plan = named_plan(row["name"], 2)
-        assert computed.memory(plan, row["batch"]).peak == row["peak"] <= 2 * 2**20
-        assert computed.memory(plan, row["batch"] + 1).peak > 2 * 2**20
+        assert computed.memory(plan, row["batch"]).peak == row["peak"] <= 2**20
+        assert computed.memory(plan, row["batch"] + 1).peak > 2**20
     batches = {row["name"]: row["batch"] for row in found["results"]}
     assert batches["plain"] < batches["unet"] < batches["both"]
-    assert found["summary"]["budget"] == 2 * 2**20
+    assert found["summary"]["budget"] == 2**20
 
 
 def test_a_budget_for_nothing(capsys: Capture) -> None:
@@ -217,7 +220,7 @@ def test_sweeps() -> None:
 
 
 def test_plots(capsys: Capture, folder: Path) -> None:
-    sweep = ["--sweep", "T=1,2"]
+    sweep = ["--sweep", "T=1,2", *LEAST]
     assert "is of no known kind" in failed(capsys, *sweep, "--plot", "memory.jpg")
     if find_spec("matplotlib") is None:
         assert "needs matplotlib" in failed(capsys, *sweep, "--plot", "memory.png")

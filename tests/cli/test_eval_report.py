@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from idmcli.methods import Method
 from idmcli.plugins import SOLVERS
 from tests.pages import Element, parse, picture
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 Capture = pytest.CaptureFixture[str]
 ODD = "a<b>&\"c'.png"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -127,11 +125,11 @@ def test_a_method_that_fails_does_not_stop_the_others(monkeypatch: pytest.Monkey
     assert len(root.all("tr", data_method="tikhonov")) == 3 and root.all("tr", data_method="pinv") == []
 
 
-def test_the_command_writes_a_page_of_the_first_pictures(idm: Run) -> None:
+def test_the_command_writes_a_page_of_the_first_pictures(capsys: Capture) -> None:
     for n in range(SHOWN):
         shutil.copy("data/b.png", f"data/c{n}.png")
-    done = idm("eval", "data", *QUICK, "--report", "pages/report.html", "--dataset", "Set11")
-    assert done.returncode == 0 and "| Set11 | tikhonov |" in " ".join(done.stdout.split()), done.stderr
+    assert main(["eval", "data", *QUICK, "--report", "pages/report.html", "--dataset", "Set11"]) == 0
+    assert "| Set11 | tikhonov |" in " ".join(capsys.readouterr().out.split())
     root = read("pages/report.html")
     assert len(root.all("section", class_="scene")) == SHOWN
     assert len(root.all("tr", data_method="pinv")) == 1 + 2 + SHOWN

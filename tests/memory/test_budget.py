@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 CONFIG = Config(
     task=TaskConfig(channels=1),
     operator=CompressedSensingOptions(ratio=0.25, block=16),
-    model=IDMSettings(steps=4, channels=(8, 16), blocks=(1, 1)),
+    model=IDMSettings(steps=3, channels=(8, 16), blocks=(1, 1)),
     training=TrainingConfig(batch=2, patch=32, memory="auto"),
 )
 
@@ -37,19 +37,19 @@ def budgeted(budget: int | None) -> Config:
 
 def test_the_plan_of_a_training() -> None:
     computed = ComputedStep(CONFIG)
-    plans = candidates(4)
+    plans = candidates(3)
     told: list[str] = []
-    for plan in (plans[0], plans[3]):
+    for plan in (plans[0], plans[2]):
         peak = computed.memory(plan).peak
         assert memory_plan(budgeted(peak), Processes(CPU), told.append) == plan
-    assert told[1].startswith("memory plan: unet in steps 1 to 3, plain in step 4; computed peak ")
+    assert told[1].startswith("memory plan: unet in steps 1 to 2, plain in step 3; computed peak ")
     with pytest.raises(ResourceError, match="in the leanest memory plan, and 64.00 KiB may be used"):
         memory_plan(budgeted(2**16), Processes(CPU))
 
 
 def test_processes_and_parts_divide_the_batch() -> None:
     """Sixteen crops of two processes in four parts each take what a batch of two does."""
-    plan = named_plan("unet", 4)
+    plan = named_plan("unet", 3)
     shared = replace(CONFIG, training=replace(CONFIG.training, batch=16, accumulate=4))
     assert ComputedStep(shared, processes=2).memory(plan) == ComputedStep(CONFIG).memory(plan)
     assert ComputedStep(shared).memory(plan) == ComputedStep(CONFIG).memory(plan, 4)
@@ -57,15 +57,15 @@ def test_processes_and_parts_divide_the_batch() -> None:
 
 def test_a_plan_by_name_needs_no_computation() -> None:
     config = replace(CONFIG, training=replace(CONFIG.training, memory="sampler"))
-    assert memory_plan(config, Processes(CPU), pytest.fail) == named_plan("sampler", 4)
+    assert memory_plan(config, Processes(CPU), pytest.fail) == named_plan("sampler", 3)
 
 
 def test_without_a_budget_nine_tenths_of_the_free_memory_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    peak = ComputedStep(CONFIG).memory(candidates(4)[2]).peak
+    peak = ComputedStep(CONFIG).memory(candidates(3)[2]).peak
     monkeypatch.setattr(budget, "free_memory", lambda device: -(-peak * 10 // 9))
-    assert memory_plan(budgeted(None), Processes(CPU)) == candidates(4)[2]
+    assert memory_plan(budgeted(None), Processes(CPU)) == candidates(3)[2]
     monkeypatch.setattr(budget, "free_memory", lambda device: -(-peak * 20 // 9))
-    assert memory_plan(budgeted(None), Processes(CPU, 0, 1, 2)) == candidates(4)[2]  # shared with a neighbour
+    assert memory_plan(budgeted(None), Processes(CPU, 0, 1, 2)) == candidates(3)[2]  # shared with a neighbour
 
 
 def test_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,9 +68,9 @@ def test_noise_is_noise_by_whatever_option() -> None:
     """Its level is read off ghosts of counted photons; with noise, splitting steps keep more."""
 
     def activations(**options: Any) -> int:
-        model = replace(SMALL.model, rule="splitting")
+        model = replace(SMALL.model, rule="splitting", steps=1, injectors=False)
         config = replace(SMALL, task=TaskConfig("ct"), operator=CTOptions(views=8, **options), model=model)
-        return ComputedStep(config).memory(named_plan("plain", 2)).activations
+        return ComputedStep(config).memory(named_plan("plain", 1)).activations
 
     assert activations() < activations(noise=0.1) <= activations(photons=1e5)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ SIDE = 48
 RIVALS = ("pinv", "tv")
 
 
+@cache
 def scores(case: str, picture: str, side: int = SIDE) -> dict[tuple[str, str, str], float]:
     m = measure(CASES[case], PICTURES[picture](side))
     linear = isinstance(m.operator, idm.operators.LinearOperator)

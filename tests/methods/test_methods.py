@@ -47,7 +47,9 @@ CS, BLOCKS = (
     CompressedSensing((1, 16, 16), 0.5, block=8, permutation="none"),
 )
 SHORT = {
-    **{name: {"steps": 3} for name in ("daps", "dps", "gdp", "pigdm", "reddiff", "sr3")},
+    **{name: {"steps": 3} for name in ("ddrm", "dps", "gdp", "pigdm", "reddiff", "sr3")},
+    "daps": {"steps": 3, "ode_steps": 2, "langevin_steps": 10},
+    "gradient": {"iterations": 10},
     "tv": {"iterations": 10},
     "ddnm": {"steps": 3},
     "diffpir": {"steps": 3},
@@ -107,11 +109,18 @@ def sampling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {network.kind: saved(tmp_path_factory, network.kind, network) for network in made}
 
 
+@pytest.fixture(scope="module")
+def methods() -> Methods:
+    """Those that read each file of weights once."""
+    return Methods(CPU)
+
+
 @each(*REAL, *OWN)
 @pytest.mark.parametrize("name", solvers.names())
 def test_every_method_on_every_operator(
     name: str,
     operator: LinearOperator,
+    methods: Methods,
     prior: Path,
     latent: Path,
     idm: Path,
@@ -122,9 +131,9 @@ def test_every_method_on_every_operator(
     weights = files[solvers.find(name).weights]
     if name in sampling:
         with pytest.raises(InputError, match=f"{name} needs measurements by its own sampling|needs real"):
-            Methods(CPU).method(name, operator, weights, SolverConfig())(problem(operator))
+            methods.method(name, operator, weights, SolverConfig())(problem(operator))
         return
-    method = Methods(CPU).method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
+    method = methods.method(name, operator, weights, SolverConfig(options=SHORT.get(name, {})))
     assert method.name == name
     if solvers.why_not(method.solver, operator):
         with pytest.raises(InputError, match=f"method {name} needs") as caught:

@@ -32,7 +32,7 @@ from idmcli.training.run_folder import RunFolder
 from idmcli.training.step import Step
 
 CPU = torch.device("cpu")
-SMALL = ["model.steps=3", "model.channels=[32, 96, 192]", "model.blocks=[2, 2, 2]"]
+SMALL = ["model.steps=3", "model.channels=[8, 32, 64]", "model.blocks=[2, 2, 2]"]
 CONFIG = Config(
     model=IDMSettings(steps=1, channels=(8,), blocks=(1,)),
     operator=CompressedSensingOptions(block=8),
@@ -174,7 +174,7 @@ def test_colour() -> None:
 def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A small network of the preset, ten iterations with each: the same weights up to rounding."""
+    """A small network of the preset, six iterations with each: the same weights up to rounding."""
     inverted: list[int] = []
     check = engine.check_drift
 
@@ -184,7 +184,7 @@ def test_the_reversible_engine_trains_by_default_and_as_plain_autograd_does(
 
     monkeypatch.setattr(engine, "check_drift", watch)
     preset = load_config("cs-tiny", overrides=[*SMALL, "training.precision=float32"]).config
-    common = {"iterations": 10, "batch": 2, "patch": 32, "warmup": 0, "learning_rate": 1e-3, "ema": 0.5}
+    common = {"iterations": 6, "batch": 2, "patch": 32, "warmup": 0, "learning_rate": 1e-3, "ema": 0.5}
     weights, losses, inversions = {}, {}, {}
     for memory in (preset.training.memory, "plain"):
         config = replace(preset, training=replace(preset.training, **common, memory=memory))

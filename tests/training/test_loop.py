@@ -416,7 +416,7 @@ SCRIPT = """
 import os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
-import torch
+import torch, torch._dynamo  # which the optimisers import: here, and not again in each process that is killed
 from tests_loop import LONG, model, prior_stage, silent, train
 from idmcli.training.run_folder import RunFolder
 
