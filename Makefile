@@ -14,7 +14,7 @@ demo: .venv/.installed
 	$(BIN)/idm reconstruct --example --ratio 0.3 --compare --out demo --overwrite
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 lint: .venv/.installed
 	$(BIN)/ruff check
