@@ -5,8 +5,8 @@
 
 Each part is a command with a time limit of its own. What it prints goes into one JSON file, which is written after
 each part, so that nothing measured is lost: tests marked gpu; computed against measured peaks of every memory plan;
-seconds of a training step of every plan over plain autograd; seconds of a reconstruction in float32, bfloat16 and
-compiled. The minutes that are left train the prior for photographs from its shipped weights.
+seconds of a training step of every plan over plain autograd, and of PyTorch's own memory budget beside it; seconds of a
+reconstruction in float32, bfloat16 and compiled. The minutes that are left train the prior for photographs from its shipped weights.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def parts(device: str, small: bool, training: list[str]) -> list[Part]:
     plans = ["--plans", "plain,unet" if small else "plain,checkpoint,unet,sampler,both"]
     step = [*python, "-m", "benchmarks.training_step", "--device", device, *size, *plans]
     ways = ["--ways", "channels-last" if small else "channels-last,compiled"]
+    budgets = [*python, "-m", "benchmarks.training_step", "--device", device, *size, "--rounds", "1", "--plans"]
+    budgets += ["plain,budget:0.5", "--size", "tiny"] if small else ["plain,unet,both,budget:0.2,budget:0.05"]
     inference = [*python, "-m", "benchmarks.inference", "--device", device, "--sides", "32" if small else "256", *ways]
     inference += ["--T", "1", "--rounds", "1"] if small else []
     found = [
@@ -49,6 +51,7 @@ def parts(device: str, small: bool, training: list[str]) -> list[Part]:
         Part("memory, T = 12", [*memory, "--T", "12"], 0.15),
         Part("training step", [*step, "--T", "1" if small else "3"], 0.15),
         Part("reconstruction", inference, 0.15),
+        Part("training step, PyTorch's memory budget", [*budgets, "--T", "1" if small else "3"], 0.25),
     ]
     return [*found, Part("training", training, 1.0)] if training else found
 

@@ -113,8 +113,8 @@ class InvertibleDiffusion(Network):
     def start(self, problem: Problem) -> Tensor:
         """The state x_T: the rule's first image, and features of zero."""
         image = self.rule.start(problem)
-        batch, channels, *size = image.shape
-        return _joined(image, image.new_zeros(batch, channels, self.config.carry, *size))
+        nothing = torch.zeros_like(image).unsqueeze(2).repeat(1, 1, self.config.carry, 1, 1)
+        return _joined(image, nothing if self.config.carry else None)
 
     def step(self, problem: Problem, step: int, state: Tensor, memory: Memory = "plain") -> Tensor:
         """F_t: the state before step ``step`` (0 first) to the state after it, without the wiring."""
@@ -126,15 +126,17 @@ class InvertibleDiffusion(Network):
         e, features = self._parts(found)
         return _joined(self.rule.advance(problem, step, image, sigma, e), features)
 
-    def _parts(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The image, (B, C, H, W), and its features, (B, C, carry, H, W)."""
+    def _parts(self, state: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The image, (B, C, H, W), and its features, (B, C, carry, H, W); None if it carries none."""
+        if not self.config.carry:
+            return state, None
         images = state.view(len(state), -1, 1 + self.config.carry, *state.shape[2:])
         return images[:, :, 0], images[:, :, 1:]
 
 
-def _joined(image: Tensor, features: Tensor) -> Tensor:
+def _joined(image: Tensor, features: Tensor | None) -> Tensor:
     """A state from its parts."""
-    return torch.cat([image.unsqueeze(2), features], 2).flatten(1, 2) if features.numel() else image
+    return image if features is None else torch.cat([image.unsqueeze(2), features], 2).flatten(1, 2)
 
 
 def renamed(tensors: Mapping[str, Any]) -> dict[str, Any]:
