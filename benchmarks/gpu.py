@@ -6,7 +6,8 @@
 Each part is a command with a time limit of its own. What it prints goes into one JSON file, which is written after
 each part, so that nothing measured is lost: tests marked gpu; computed against measured peaks of every memory plan;
 seconds of a training step of every plan over plain autograd, and of PyTorch's own memory budget beside it; seconds of a
-reconstruction in float32, bfloat16 and compiled. The minutes that are left train the prior for photographs from its shipped weights.
+reconstruction in float32, bfloat16 and compiled. The minutes that are left train the prior for photographs from its
+shipped weights.
 """
 
 from __future__ import annotations
