@@ -99,9 +99,12 @@ def solve(
     tested = "others" in method.solver.meets and with_fewer(problem) is not None
     runs = samples + tested
     unknown: dict[int, float] = {}
+    steps = 1  # of a sample
 
     def draw(n: int) -> Tensor:
         def told(done: int, total: int, estimate: float | None = None) -> None:
+            nonlocal steps
+            steps = total
             if estimate is not None:
                 unknown[n] = estimate
             progress(n * total + done, runs * total)
@@ -110,7 +113,7 @@ def solve(
 
     def foretell(part: Problem[Operator]) -> Tensor:
         def told(done: int, total: int, estimate: float | None = None) -> None:
-            progress(samples * total + done, runs * total)
+            progress(samples * steps + done * steps // total, runs * steps)
 
         return method.quick()(part, seed=first, progress=told).cpu()
 
