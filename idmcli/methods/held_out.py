@@ -28,7 +28,9 @@ def with_fewer(problem: Problem[Operator]) -> tuple[Problem, Tensor] | None:
 
 
 @torch.no_grad()
-def share_of_the_guess(method: Callable[[Problem[Operator]], Tensor], problem: Problem[Operator]) -> float:
+def share_of_the_guess(
+    method: Callable[[Problem[Operator]], Tensor], problem: Problem[Operator], fewer: tuple[Problem, Tensor] | None
+) -> float:
     """The share a of a method's guess that foretells best what was held out.
 
     From the other measurements the method makes x', and their A+ makes b'. With A restricted to those held out, y_h,
@@ -40,11 +42,11 @@ def share_of_the_guess(method: Callable[[Problem[Operator]], Tensor], problem: P
     Args:
         method: makes an image, (1, C, H, W), of a problem.
         problem: of one measurement.
+        fewer: what :func:`with_fewer` makes of it.
 
     Returns:
         a in [0, LEAST), or 1: if a is larger, the guess is faint, or the operator cannot do with fewer measurements.
     """
-    fewer = with_fewer(problem)
     if fewer is None:
         return 1.0
     known, held = fewer

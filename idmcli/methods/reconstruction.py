@@ -96,8 +96,8 @@ def solve(
     first = m.seed if seed is None else seed
     gain = estimate_gain(m.operator, m.y) if m.gain is None else m.gain
     problem = m.problem(gain)
-    tested = "others" in method.solver.meets and with_fewer(problem) is not None
-    runs = samples + tested
+    fewer = with_fewer(problem) if "others" in method.solver.meets else None
+    runs = samples + (fewer is not None)
     unknown: dict[int, float] = {}
     steps = 1  # of a sample
 
@@ -118,10 +118,9 @@ def solve(
         return method.quick()(part, seed=first, progress=told).cpu()
 
     before, start = method.evaluations.count, time.perf_counter()
-    images, share = torch.cat([draw(n) for n in range(samples)]).cpu(), 1.0
-    if tested:
-        share = share_of_the_guess(foretell, problem)
-        images = believed(images, problem, share)
+    images = torch.cat([draw(n) for n in range(samples)]).cpu()
+    share = share_of_the_guess(foretell, problem, fewer)
+    images = believed(images, problem, share)
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
     found = fmean(unknown.values()) if unknown else None
     known = problem if found is None else replace(problem, operator=m.operator.with_unknown(found))

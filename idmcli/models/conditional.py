@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.denoiser import Denoiser, DenoiserConfig, scaled
 from idmcli.models.learned import Learned
 
 
@@ -45,6 +45,6 @@ class ConditionalDenoiser(Learned):
         Raises:
             InputError: a grey image and a network for colour.
         """
-        pairs = torch.stack([r * torch.rsqrt(1 + sigma**2), condition], 2).flatten(1, 2)
+        pairs = torch.stack([scaled(r, sigma), condition], 2).flatten(1, 2)
         e = self.denoiser.noise(pairs, sigma, number=number)
         return r - sigma * e, e

@@ -65,7 +65,7 @@ class Denoiser(Learned):
         self, r: Tensor, sigma: Tensor, injection: Injection | None = None, memory: Memory = "plain", number: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Denoised image and unit noise (Eq. 1) of r, (B, C, H, W), at noise levels sigma, (B, 1 or C, 1, 1)."""
-        e = self.noise(r * torch.rsqrt(1 + sigma**2), sigma, injection, memory, number)
+        e = self.noise(scaled(r, sigma), sigma, injection, memory, number)
         return r - sigma * e, e
 
     def noise(
@@ -123,3 +123,8 @@ class Denoiser(Learned):
             injection = injection.through(fit, unfit)
         e: Tensor = self.unet(fit(x_t).contiguous(memory_format=torch.channels_last), injection, memory)
         return unfit(e).to(x_t.dtype)
+
+
+def scaled(r: Tensor, sigma: Tensor) -> Tensor:
+    """The variance-preserving ``x_t = r / sqrt(1 + sigma^2)``, which networks see, of ``r = x + sigma n``."""
+    return r * torch.rsqrt(1 + sigma**2)

@@ -150,6 +150,7 @@ class StableDiffusionUNet(nn.Module):
     """
 
     multiple = 2 * PATCH
+    last = "head.conv"  # the convolution that gives the outputs
 
     def __init__(self, config: StableDiffusionConfig, inputs: int = 1, outputs: int = 1) -> None:
         from diffusers.models.downsampling import Downsample2D

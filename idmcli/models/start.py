@@ -169,7 +169,7 @@ def _widened(tensors: dict[str, Tensor], source: Denoiser, target: Denoiser) -> 
     unseen = torch.zeros_like(inputs[:, :, :1]).repeat(1, 1, max(0, target.inputs - source.inputs), 1, 1, 1)
     found = {**tensors, "unet.conv_in.weight": torch.cat([images, unseen, level], 2).flatten(1, 3)}
     own = target.state_dict()
-    for name in ("unet.conv_out.weight", "unet.conv_out.bias"):
+    for name in (f"unet.{target.unet.last}.{part}" for part in ("weight", "bias")):
         if target.outputs > source.outputs and len(own[name]) * source.outputs == len(tensors[name]) * target.outputs:
             outputs = own[name].view(channels, target.outputs, -1, *own[name].shape[1:]).clone()
             outputs[:, : source.outputs] = tensors[name].view(channels, source.outputs, *outputs.shape[2:])

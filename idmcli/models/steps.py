@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.models.denoiser import scaled
 from idmcli.numerics.divergence import onsager, stein_divergence
 from idmcli.operators import LinearOperator, Problem
 from idmcli.operators.total_variation import least_total_variation
@@ -111,7 +112,7 @@ class MatchedStep(nn.Module):
     def noisy(self, problem: Problem, step: int, r: Tensor) -> Noisy:
         """r at the noise level that the measurements tell."""
         sigma = self.log_gain[step].exp() * self.noise_level(problem, step, r)
-        return r * torch.rsqrt(1 + sigma**2), sigma
+        return scaled(r, sigma), sigma
 
     def advance(self, problem: Problem, step: int, r: Tensor, sigma: Tensor, e: Tensor) -> Tensor:
         """F_t."""
@@ -173,7 +174,7 @@ class SplittingStep(nn.Module):
     def noisy(self, problem: Problem, step: int, r: Tensor) -> Noisy:
         """r at the learned noise level."""
         sigma = self.log_sigma[step].exp()
-        return r * torch.rsqrt(1 + sigma**2), sigma
+        return scaled(r, sigma), sigma
 
     def advance(self, problem: Problem, step: int, r: Tensor, sigma: Tensor, e: Tensor) -> Tensor:
         """F_t."""

@@ -80,6 +80,8 @@ class InjectorUNet(nn.Module):
     block, ...); changes of resolution and the additive skips lie between the groups.
     """
 
+    last = "conv_out"  # the convolution that gives the outputs
+
     def __init__(self, config: UNetConfig, inputs: int = 1, outputs: int = 1) -> None:
         super().__init__()
         self.config = config

@@ -21,8 +21,9 @@ from idmcli.learned.sr3 import SR3Settings
 from idmcli.models import Learned, initialise
 from idmcli.models.checkpoints import save_weights, shipped_weights
 from idmcli.models.conditional import ConditionalDenoiser
-from idmcli.models.denoiser import Denoiser
-from idmcli.models.sampler import InvertibleDiffusion
+from idmcli.models.denoiser import Denoiser, DenoiserConfig
+from idmcli.models.sampler import InvertibleDiffusion, SamplerConfig
+from idmcli.models.stable_diffusion import StableDiffusionConfig
 
 PRIOR = Config(model=PriorSettings(channels=(8, 16), blocks=(1, 1)), training=TrainingConfig(patch=16))
 END = replace(PRIOR, model=IDMSettings(channels=(8, 16), blocks=(1, 1), steps=2))
@@ -136,6 +137,18 @@ def test_a_network_that_carries_features_starts_as_one_that_does_not(colour: boo
     torch.testing.assert_close(
         more.denoiser.noise(_with_more(seen, channels), sigma).view(1, channels, 4, 16, 16)[:, :, :3], found
     )
+
+
+def test_a_full_size_network_that_carries_features_starts_as_one_that_does_not(tmp_path: Path) -> None:
+    """The same for the architecture of Stable Diffusion, with fewer channels."""
+    torch.manual_seed(0)
+    prior = Denoiser(DenoiserConfig(StableDiffusionConfig(channels=(32, 64)), 0.0))
+    config = DenoiserConfig(StableDiffusionConfig(steps=2, channels=(32, 64)), 0.0)
+    sampler = InvertibleDiffusion(SamplerConfig(config, carry=2))
+    initialise(sampler, saved(prior, tmp_path))
+    r, sigma = torch.rand(1, 1, 16, 16), torch.full((1, 1, 1, 1), 0.2)
+    seen = torch.cat([r * torch.rsqrt(1 + sigma**2), torch.rand(1, 2, 16, 16)], 1)
+    torch.testing.assert_close(sampler.denoiser.noise(seen, sigma)[:, :1], prior(r, sigma)[1])
 
 
 def _with_more(seen: torch.Tensor, channels: int) -> torch.Tensor:
