@@ -106,6 +106,7 @@ def test_preset_names() -> None:
         "prior-colour",
         "prior-ct",
         "prior-grey",
+        "prior-mixed",
         "prior-mri",
         "rk-ccsnet",
         "sr",

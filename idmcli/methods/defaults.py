@@ -18,6 +18,7 @@ from idmcli.solvers import Solver
 FEW_STEPS = {"start": "operator", "iterations": 6, "sigma_start": 0.1, "momentum": 0.0}  # from least squares, if good
 FROM_TV = {"start": "tv", "iterations": 20, "sigma_start": 0.1}  # A+ y has ghosts, which a prior may keep
 PHOTOGRAPHS = {"prior": "prior-grey", "colour prior": "prior-colour"}
+SLICES = {"prior": "prior-mixed", "colour prior": "prior-colour"}  # it knows slices, drawings and photographs
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,12 @@ INPAINTING = Defaults(
 LEARNED = Defaults(choices=(Choice("hqs"),))
 MAGNETIC = Defaults(
     choices=(Choice("hqs", several_coils, "several coils, noise", options=FEW_STEPS), Choice("hqs")),
-    weights={**PHOTOGRAPHS, "idm": "mri-tiny"},
+    weights={**SLICES, "idm": "mri-tiny"},
     options={"hqs": {**FROM_TV, "iterations": 25, "momentum": 0.4}},  # more momentum waves smooth areas
 )
 TOMOGRAPHY = Defaults(
     choices=(Choice("hqs"),),
-    weights={**PHOTOGRAPHS, "latent": "latent-ct-tiny"},
+    weights={**SLICES, "latent": "latent-ct-tiny"},
     options={"hqs": {**FROM_TV, "weight": 0.8, "sigma_end": 0.002}},
 )
 DEBLURRING = Defaults(
@@ -147,6 +148,11 @@ DYNAMIC_RANGE = Defaults(
     options={"reddiff": {"sigma_start": 0.15, "rate": 0.01}},  # further away the prior makes up what is clipped
 )
 NONLINEAR_DEBLURRING = Defaults(
-    choices=(Choice("gradient", lambda operator, noise: noise == 0, "without noise"), Choice("reddiff")),
+    choices=(
+        Choice("hqs", noise_up_to(0), "without noise", options=FROM_TV),
+        Choice("hqs", options=DEBLURRING.options["hqs"]),
+        Choice("gradient"),
+        Choice("reddiff"),
+    ),
     options={"reddiff": {"weight": 0.6}},  # against its noise
 )

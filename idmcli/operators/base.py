@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from idmcli.errors import InputError
+from idmcli.numerics.conjugate_gradient import conjugate_gradient
 from idmcli.numerics.linear_map import no_autocast
 from idmcli.numerics.power_iteration import largest_eigenvalue
 from idmcli.operators.value import Value
 
 Spec = dict[str, Any]
 Op = TypeVar("Op", bound="Operator")
+LARGEST_WEIGHT = 1e12  # of the measurements in the regularised inverse; single precision overflows with larger ones
 
 
 def _guarded(
@@ -113,6 +115,30 @@ class Operator(Value, ABC):
             x = x.detach().requires_grad_()
             (product,) = torch.autograd.grad(self.A(x), x, v)
         return product
+
+    def prox(self, z: Tensor, y: Tensor, rho: Tensor | float, *, max_iterations: int = 10) -> Tensor:
+        """``argmin_x |x - z|^2 + rho |A(x) - y|^2`` to first order around z: one step of Gauss and Newton.
+
+        It is ``z + d`` with ``(I + rho J^T J) d = rho J^T (y - A(z))`` and the Jacobian J at z, by conjugate gradients.
+
+        Args:
+            z: images (B, \\*image_shape).
+            y: measurements (B, \\*measurement_shape).
+            rho: weight of the measurements, one number >= 0; larger ones than 1e12 count as that.
+            max_iterations: of conjugate gradients.
+
+        Returns:
+            the images (B, \\*image_shape).
+        """
+        rho = limited(rho)
+        return (
+            z
+            + conjugate_gradient(
+                lambda d: d + rho * self.vjp(z, self.jvp(z, d)),
+                rho * self.vjp(z, y - self.A(z)),
+                max_iterations=max_iterations,
+            ).x
+        )
 
     def squared_norm(self, y: Tensor) -> float:
         """``|J|^2``, the largest singular value squared, with the Jacobian J at the rough inverse of y.
@@ -213,3 +239,8 @@ class Operator(Value, ABC):
                 f"the {self.kind} operator takes {what} in {names}, not {str(t.dtype).removeprefix('torch.')}",
                 "convert the tensor first",
             )
+
+
+def limited(rho: Tensor | float) -> Tensor | float:
+    """A weight of the measurements that single precision can bear."""
+    return rho.clamp_max(LARGEST_WEIGHT) if isinstance(rho, Tensor) else min(rho, LARGEST_WEIGHT)

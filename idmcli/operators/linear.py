@@ -13,11 +13,10 @@ from torch import Tensor
 from idmcli.numerics.conjugate_gradient import Solution, conjugate_gradient
 from idmcli.numerics.linear_map import linear_map
 from idmcli.numerics.power_iteration import largest_eigenvalue
-from idmcli.operators.base import Operator
+from idmcli.operators.base import Operator, limited
 from idmcli.operators.checks import is_number
 
 IMAGE_POWER = 0.06  # variance of centred images in [0, 1]
-LARGEST_WEIGHT = 1e12  # of the measurements in the regularised inverse; single precision overflows with larger ones
 
 
 class Spectrum(NamedTuple):
@@ -237,7 +236,7 @@ class LinearOperator(Operator):
         Returns:
             the images (B, \\*image_shape).
         """
-        rho = rho.clamp_max(LARGEST_WEIGHT) if isinstance(rho, Tensor) else min(rho, LARGEST_WEIGHT)
+        rho = limited(rho)
         spectrum = None if self.tight else self.spectrum()
         if spectrum is not None:
             coordinates = spectrum.to_range(y)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic
+from typing import Generic, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ A = TypeVar("A", bound=Operator, default=LinearOperator, covariant=True)
 
 @dataclass(frozen=True)
 class Problem(Generic[A]):
-    """y = A x + n: find x. The methods that need A+ or padding are for linear operators only.
+    """y = A x + n: find x. What needs A+ is for linear operators only.
 
     Attributes:
         operator: A. The type ``Problem[Operator]`` says that A may be any operator, and not a linear one only.
@@ -41,17 +42,20 @@ class Problem(Generic[A]):
     mean: float = 0.0
     size: tuple[int, int] | None = None
 
-    def centred(self: Problem, mean: float) -> Problem:
+    def centred(self, mean: float) -> Problem[A]:
         """The same problem for ``x - mean``, on the operator's padded domain, where ``A A^T = I`` if it ever is.
 
         The constant carries most of an image's energy, and solvers turn what their start lacks into noise.
-        Padding pixels are zero before the subtraction. :meth:`image` leads back.
+        Padding pixels are zero before the subtraction. :meth:`image` leads back. It is the problem itself if A is not
+        linear.
         """
+        if not isinstance(self.operator, LinearOperator):
+            return self
         constant = torch.full((1, *self.operator.image_shape), mean, dtype=self.y.real.dtype, device=self.y.device)
         if self.operator.complex_image:
             constant = constant.to(self.y.dtype.to_complex())
         y = self.y - self.operator.A(constant)
-        return Problem(self.operator.padded(), y, self.noise, mean, self.operator.image_shape[1:])
+        return Problem(cast(A, self.operator.padded()), y, self.noise, mean, self.operator.image_shape[1:])
 
     def image(self, x: Tensor) -> Tensor:
         """An estimate of x as the image that was measured, (B, C, H, W): cropped and with the constant; not clipped."""
@@ -64,20 +68,28 @@ class Problem(Generic[A]):
         return self.operator.pinv(self.y)
 
     @property
-    def start(self: Problem) -> Tensor:
-        """The image that the operator starts from, :meth:`~idmcli.operators.LinearOperator.start`."""
-        return self.operator.start(self.y, self.noise)
+    def start(self) -> Tensor:
+        """The image that the operator starts from: :meth:`~idmcli.operators.LinearOperator.start`, or its rough inverse
+        if it is not linear."""
+        if isinstance(self.operator, LinearOperator):
+            return self.operator.start(self.y, self.noise)
+        return self.operator.rough_inverse(self.y)
 
     def first_guess(self, mean: float) -> Tensor:
-        """An image to start from, (B, C, H, W): the operator's start around a constant, or its rough inverse."""
-        if isinstance(self.operator, LinearOperator):
-            centred = Problem(self.operator, self.y, self.noise).centred(mean)
-            return centred.image(centred.start)
-        return self.operator.rough_inverse(self.y)
+        """An image to start from, (B, C, H, W): the operator's start, around a constant if it is linear."""
+        centred = Problem(self.operator, self.y, self.noise).centred(mean)
+        return centred.image(centred.start)
 
     def project(self: Problem, u: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """``u - gain A+ (A u - y)``: Eq. 2 with a step length."""
         return u - gain * self._pinv_of(self.operator.A(u) - self.y)
+
+    def fitted(self, u: Tensor) -> Tensor:
+        """The image nearest to u that meets the measurements: :meth:`project` if A is linear, and otherwise to first
+        order around u."""
+        if isinstance(self.operator, LinearOperator):
+            return cast(Problem, self).project(u)
+        return self.operator.prox(u, self.y, math.inf)
 
     def range_projection(self: Problem, u: Tensor) -> Tensor:
         """``A+ A u``."""

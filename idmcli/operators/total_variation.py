@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from idmcli.numerics.differences import gradient, gradient_adjoint
 from idmcli.numerics.power_iteration import largest_eigenvalue
+from idmcli.operators.base import Operator
+from idmcli.operators.linear import LinearOperator
 from idmcli.operators.problem import Problem
 
 ITERATIONS, TOLERANCE, PRIMAL_STEP, FIDELITY, NOISE_WEIGHT = 300, 1e-4, 0.01, 1e-5, 0.5
+GRADIENT_STEPS, GRADIENT_FIDELITY, GRADIENT_NOISE_WEIGHT = 300, 3e-5, 0.18  # of operators that need not be linear
+DUAL_STEP = 10 / math.sqrt(8)  # |D|^2 <= 8; a dual solution is about ten times as long as the way to the image
+MARGIN = 1.25  # for a Jacobian that is larger elsewhere
+
+
+def smooth_start(problem: Problem[Operator]) -> Tensor:
+    """The image of least total variation that fits a problem, linear or not, (B, C, H, W)."""
+    if isinstance(problem.operator, LinearOperator):
+        return least_total_variation(cast(Problem, problem))
+    return accelerated_total_variation(problem)
 
 
 @torch.no_grad()
@@ -65,3 +78,51 @@ def least_total_variation(
         if bool((step.flatten(1).norm(dim=1) <= tolerance * x.flatten(1).norm(dim=1)).all()):
             break
     return x
+
+
+@torch.no_grad()
+def accelerated_total_variation(
+    problem: Problem[Operator],
+    *,
+    iterations: int = GRADIENT_STEPS,
+    fidelity: float = GRADIENT_FIDELITY,
+    noise_weight: float = GRADIENT_NOISE_WEIGHT,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """``argmin TV(x) + |A(x) - y|^2 / (2 w)`` by gradients of A, accelerated (Chen, Lan & Ouyang, 2014, Algorithm 2).
+
+    With the Jacobian J at m and the average u of the images x so far, step k = 1, 2, ... is
+
+        m = (1 - b) u + b x,             b = 2 / (k + 1),
+        p' = P(p + s D z),
+        x' = x - t (J^T (A(m) - y) / w + D^T p'),   t = k / (2 L + 8 s k),
+        u' = (1 - b) u + b x',           z' = x' + k / (k + 1) (x' - x),
+
+    where P scales gradients down to length 1, and ``L = |J|^2 / w``. The error of the measurements falls with the
+    square of k, for an A that is linear.
+
+    Args:
+        problem: y = A(x) + n.
+        iterations: their number.
+        fidelity: weight w of the total variation without noise, in units of ``|J|^2``.
+        noise_weight: how much w grows with the noise, in units of ``|J|``.
+        progress: told the iterations done, and their number.
+
+    Returns:
+        (B, C, H, W).
+    """
+    operator, y, s = problem.operator, problem.y, DUAL_STEP
+    power = operator.squared_norm(y)
+    w = fidelity * power + noise_weight * problem.noise * math.sqrt(power)
+    x = u = z = operator.rough_inverse(y)
+    p = torch.zeros_like(gradient(x))
+    for k in range(1, iterations + 1):
+        b, t = 2 / (k + 1), k / (2 * MARGIN * power / w + 8 * s * k)
+        m = torch.lerp(u, x, b)
+        p = p + s * gradient(z)
+        p = p / p.abs().square().sum(0).sqrt().clamp_min(1)
+        step = t * (operator.vjp(m, operator.A(m) - y) / w + gradient_adjoint(p))
+        x, z = x - step, x - (2 * k + 1) / (k + 1) * step
+        u = torch.lerp(u, x, b)
+        progress(k, iterations)
+    return u

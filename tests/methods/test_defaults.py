@@ -48,6 +48,8 @@ def scores(case: str, picture: str, side: int = SIDE) -> dict[tuple[str, str, st
         ("deblur", "drawing"),
         ("sr 4", "coins"),
         ("hdr", "face"),
+        ("nonlinear", "ramp"),
+        ("nonlinear noise", "flat"),
     ],
 )
 def test_a_default_is_no_worse_than_doing_little(case: str, picture: str) -> None:

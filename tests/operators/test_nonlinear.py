@@ -69,6 +69,24 @@ def test_the_squared_norm_is_that_of_the_jacobian_at_the_start(operator: Operato
     assert 0.8 * largest < operator.squared_norm(y) <= largest * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.7, 50.0])
+def test_the_proximal_step_is_that_of_gauss_and_newton(operator: Operator, rho: float) -> None:
+    """With the whole Jacobian J at z: ``z + (I + rho J^T J)^-1 rho J^T (y - A(z))``."""
+    z, truth = images(operator, 2).split(1)
+    y, n = operator.A(truth), z.numel()
+    j = torch.autograd.functional.jacobian(operator.A, z).reshape(-1, n)  # type: ignore[no-untyped-call]
+    right = rho * j.T @ (y - operator.A(z)).flatten()
+    expected = z + torch.linalg.solve(torch.eye(n, dtype=z.dtype) + rho * j.T @ j, right).view_as(z)
+    torch.testing.assert_close(operator.prox(z, y, rho, max_iterations=500), expected, rtol=0, atol=1e-4)
+
+
+def test_a_weight_without_limit_meets_the_measurements(operator: Operator) -> None:
+    other, truth = images(operator, 2, torch.float32).split(1)
+    z, y = torch.lerp(truth, other, 0.1), operator.A(truth)
+    met = operator.prox(z, y, float("inf"))
+    assert (operator.A(met) - y).norm() < 0.2 * (operator.A(z) - y).norm()
+
+
 def test_batches_precision_and_autocast(operator: Operator) -> None:
     x = images(operator, 3)
     y = operator.A(x)

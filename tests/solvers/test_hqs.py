@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from idmcli.metrics import psnr
-from idmcli.operators import CompressedSensing, LinearOperator, Problem, add_noise
+from idmcli.operators import CompressedSensing, LinearOperator, Operator, Problem, add_noise
 from tests.small import (
+    NONLINEAR,
     OPERATORS,
     REAL,
     Gaussian,
@@ -34,8 +35,8 @@ def test_measurements_are_met(operator: LinearOperator) -> None:
         assert (operator.A(found) - y).abs().max() < (1e-9 if closed_form else 2e-2) * y.abs().max()
 
 
-@each(*REAL)
-def test_an_oracle_is_believed(operator: LinearOperator) -> None:
+@each(*REAL, *NONLINEAR)
+def test_an_oracle_is_believed(operator: Operator) -> None:
     x = picture(operator)
     assert (run("hqs", operator, operator.A(x), Oracle(x), iterations=4) - x).abs().max() < 1e-7
 
@@ -50,11 +51,11 @@ def test_the_noise_levels_fall_geometrically_whatever_the_noise() -> None:
         assert [claimed for _, claimed in prior.seen] == pytest.approx(expected, rel=1e-4)
 
 
-@each("mri-radial", "cs-blocks-colour")
-def test_it_starts_from_total_variation_if_asked(operator: LinearOperator) -> None:
+@each("mri-radial", "cs-blocks-colour", "nonlinear_deblur-circular")
+def test_it_starts_from_total_variation_if_asked(operator: Operator) -> None:
     """A prior sees that image first; total variation does not change with a constant."""
     y = operator.A(picture(operator))
-    smooth = run("tv", operator, y)
+    smooth = run("tv" if isinstance(operator, LinearOperator) else "gradient", operator, y)
     gaps = {}
     for start in ("tv", "operator"):
         prior = Watched(Gaussian(0.05), smooth)
@@ -63,8 +64,8 @@ def test_it_starts_from_total_variation_if_asked(operator: LinearOperator) -> No
     assert 10 * gaps["tv"] < gaps["operator"]
 
 
-@each("inpainting-given", "sr", "ct")
-def test_the_prior_is_weighed_against_the_noise(operator: LinearOperator) -> None:
+@each("inpainting-given", "sr", "ct", "nonlinear_deblur")
+def test_the_prior_is_weighed_against_the_noise(operator: Operator) -> None:
     """``x = argmin |y - A x|^2 + rho |x - z|^2``, rho = lambda noise^2 / sigma^2, is what the next call sees."""
     x, noise, sigma = picture(operator), 0.5, 0.25
     y, prior = add_noise(operator.A(x), noise, 0), Watched(Oracle(x), x)
