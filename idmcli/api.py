@@ -137,7 +137,7 @@ def reconstruct(
             (\\*operator.measurement_shape) or a batch (B, \\*operator.measurement_shape), a NumPy array or a tensor.
         operator: A, for measured values.
         method: the name of a method (``idm methods`` lists them); None: the default. An operator without a task
-            has ``hqs`` with a prior for photographs if it is linear, and ``gradient`` if not.
+            has ``hqs`` with a prior for photographs.
         prior: for the methods that take one: the name of a prior that comes with idm, a weights file, a folder of
             diffusers; or a function ``denoise(noisy, sigma) -> clean`` (:class:`idmcli.FunctionPrior`).
         weights: a weights file of a trained network.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from idmcli import solvers
-from idmcli.operators import MRI, CompressedSensing, LinearOperator, Operator
+from idmcli.operators import MRI, CompressedSensing, Operator
 from idmcli.plugins import DEFAULTS
 from idmcli.solvers import Solver
 
@@ -101,13 +101,7 @@ def mixes(operator: CompressedSensing, noise: float) -> bool:
     return operator.mixing
 
 
-ANY = Defaults(
-    choices=(
-        Choice("hqs", lambda operator, noise: isinstance(operator, LinearOperator), "a linear operator"),
-        Choice("gradient", lambda operator, noise: not isinstance(operator, LinearOperator), "a nonlinear operator"),
-        Choice("reddiff"),
-    ),
-)
+ANY = Defaults(choices=(Choice("hqs"), Choice("gradient"), Choice("reddiff")))
 CS = Defaults(
     choices=(Choice("vamp", mixes, "with a permutation of all pixels"), Choice("hqs")),
     weights={**PHOTOGRAPHS, "idm": "cs-tiny"},

@@ -17,6 +17,7 @@ from idmcli.operators.problem import Problem
 
 ITERATIONS, TOLERANCE, PRIMAL_STEP, FIDELITY, NOISE_WEIGHT = 300, 1e-4, 0.01, 1e-5, 0.5
 GRADIENT_STEPS, GRADIENT_FIDELITY, GRADIENT_NOISE_WEIGHT = 300, 3e-5, 0.18  # of operators that need not be linear
+FIRST_FIDELITY = 1e-3  # at least, in the first half: total variation fills what was not measured in few steps then
 DUAL_STEP = 10 / math.sqrt(8)  # |D|^2 <= 8; a dual solution is about ten times as long as the way to the image
 MARGIN = 1.25  # for a Jacobian that is larger elsewhere
 
@@ -99,7 +100,8 @@ def accelerated_total_variation(
         u' = (1 - b) u + b x',           z' = x' + k / (k + 1) (x' - x),
 
     where P scales gradients down to length 1, and ``L = |J|^2 / w``. The error of the measurements falls with the
-    square of k, for an A that is linear.
+    square of k, for an A that is linear. The first half of the iterations has a fidelity of FIRST_FIDELITY at least, and
+    the second half starts from its u.
 
     Args:
         problem: y = A(x) + n.
@@ -113,16 +115,19 @@ def accelerated_total_variation(
     """
     operator, y, s = problem.operator, problem.y, DUAL_STEP
     power = operator.squared_norm(y)
-    w = fidelity * power + noise_weight * problem.noise * math.sqrt(power)
-    x = u = z = operator.rough_inverse(y)
-    p = torch.zeros_like(gradient(x))
-    for k in range(1, iterations + 1):
-        b, t = 2 / (k + 1), k / (2 * MARGIN * power / w + 8 * s * k)
-        m = torch.lerp(u, x, b)
-        p = p + s * gradient(z)
-        p = p / p.abs().square().sum(0).sqrt().clamp_min(1)
-        step = t * (operator.vjp(m, operator.A(m) - y) / w + gradient_adjoint(p))
-        x, z = x - step, x - (2 * k + 1) / (k + 1) * step
-        u = torch.lerp(u, x, b)
-        progress(k, iterations)
+    u = operator.rough_inverse(y)
+    p = torch.zeros_like(gradient(u))
+    half = iterations // 2
+    for steps, done, least in ((half, 0, FIRST_FIDELITY), (iterations - half, half, 0.0)):
+        w = max(fidelity, least) * power + noise_weight * problem.noise * math.sqrt(power)
+        x = z = u
+        for k in range(1, steps + 1):
+            b, t = 2 / (k + 1), k / (2 * MARGIN * power / w + 8 * s * k)
+            m = torch.lerp(u, x, b)
+            p = p + s * gradient(z)
+            p = p / p.abs().square().sum(0).sqrt().clamp_min(1)
+            step = t * (operator.vjp(m, operator.A(m) - y) / w + gradient_adjoint(p))
+            x, z = x - step, x - (2 * k + 1) / (k + 1) * step
+            u = torch.lerp(u, x, b)
+            progress(done + k, iterations)
     return u

@@ -446,8 +446,14 @@ def test_a_task_may_tune_a_method() -> None:
 
 
 def test_the_best_method_may_depend_on_the_noise() -> None:
-    for noise, name in ((0.0, "gradient"), (0.1, "reddiff")):
-        assert Methods(CPU).method(None, NONLINEAR["nonlinear_deblur"], None, DEFAULTS, noise=noise).name == name
+    for noise, name in ((0.0, "idm"), (0.1, "hqs")):
+        assert Methods(CPU).method(None, OPERATORS["inpainting-given"], None, DEFAULTS, noise=noise).name == name
+
+
+def test_without_noise_a_nonlinear_blur_starts_from_total_variation() -> None:
+    for noise, start in ((0.0, "tv"), (0.1, "operator")):
+        method = Methods(CPU).method(None, NONLINEAR["nonlinear_deblur"], None, DEFAULTS, noise=noise)
+        assert (method.name, method.options.start) == ("hqs", start)
 
 
 @pytest.mark.parametrize(("channels", "name"), [(1, "prior-grey"), (3, "prior-colour")])

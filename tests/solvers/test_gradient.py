@@ -1,4 +1,4 @@
-"""Accelerated gradients: the minimiser of total variation for a linear operator, and better than the start for others."""
+"""Accelerated gradients: the minimiser of total variation for a linear operator, better than the start for others."""
 
 from __future__ import annotations
 
