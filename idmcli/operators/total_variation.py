@@ -100,8 +100,8 @@ def accelerated_total_variation(
         u' = (1 - b) u + b x',           z' = x' + k / (k + 1) (x' - x),
 
     where P scales gradients down to length 1, and ``L = |J|^2 / w``. The error of the measurements falls with the
-    square of k, for an A that is linear. The first half of the iterations has a fidelity of FIRST_FIDELITY at least, and
-    the second half starts from its u.
+    square of k, for an A that is linear. The first half of the iterations has a fidelity of FIRST_FIDELITY at least.
+    The second half starts from its u.
 
     Args:
         problem: y = A(x) + n.
