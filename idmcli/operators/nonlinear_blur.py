@@ -40,6 +40,13 @@ class NonlinearBlur(Operator):
     def A(self, x: Tensor) -> Tensor:
         return encode(self.blur.A(decode(x)))
 
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        """``g'(v) (k * (u / g'(g^-1(x))))`` with the mixed light ``v = k * g^-1(x)``."""
+        return slope(self.blur.A(decode(x))) * self.blur.A(u / slope(decode(x)))
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.blur.AT(slope(self.blur.A(decode(x))) * v) / slope(decode(x))
+
     def rough_inverse(self, y: Tensor) -> Tensor:
         """The blurred picture itself."""
         self.check_measurements(y)
@@ -72,3 +79,8 @@ def decode(x: Tensor) -> Tensor:
 def encode(u: Tensor) -> Tensor:
     """sRGB values from light in [0, 1]: g."""
     return torch.where(u <= 0.0031308, 12.92 * u, 1.055 * u.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def slope(u: Tensor) -> Tensor:
+    """The derivative of :func:`encode`."""
+    return torch.where(u <= 0.0031308, 12.92, 1.055 / 2.4 * u.clamp_min(0.0031308) ** (1 / 2.4 - 1))
