@@ -129,7 +129,7 @@ class Magnitude(Operator):
 
 
 def test_no_linear_method_takes_an_operator_that_is_not() -> None:
-    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "reddiff", "resample", "sr3"]
+    assert solvers.suitable(Magnitude()) == ["daps", "dps", "gdp", "gradient", "hqs", "reddiff", "resample", "sr3"]
     assert "needs a linear operator" in solvers.why_not(solvers.find("tv"), Magnitude())
 
 
