@@ -119,7 +119,8 @@ class Operator(Value, ABC):
     def prox(self, z: Tensor, y: Tensor, rho: Tensor | float, *, max_iterations: int = 10) -> Tensor:
         """``argmin_x |x - z|^2 + rho |A(x) - y|^2`` to first order around z: one step of Gauss and Newton.
 
-        It is ``z + d`` with ``(I + rho J^T J) d = rho J^T (y - A(z))`` and the Jacobian J at z, by conjugate gradients.
+        It is ``z + d`` with ``(I + rho J^T J) d = rho J^T (y - A(z))`` and the Jacobian J at z, by conjugate gradients
+        that :meth:`near_inverse` preconditions. It is exact for a linear operator, up to their number.
 
         Args:
             z: images (B, \\*image_shape).
@@ -137,8 +138,13 @@ class Operator(Value, ABC):
                 lambda d: d + rho * self.vjp(z, self.jvp(z, d)),
                 rho * self.vjp(z, y - self.A(z)),
                 max_iterations=max_iterations,
+                precondition=lambda r: self.near_inverse(r, rho),
             ).x
         )
+
+    def near_inverse(self, r: Tensor, rho: Tensor | float) -> Tensor:
+        """A map of images near ``(I + rho J^T J)^-1``, self-adjoint and positive definite: here the identity."""
+        return r
 
     def squared_norm(self, y: Tensor) -> float:
         """``|J|^2``, the largest singular value squared, with the Jacobian J at the rough inverse of y.

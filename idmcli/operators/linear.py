@@ -224,17 +224,8 @@ class LinearOperator(Operator):
         """The regularised inverse ``argmin_x |x - z|^2 + rho |A x - y|^2``.
 
         It is ``z + rho A^T (y - A z) / (1 + rho)`` for a tight operator and
-        ``z + V rho S (U^T y - S V^T z) / (1 + rho S^2)`` where the spectrum is known. Conjugate gradients find it
-        for other operators, preconditioned by :meth:`near_inverse`.
-
-        Args:
-            z: images (B, \\*image_shape).
-            y: measurements (B, \\*measurement_shape).
-            rho: weight of the measurements, one number >= 0; larger ones than 1e12 count as that.
-            max_iterations: of conjugate gradients.
-
-        Returns:
-            the images (B, \\*image_shape).
+        ``z + V rho S (U^T y - S V^T z) / (1 + rho S^2)`` where the spectrum is known, and for other operators as for
+        those that are not linear. The arguments are the same.
         """
         rho = limited(rho)
         spectrum = None if self.tight else self.spectrum()
@@ -243,22 +234,9 @@ class LinearOperator(Operator):
             s = spectrum.values.to(coordinates.real)
             difference = coordinates - s * spectrum.to_basis(z)[..., : s.shape[1]]
             return z + spectrum.from_basis(rho * s * difference / (1 + rho * s**2))
-        pull = rho * self.AT(y - self.A(z))
         if self.tight:
-            return z + pull / (1 + rho)
-        return (
-            z
-            + conjugate_gradient(
-                lambda d: d + rho * self.normal(d),
-                pull,
-                max_iterations=max_iterations,
-                precondition=lambda r: self.near_inverse(r, rho),
-            ).x
-        )
-
-    def near_inverse(self, r: Tensor, rho: Tensor | float) -> Tensor:
-        """A map of images near ``(I + rho A^T A)^-1``, self-adjoint and positive definite: here the identity."""
-        return r
+            return z + rho * self.AT(y - self.A(z)) / (1 + rho)
+        return super().prox(z, y, rho, max_iterations=max_iterations)
 
     def spectrum(self) -> Spectrum | None:
         """The singular value decomposition, where it is known in closed form."""

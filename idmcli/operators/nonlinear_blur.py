@@ -42,10 +42,12 @@ class NonlinearBlur(Operator):
 
     def jvp(self, x: Tensor, u: Tensor) -> Tensor:
         """``g'(v) (k * (u / g'(g^-1(x))))`` with the mixed light ``v = k * g^-1(x)``."""
-        return slope(self.blur.A(decode(x))) * self.blur.A(u / slope(decode(x)))
+        light = decode(x)
+        return slope(self.blur.A(light)) * self.blur.A(u / slope(light))
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
-        return self.blur.AT(slope(self.blur.A(decode(x))) * v) / slope(decode(x))
+        light = decode(x)
+        return self.blur.AT(slope(self.blur.A(light)) * v) / slope(light)
 
     def rough_inverse(self, y: Tensor) -> Tensor:
         """The blurred picture itself."""
