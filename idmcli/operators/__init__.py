@@ -12,6 +12,7 @@ from idmcli.operators.inpainting import Inpainting
 from idmcli.operators.learned import LearnedSampling
 from idmcli.operators.linear import Gram, LinearOperator, Spectrum
 from idmcli.operators.linear_map import LinearMap
+from idmcli.operators.linearisation import Linearisation
 from idmcli.operators.matrix import MatrixOperator
 from idmcli.operators.mri import MRI
 from idmcli.operators.noise import add_noise, count_photons
@@ -35,6 +36,7 @@ __all__ = [
     "LearnedSampling",
     "LinearMap",
     "LinearOperator",
+    "Linearisation",
     "MatrixOperator",
     "NonlinearBlur",
     "Operator",

@@ -15,6 +15,7 @@ from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import conjugate_gradient
 from idmcli.numerics.linear_map import no_autocast
 from idmcli.numerics.power_iteration import largest_eigenvalue
+from idmcli.operators.linearisation import Linearisation, differentiated
 from idmcli.operators.value import Value
 
 Spec = dict[str, Any]
@@ -53,8 +54,8 @@ class Operator(Value, ABC):
     no noise model and no solver option.
 
     A subclass defines the two shapes, :meth:`A` and :meth:`rough_inverse`. Its derivatives come from automatic
-    differentiation of A unless it defines them. The input of A, and of the adjoint of a linear operator, is checked
-    before, and autocast does not reach them: measurements in half precision would be lost.
+    differentiation of A unless it defines :meth:`linearised`. The input of A, and of the adjoint of a linear operator,
+    is checked before, and autocast does not reach them: measurements in half precision would be lost.
 
     Attributes:
         kind: the name in specifications and messages; the name of the class in lower case unless it is set.
@@ -74,7 +75,7 @@ class Operator(Value, ABC):
         ...     def rough_inverse(self, y):
         ...         return y.sqrt()
         >>> squares, x = Squares(), torch.full((1, 1, 4, 4), 3.0)
-        >>> squares.vjp(x, torch.ones_like(x)).unique()
+        >>> squares.linearised(x).vjp(torch.ones_like(x)).unique()
         tensor([6.])
     """
 
@@ -99,22 +100,9 @@ class Operator(Value, ABC):
     def rough_inverse(self, y: Tensor) -> Tensor:
         """An image to start from, (B, \\*image_shape): it is cheap, and noise in y does not make it worse."""
 
-    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
-        """``J u`` with the Jacobian J of :meth:`A` at x: like measurements; the derivative of ``J^T v`` in v."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            y = self.A(x)
-            v = torch.zeros_like(y).requires_grad_()
-            (back,) = torch.autograd.grad(y, x, v, create_graph=True)
-            (product,) = torch.autograd.grad(back, v, u)
-        return product
-
-    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
-        """``J^T v`` with the Jacobian J of :meth:`A` at x: like images."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            (product,) = torch.autograd.grad(self.A(x), x, v)
-        return product
+    def linearised(self, x: Tensor) -> Linearisation:
+        """A to first order around images x: its value there, and products with its Jacobian and the adjoint of it."""
+        return differentiated(self.A, x)
 
     def prox(self, z: Tensor, y: Tensor, rho: Tensor | float, *, max_iterations: int = 10) -> Tensor:
         """``argmin_x |x - z|^2 + rho |A(x) - y|^2`` to first order around z: one step of Gauss and Newton.
@@ -131,16 +119,14 @@ class Operator(Value, ABC):
         Returns:
             the images (B, \\*image_shape).
         """
-        rho = limited(rho)
-        return (
-            z
-            + conjugate_gradient(
-                lambda d: d + rho * self.vjp(z, self.jvp(z, d)),
-                rho * self.vjp(z, y - self.A(z)),
-                max_iterations=max_iterations,
-                precondition=lambda r: self.near_inverse(r, rho),
-            ).x
+        rho, at = limited(rho), self.linearised(z)
+        step = conjugate_gradient(
+            lambda d: d + rho * at.vjp(at.jvp(d)),
+            rho * at.vjp(y - at.value),
+            max_iterations=max_iterations,
+            precondition=lambda r: self.near_inverse(r, rho),
         )
+        return z + step.x
 
     def near_inverse(self, r: Tensor, rho: Tensor | float) -> Tensor:
         """A map of images near ``(I + rho J^T J)^-1``, self-adjoint and positive definite: here the identity."""
@@ -151,8 +137,8 @@ class Operator(Value, ABC):
 
         Power iteration approaches it from below.
         """
-        at = self.rough_inverse(y[:1])
-        return largest_eigenvalue(lambda u: self.vjp(at, self.jvp(at, u)), self.vjp(at, y[:1]))
+        at = self.linearised(self.rough_inverse(y[:1]))
+        return largest_eigenvalue(lambda u: at.vjp(at.jvp(u)), at.vjp(y[:1]))
 
     @property
     def unknown(self) -> float | None:

@@ -15,6 +15,7 @@ from idmcli.numerics.linear_map import linear_map
 from idmcli.numerics.power_iteration import largest_eigenvalue
 from idmcli.operators.base import Operator, limited
 from idmcli.operators.checks import is_number
+from idmcli.operators.linearisation import Linearisation
 
 IMAGE_POWER = 0.06  # variance of centred images in [0, 1]
 
@@ -124,11 +125,8 @@ class LinearOperator(Operator):
         """``A^T y / |A|^2``."""
         return self.AT(y) / self.squared_norm(y)
 
-    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
-        return self.A(u)
-
-    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
-        return self.AT(v)
+    def linearised(self, x: Tensor) -> Linearisation:
+        return Linearisation(self.A(x), self.A, self.AT)
 
     def padded(self) -> LinearOperator:
         """The same measurements as an operator on padded images: ``padded().A(pad(x)) == A(x)``."""

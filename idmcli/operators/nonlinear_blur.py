@@ -10,6 +10,7 @@ from torch import Tensor
 
 from idmcli.operators.base import Operator, Spec
 from idmcli.operators.blur import Blur
+from idmcli.operators.linearisation import Linearisation
 
 
 class NonlinearBlur(Operator):
@@ -40,14 +41,14 @@ class NonlinearBlur(Operator):
     def A(self, x: Tensor) -> Tensor:
         return encode(self.blur.A(decode(x)))
 
-    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
-        """``g'(v) (k * (u / g'(g^-1(x))))`` with the mixed light ``v = k * g^-1(x)``."""
+    def linearised(self, x: Tensor) -> Linearisation:
+        """``J u = g'(m) (k * (u / g'(l)))`` with the light ``l = g^-1(x)`` and, mixed, ``m = k * l``."""
         light = decode(x)
-        return slope(self.blur.A(light)) * self.blur.A(u / slope(light))
-
-    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
-        light = decode(x)
-        return self.blur.AT(slope(self.blur.A(light)) * v) / slope(light)
+        mixed = self.blur.A(light)
+        before, after = 1 / slope(light), slope(mixed)
+        return Linearisation(
+            encode(mixed), lambda u: after * self.blur.A(before * u), lambda v: before * self.blur.AT(after * v)
+        )
 
     def rough_inverse(self, y: Tensor) -> Tensor:
         """The blurred picture itself."""

@@ -54,9 +54,10 @@ def dps(
 
 def _misfit_gradient(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
     """``d/dx |y - A(x)|`` of each image."""
-    residual = operator.A(x) - y
+    at = operator.linearised(x)
+    residual = at.value - y
     norms = residual.flatten(1).norm(dim=1).clamp_min(torch.finfo(x.real.dtype).tiny)
-    return operator.vjp(x, residual / norms.view(-1, *[1] * (residual.ndim - 1)))
+    return at.vjp(residual / norms.view(-1, *[1] * (residual.ndim - 1)))
 
 
 SOLVER = Solver(

@@ -155,8 +155,9 @@ class Fits:
         operator, y = self.problem.operator, self.problem.y
 
         def misfit(x: Tensor) -> tuple[Tensor, Tensor]:
-            residual = operator.A(x) - y
-            return residual, operator.vjp(x, residual)
+            at = operator.linearised(x)
+            residual = at.value - y
+            return residual, at.vjp(residual)
 
         x = self._fit(self.prior.decode(z, self.size), misfit, PIXEL_RATE, self.options.pixel_iterations, None)
         return self.prior.encode(x)
@@ -172,8 +173,9 @@ class Fits:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             x = self.prior.decode(z, self.size)
-        residual = operator.A(x.detach()) - self.problem.y
-        (gradient,) = torch.autograd.grad(x, z, operator.vjp(x.detach(), residual))
+        at = operator.linearised(x.detach())
+        residual = at.value - self.problem.y
+        (gradient,) = torch.autograd.grad(x, z, at.vjp(residual))
         return residual, gradient
 
     def _fit(

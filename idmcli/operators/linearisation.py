@@ -1,0 +1,50 @@
+"""An operator to first order around images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Linearisation(NamedTuple):
+    """``A(x + u) ~ A(x) + J u`` for small u, with the Jacobian J of A at images x.
+
+    Attributes:
+        value: A(x), (B, \\*measurement_shape).
+        jvp: makes ``J u``, like measurements, of u like images.
+        vjp: makes ``J^T v``, like images, of v like measurements.
+    """
+
+    value: Tensor
+    jvp: Callable[[Tensor], Tensor]
+    vjp: Callable[[Tensor], Tensor]
+
+
+def differentiated(A: Callable[[Tensor], Tensor], x: Tensor) -> Linearisation:
+    """The linearisation of a map A at x by automatic differentiation. A is computed once for all products."""
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        y = A(at)
+
+    def vjp(v: Tensor) -> Tensor:
+        (product,) = torch.autograd.grad(y, at, v, retain_graph=True)
+        return product
+
+    @cache
+    def transposed() -> tuple[Tensor, Tensor]:
+        """A variable v, and ``J^T v``, whose derivative in v is J."""
+        with torch.enable_grad():
+            v = torch.zeros_like(y).requires_grad_()
+            (product,) = torch.autograd.grad(y, at, v, create_graph=True)
+        return v, product
+
+    def jvp(u: Tensor) -> Tensor:
+        v, product = transposed()
+        (result,) = torch.autograd.grad(product, v, u, retain_graph=True)
+        return result
+
+    return Linearisation(y.detach(), jvp, vjp)
