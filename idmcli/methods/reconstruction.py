@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from idmcli.methods.fit import Fit, fit_of, percent
 from idmcli.methods.gain import estimate_gain
 from idmcli.methods.held_out import believed, share_of_the_guess, with_fewer
 from idmcli.methods.method import Method
-from idmcli.operators import Operator, Problem
+from idmcli.operators import Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Reconstruction:
         fit: how well the images fit the measurements.
         seconds: wall-clock time.
         evaluations: of networks, in all (:class:`idmcli.models.evaluations.Evaluations`).
-        believed: the share of what the method made beyond A+ y that is in the images; less than 1 where it foretold
-            measurements badly that it was not given (:func:`idmcli.methods.held_out.share_of_the_guess`).
+        believed: the share of what the method made where nothing was measured that is in the images; less than 1 where
+            a run without some of the measurements contradicts it (:func:`idmcli.methods.held_out.share_of_the_guess`).
         unknown: the operator's unknown number as a blind method found it, the mean over the samples.
         seed: of the first sample; None for a method that draws nothing.
     """
@@ -50,8 +50,8 @@ class Reconstruction:
         found = self.fit.doubts(method.solver.meets)
         if self.believed < 1:
             found.append(
-                f"the method foretold badly what was held out of the measurements, so the result has "
-                f"{percent(self.believed)} of what it made beyond A+ y; compare another --method"
+                f"a second run with fewer measurements contradicts the method, so the result has "
+                f"{percent(self.believed)} of what it made where nothing was measured; compare another --method"
             )
         return found
 
@@ -111,16 +111,16 @@ def solve(
 
         return method(problem, seed=(first + n) % 2**32, progress=told)
 
-    def foretell(part: Problem[Operator]) -> Tensor:
-        def told(done: int, total: int, estimate: float | None = None) -> None:
-            progress(samples * steps + done * steps // total, runs * steps)
-
-        return method.quick()(part, seed=first, progress=told).cpu()
+    def told_again(done: int, total: int, estimate: float | None = None) -> None:
+        progress(samples * steps + done * steps // total, runs * steps)
 
     before, start = method.evaluations.count, time.perf_counter()
     images = torch.cat([draw(n) for n in range(samples)]).cpu()
-    share = share_of_the_guess(foretell, problem, fewer)
-    images = believed(images, problem, share)
+    share = 1.0
+    if fewer is not None:
+        again = method.quick()(fewer[0], seed=first, progress=told_again).cpu()
+        share = share_of_the_guess(images[:1], again, cast(Problem, problem), fewer)
+        images = believed(images, problem, share)
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
     found = fmean(unknown.values()) if unknown else None
     known = problem if found is None else replace(problem, operator=m.operator.with_unknown(found))
