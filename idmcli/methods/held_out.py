@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -11,8 +9,9 @@ from idmcli.operators import LinearOperator, Operator, Problem
 
 SHARE = 0.15  # of the measurements, held out
 FAINT = 1 / 255  # of white: the size of a guess that nobody sees
-LEAST = 1 / 3  # share that foretells best, from which a method is believed in full: it is known to a few tenths
-ALIKE, STRICTNESS = 0.75, 8  # correlation of two guesses, likewise; the power by which smaller ones count
+LEAST = 1 / 3  # from this foretold share on, a method is believed in full: the share is uncertain by a few tenths
+ALIKE = 0.75  # from this correlation of two guesses on, likewise
+STRICTNESS = 8  # power of smaller correlations
 
 
 def with_fewer(problem: Problem[Operator]) -> tuple[Problem, Tensor] | None:
@@ -70,11 +69,12 @@ def foretold(again: Tensor, problem: Problem, fewer: tuple[Problem, Tensor]) -> 
 def repeated(x: Tensor, again: Tensor, problem: Problem) -> float:
     """How alike two images are in what was not measured, by the correlation c of these parts.
 
-    It is the Fourier shell correlation of two halves of the data (Harauz & van Heel, 1986), of which cryogenic electron
-    microscopy makes a filter, here between all and most. Structure that hangs on single measurements is made up.
+    Structure that hangs on single measurements is made up. The idea is from the Fourier shell correlation (Harauz & van
+    Heel, 1986), which compares images of two halves of the data. Here a run with all measurements is compared with a
+    run with most of them.
 
     Returns:
-        ``(c / ALIKE) ** STRICTNESS``, at most 1; and 1 if the guess is faint.
+        ``(c / ALIKE) ** STRICTNESS``, at most 1; 0 if c is negative, and 1 if the guess x is faint.
     """
     guess, other = unmeasured(x, problem), unmeasured(again, problem)
     if guess.abs().square().mean() <= FAINT**2:
@@ -90,6 +90,6 @@ def unmeasured(x: Tensor, problem: Problem) -> Tensor:
 
 
 @torch.no_grad()
-def believed(x: Tensor, problem: Problem[Operator], share: float) -> Tensor:
-    """An image x with this share of its :func:`unmeasured` part."""
-    return x if share == 1 else x - (1 - share) * unmeasured(x, cast(Problem, problem))
+def believed(x: Tensor, problem: Problem, share: float) -> Tensor:
+    """Images x with this share of their :func:`unmeasured` part."""
+    return x if share == 1 else x - (1 - share) * unmeasured(x, problem)

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from idmcli import __version__
 from idmcli.measuring import Measurement
-from idmcli.methods.fit import Fit, fit_of, percent
+from idmcli.methods.fit import Fit, fit_of
 from idmcli.methods.gain import estimate_gain
 from idmcli.methods.held_out import believed, share_of_the_guess, with_fewer
 from idmcli.methods.method import Method
 from idmcli.operators import Problem
+
+NEARLY_ALL = 0.9  # the share kept from which on no warning is needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +48,12 @@ class Reconstruction:
     seed: int | None = None
 
     def doubts(self, method: Method) -> list[str]:
-        """Warnings, if the result does not go with the measurements, or the method's network has made up structure."""
+        """Warnings, if the result does not go with the measurements, a second run contradicts it or it is too rough."""
         found = self.fit.doubts(method.solver.meets)
-        if self.believed < 1:
+        if self.believed < NEARLY_ALL:
             found.append(
                 f"a second run with fewer measurements contradicts the method, so the result has "
-                f"{percent(self.believed)} of what it made where nothing was measured; compare another --method"
+                f"{100 * self.believed:.0f} % of what it made where nothing was measured; compare another --method"
             )
         return found
 
@@ -86,8 +88,8 @@ def solve(
         method: how to reconstruct it.
         samples: how many to draw, with seeds that follow one another.
         seed: of the first; :attr:`Measurement.seed` if None.
-        progress: called with steps done and steps in all, over all samples; a test of the method by measurements that
-            it does not get counts as one sample more.
+        progress: called with steps done and steps in all, over all samples; the second run, without some of the
+            measurements, counts as one sample more.
 
     Raises:
         InputError: the method cannot handle the operator, or its prior the images.
@@ -119,8 +121,9 @@ def solve(
     share = 1.0
     if fewer is not None:
         again = method.quick()(fewer[0], seed=first, progress=told_again).cpu()
-        share = share_of_the_guess(images[:1], again, cast(Problem, problem), fewer)
-        images = believed(images, problem, share)
+        linear = cast(Problem, problem)  # as the operator can do with fewer measurements
+        share = share_of_the_guess(images[:1], again, linear, fewer)
+        images = believed(images, linear, share)
     seconds, evaluations = time.perf_counter() - start, method.evaluations.count - before
     found = fmean(unknown.values()) if unknown else None
     known = problem if found is None else replace(problem, operator=m.operator.with_unknown(found))

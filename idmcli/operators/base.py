@@ -101,8 +101,14 @@ class Operator(Value, ABC):
         """An image to start from, (B, \\*image_shape): it is cheap, and noise in y does not make it worse."""
 
     def linearised(self, x: Tensor) -> Linearisation:
-        """A to first order around images x: its value there, and products with its Jacobian and the adjoint of it."""
+        """A to first order around images x: its value there, and products with its Jacobian and with the adjoint."""
         return differentiated(self.A, x)
+
+    def misfit(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The residual ``u = A(x) - y`` of images x, and the gradient ``J^T u`` of ``|u|^2 / 2``."""
+        at = self.linearised(x)
+        residual = at.value - y
+        return residual, at.vjp(residual)
 
     def prox(self, z: Tensor, y: Tensor, rho: Tensor | float, *, max_iterations: int = 10) -> Tensor:
         """``argmin_x |x - z|^2 + rho |A(x) - y|^2`` to first order around z: one step of Gauss and Newton.

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from idmcli.numerics.linear_map import no_autocast
+
 
 class Linearisation(NamedTuple):
     """``A(x + u) ~ A(x) + J u`` for small u, with the Jacobian J of A at images x.
@@ -31,20 +33,22 @@ def differentiated(A: Callable[[Tensor], Tensor], x: Tensor) -> Linearisation:
         y = A(at)
 
     def vjp(v: Tensor) -> Tensor:
-        (product,) = torch.autograd.grad(y, at, v, retain_graph=True)
+        with no_autocast(v):
+            (product,) = torch.autograd.grad(y, at, v, retain_graph=True)
         return product
 
     @cache
     def transposed() -> tuple[Tensor, Tensor]:
         """A variable v, and ``J^T v``, whose derivative in v is J."""
-        with torch.enable_grad():
+        with torch.enable_grad(), no_autocast(y):
             v = torch.zeros_like(y).requires_grad_()
             (product,) = torch.autograd.grad(y, at, v, create_graph=True)
         return v, product
 
     def jvp(u: Tensor) -> Tensor:
         v, product = transposed()
-        (result,) = torch.autograd.grad(product, v, u, retain_graph=True)
+        with no_autocast(u):
+            (result,) = torch.autograd.grad(product, v, u, retain_graph=True)
         return result
 
     return Linearisation(y.detach(), jvp, vjp)

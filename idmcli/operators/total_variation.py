@@ -126,8 +126,8 @@ def accelerated_total_variation(
             m = torch.lerp(u, x, b)
             p = p + s * gradient(z)
             p = p / p.abs().square().sum(0).sqrt().clamp_min(1)
-            at = operator.linearised(m)
-            step = t * (at.vjp(at.value - y) / w + gradient_adjoint(p))
+            _, misfit = operator.misfit(m, y)
+            step = t * (misfit / w + gradient_adjoint(p))
             x, z = x - step, x - (2 * k + 1) / (k + 1) * step
             u = torch.lerp(u, x, b)
             progress(done + k, iterations)

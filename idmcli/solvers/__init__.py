@@ -58,11 +58,12 @@ class Solver:
         needs: what it cannot do without: names in :data:`NEEDS`, and a kind of learned model.
         options: a dataclass; ``--set solver.NAME=VALUE`` reaches its fields.
         samples: whether it draws from the posterior, so that runs with other generators differ.
-        meets: what its results meet wherever it can be trusted: "measurements" (A x = y up to the noise), "others" (the
-            measurements that it was not given, which are held out where the operator can do without), "range"
-            (values in 0..1), and "roughness" (the image is not much rougher than A+ y, which networks without a noise
-            level may make of smooth images). Where they do not, a user is warned.
-        quick: the largest values of some options in a short run, which shows how good its guesses are.
+        meets: what its results meet wherever it can be trusted: "measurements" (A x = y up to the noise), "others" (a
+            second run without some of the measurements, where the operator can do without, foretells these and makes
+            the same of what neither run knows), "range" (values in 0..1), and "roughness" (the image is not much
+            rougher than A+ y, which networks without a noise level may make of smooth images). Where they do not, a
+            user is warned.
+        quick: the largest values of some options in the second run.
     """
 
     name: str

@@ -62,8 +62,8 @@ def daps(
         eta = options.rate * share / (1 / level**2 + data)
         x = x0
         for _ in range(options.langevin_steps):
-            at = operator.linearised(x)
-            gradient = (x - x0) / level**2 + at.vjp(at.value - y) / noise**2
+            _, misfit = operator.misfit(x, y)
+            gradient = (x - x0) / level**2 + misfit / noise**2
             x = x - eta * gradient + math.sqrt(2 * eta) * normal_like(x, generator)
         progress(step + 1, options.steps)
     return x

@@ -54,10 +54,9 @@ def dps(
 
 def _misfit_gradient(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
     """``d/dx |y - A(x)|`` of each image."""
-    at = operator.linearised(x)
-    residual = at.value - y
-    norms = residual.flatten(1).norm(dim=1).clamp_min(torch.finfo(x.real.dtype).tiny)
-    return at.vjp(residual / norms.view(-1, *[1] * (residual.ndim - 1)))
+    residual, gradient = operator.misfit(x, y)
+    norms: Tensor = residual.flatten(1).norm(dim=1).clamp_min(torch.finfo(x.real.dtype).tiny)
+    return gradient / norms.view(-1, 1, 1, 1)
 
 
 SOLVER = Solver(

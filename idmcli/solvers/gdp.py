@@ -63,8 +63,8 @@ def gdp(
         if options.blind:
             operator = refine(operator, x0, y, options.rate)
         u = x0 if options.guided == "x0" else mean + (r - mean) / math.sqrt(1 + 4 * level**2)
-        at = operator.linearised(u)
-        pull = strength * math.sqrt(1 + 4 * following**2) * at.vjp(at.value - y)
+        _, gradient = operator.misfit(u, y)
+        pull = strength * math.sqrt(1 + 4 * following**2) * gradient
         fresh, kept = ddim_noise(level, following, 1.0)
         e = (r - x0) / level
         r = x0 + fresh * normal_like(r, generator) + kept * e - pull

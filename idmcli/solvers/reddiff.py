@@ -48,8 +48,8 @@ def reddiff(
     for step, level in enumerate(levels, start=1):
         sigma = torch.full((len(mu), 1, 1, 1), level, device=mu.device)
         x0 = turned(prior, step)(mu + level * normal_like(mu, noise), sigma)
-        at = operator.linearised(mu)
-        adam.step(data * at.vjp(at.value - y) + options.weight * (mu - x0))
+        _, gradient = operator.misfit(mu, y)
+        adam.step(data * gradient + options.weight * (mu - x0))
         progress(step, options.steps)
     return mu
 

@@ -155,9 +155,7 @@ class Fits:
         operator, y = self.problem.operator, self.problem.y
 
         def misfit(x: Tensor) -> tuple[Tensor, Tensor]:
-            at = operator.linearised(x)
-            residual = at.value - y
-            return residual, at.vjp(residual)
+            return operator.misfit(x, y)
 
         x = self._fit(self.prior.decode(z, self.size), misfit, PIXEL_RATE, self.options.pixel_iterations, None)
         return self.prior.encode(x)
@@ -173,9 +171,8 @@ class Fits:
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             x = self.prior.decode(z, self.size)
-        at = operator.linearised(x.detach())
-        residual = at.value - self.problem.y
-        (gradient,) = torch.autograd.grad(x, z, at.vjp(residual))
+        residual, pull = operator.misfit(x.detach(), self.problem.y)
+        (gradient,) = torch.autograd.grad(x, z, pull)
         return residual, gradient
 
     def _fit(

@@ -84,6 +84,32 @@ def test_what_was_measured_stays_as_the_method_made_it() -> None:
     torch.testing.assert_close(unmeasured(kept, of), 0.25 * unmeasured(camera(64), of), rtol=0, atol=1e-5)
 
 
+def test_complex_images_have_phases() -> None:
+    """A guess that is turned by a quarter of a circle is not the same, and is not foretold."""
+    operator = MRI(
+        (1, 64, 64), {"type": "random", "acceleration": 3, "centre_fraction": 0.1, "seed": 1}, complex_image=True
+    )
+    x = camera(64) * torch.exp(1j * camera(64))
+    of = Problem(operator, operator.A(x))
+    assert share_of_the_guess(*runs(lambda part: x, of)) == 1
+
+    def turned(part: Problem) -> Tensor:
+        base = part.operator.pinv(part.y)
+        return base + 1j * (x - base)
+
+    made, again, _, fewer = runs(turned, of)
+    assert foretold(again, of, fewer) == pytest.approx(0, abs=1e-5)
+    assert repeated(made, again, of) == 1 and repeated(made, x, of) < 1e-3
+
+
+def test_all_samples_keep_the_same_share() -> None:
+    of = problem(camera(64))
+    samples = torch.cat([camera(64), 0.5 * camera(64), with_detail(of, 1)])
+    kept = believed(samples, of, 0.25)
+    for one, sample in zip(kept.split(1), samples.split(1), strict=True):
+        torch.testing.assert_close(one, believed(sample, of, 0.25))
+
+
 def test_a_faint_guess_is_let_pass() -> None:
     x = torch.full((1, 1, 64, 64), 0.5)
     noisy = [x + 1e-3 * random(1, 1, 64, 64, dtype=torch.float32, seed=seed) for seed in (1, 2)]

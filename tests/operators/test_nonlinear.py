@@ -46,6 +46,15 @@ def test_the_two_products_are_adjoint(operator: Operator) -> None:
     torch.testing.assert_close(forward, backward, rtol=1e-12, atol=1e-12)
 
 
+def test_the_misfit_has_the_gradient_of_half_its_square(operator: Operator) -> None:
+    x = images(operator).requires_grad_()
+    y = operator.A(images(operator).flip(0)).detach()
+    residual, gradient = operator.misfit(x.detach(), y)
+    torch.testing.assert_close(residual, operator.A(x).detach() - y)
+    (expected,) = torch.autograd.grad((operator.A(x) - y).square().sum() / 2, x)
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_gradients_exist_twice_and_everywhere(operator: Operator) -> None:
     x = images(operator, 1).requires_grad_()
     assert torch.autograd.gradcheck(operator.A, x, fast_mode=True)
