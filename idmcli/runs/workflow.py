@@ -163,9 +163,9 @@ def _train(
             drawing = spare if pictures.streamed or workers is not None else 0
             last = train(step, stage, run, processes, reports, progress, workers=drawing)
         if processes.leads:
-            run.check_there()
             average = cast(Learned, step.average.module)
-            save_weights(run.weights, average, training=training, trained_for=purpose, half=True)
+            with run.there():
+                save_weights(run.weights, average, training=training, trained_for=purpose, half=True)
     return FinishedRun(run, start, dict(last.validation.scores) if last and last.validation else {})
 
 

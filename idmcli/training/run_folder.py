@@ -101,8 +101,18 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
-    def check_there(self) -> None:
-        """Raise ResourceError if the folder is no longer where it was: what is written now would go elsewhere."""
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        """Write in this context. It raises ResourceError if the folder is no longer where it was, before or because it
+        went meanwhile: what is written then would go elsewhere."""
+        self._check_there()
+        try:
+            yield
+        except ResourceError:
+            self._check_there()
+            raise
+
+    def _check_there(self) -> None:
         if not self.lock.exists():
             raise ResourceError(
                 f"the run folder {str(self.path)!r} is gone: it was moved, removed or unmounted",
@@ -122,7 +132,6 @@ class RunFolder:
         Raises:
             ResourceError: the folder has gone, or the disk is full.
         """
-        self.check_there()
         state = {
             "iteration": progress.done,
             "progress": asdict(progress),
@@ -130,7 +139,7 @@ class RunFolder:
             "average": average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
-        with atomic_path(self.checkpoint) as path, path.open("wb") as file:
+        with self.there(), atomic_path(self.checkpoint) as path, path.open("wb") as file:
             try:
                 torch.save(state, file)
             except RuntimeError as error:
@@ -177,7 +186,6 @@ class RunFolder:
             ResourceError: the folder has gone, or the disk is full.
             InputError: the file is damaged.
         """
-        self.check_there()
         row = {
             "iteration": str(line.iteration),
             "loss": f"{line.loss:.6f}",
@@ -190,12 +198,13 @@ class RunFolder:
         scores = line.validation.scores if line.validation else {}
         row |= {f"gradients_{name}": f"{value:.4g}" for name, value in line.gradients.items()}
         row |= {f"validation_{name}": f"{value:.4f}" for name, value in scores.items()}
-        before = self.rows()
-        columns = list(dict.fromkeys([*(before[0] if before else ()), *row]))
-        if not before or len(columns) > len(before[0]):
-            self._write_rows(columns, [*before, row])
-        else:
-            append_text(self.metrics, csv_line(row.get(column, "") for column in columns))
+        with self.there():
+            before = self.rows()
+            columns = list(dict.fromkeys([*(before[0] if before else ()), *row]))
+            if not before or len(columns) > len(before[0]):
+                self._write_rows(columns, [*before, row])
+            else:
+                append_text(self.metrics, csv_line(row.get(column, "") for column in columns))
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of ``metrics.csv``, all with the same columns.
@@ -235,8 +244,8 @@ class RunFolder:
     def write_sample(self, iteration: int, validation: Validation) -> None:
         """Add the pictures of a validation to ``samples/``, and remove the oldest where there are too many; errors as
         :meth:`save`."""
-        self.check_there()
-        write_image(self.samples / f"{iteration:07}.png", validation.sheet())
+        with self.there():
+            write_image(self.samples / f"{iteration:07}.png", validation.sheet())
         for old in sorted(self.samples.glob("*.png"))[:-MAX_SAMPLES]:
             old.unlink(missing_ok=True)
 

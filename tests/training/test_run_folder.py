@@ -204,6 +204,16 @@ def test_metrics_of_an_older_run_go_on(run: RunFolder) -> None:
     assert (second["loss"], second["waiting"], second["validation"]) == ("0.500000", "0.2500", "")
 
 
+def test_a_folder_that_goes_while_it_is_written_to_is_said_to_be_gone(run: RunFolder, tmp_path: Path) -> None:
+    moved = tmp_path.parent / f"{tmp_path.name}-moved"
+    with pytest.raises(ResourceError, match="is gone: it was moved, removed or unmounted"), run.there():
+        run.path.rename(moved)
+        raise ResourceError("cannot write to the folder", "free some space")
+    moved.rename(run.path)
+    with pytest.raises(ResourceError, match="cannot write to the folder"), run.there():
+        raise ResourceError("cannot write to the folder", "free some space")
+
+
 def test_nothing_is_written_where_the_folder_has_gone(run: RunFolder, tmp_path: Path) -> None:
     """Moved away, it is not made again: the half of a run would be in each of two places."""
     run.save(*parts(), Progress(3))
