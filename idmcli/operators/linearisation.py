@@ -32,23 +32,21 @@ def differentiated(A: Callable[[Tensor], Tensor], x: Tensor) -> Linearisation:
         at = x.detach().requires_grad_()
         y = A(at)
 
-    def vjp(v: Tensor) -> Tensor:
-        with no_autocast(v):
-            (product,) = torch.autograd.grad(y, at, v, retain_graph=True)
-        return product
-
     @cache
     def transposed() -> tuple[Tensor, Tensor]:
         """A variable v, and ``J^T v``, whose derivative in v is J."""
-        with torch.enable_grad(), no_autocast(y):
-            v = torch.zeros_like(y).requires_grad_()
-            (product,) = torch.autograd.grad(y, at, v, create_graph=True)
-        return v, product
+        v = torch.zeros_like(y, requires_grad=True)
+        return v, _pulled_back(y, at, v, create_graph=True)
 
     def jvp(u: Tensor) -> Tensor:
         v, product = transposed()
-        with no_autocast(u):
-            (result,) = torch.autograd.grad(product, v, u, retain_graph=True)
-        return result
+        return _pulled_back(product, v, u)
 
-    return Linearisation(y.detach(), jvp, vjp)
+    return Linearisation(y.detach(), jvp, lambda v: _pulled_back(y, at, v))
+
+
+def _pulled_back(y: Tensor, x: Tensor, v: Tensor, *, create_graph: bool = False) -> Tensor:
+    """``J^T v`` with the Jacobian J of y in x, whose graph is kept; in the precision of v under autocast."""
+    with no_autocast(v):
+        (product,) = torch.autograd.grad(y, x, v, retain_graph=True, create_graph=create_graph)
+    return product

@@ -152,12 +152,8 @@ class Fits:
 
     def in_pixel_space(self, z: Tensor) -> Tensor:
         """``E(argmin |y - A(x)|^2)`` from ``x = D(z)``."""
-        operator, y = self.problem.operator, self.problem.y
-
-        def misfit(x: Tensor) -> tuple[Tensor, Tensor]:
-            return operator.misfit(x, y)
-
-        x = self._fit(self.prior.decode(z, self.size), misfit, PIXEL_RATE, self.options.pixel_iterations, None)
+        operator, y, start = self.problem.operator, self.problem.y, self.prior.decode(z, self.size)
+        x = self._fit(start, lambda x: operator.misfit(x, y), PIXEL_RATE, self.options.pixel_iterations, None)
         return self.prior.encode(x)
 
     def in_latent_space(self, z: Tensor) -> Tensor:
