@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from docs.generate.markdown import joined, prose, table
-from idmcli.cli.app import app
+from idmcli.cli.app import command_tree
 from idmcli.cli.options import OUTPUT_FLAGS
 
 MAIN = "Main options"
@@ -17,7 +17,7 @@ MAIN = "Main options"
 
 def page() -> str:
     """Every command that is not hidden."""
-    group: Any = typer.main.get_command(app)
+    group = command_tree()
     return joined(
         "# Commands",
         prose(group.help),

@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], output: Output) -> IdmError | None:
     """Run one command; what stopped it, or None."""
-    from idmcli.cli.app import app
+    from idmcli.cli.app import command_tree
 
     try:
         _refuse_empty(arguments)
-        code = typer.main.get_command(app)(arguments or ["--help"], prog_name="idm", obj=output, standalone_mode=False)
+        code = command_tree()(arguments or ["--help"], prog_name="idm", obj=output, standalone_mode=False)
         if code == 130:  # Typer's word for Ctrl-C
             raise KeyboardInterrupt
         assert not code, "a command fails by raising an IdmError"

@@ -61,8 +61,8 @@ def test_light_commands_do_not_load_heavy_packages() -> None:
 
 
 def test_every_command_has_help_and_the_output_options(capsys: Capture) -> None:
-    group = typer.main.get_command(tree.app)
-    names = [[name] for name in group.commands] + [["presets", name] for name in group.commands["presets"].commands]  # type: ignore[attr-defined]
+    commands = tree.command_tree().commands
+    names = [[name] for name in commands] + [["presets", name] for name in commands["presets"].commands]
     assert ["presets", "show"] in names
     for name in names:
         assert main([*name, "--help"]) == 0
@@ -232,7 +232,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | Callabl
                 raise failure
             failure()
 
-        monkeypatch.setattr(tree, "app", app)
+        monkeypatch.setattr(tree, "command_tree", lambda: typer.main.get_command(app))
         return ["fail"]
 
     return install

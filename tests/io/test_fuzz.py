@@ -38,7 +38,7 @@ def test_valid_files_are_read(every: dict[str, Reader], tmp_path: Path, name: st
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_files(every: dict[str, Reader], tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     @settings(
-        max_examples=EXAMPLES.get(name, 150), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES.get(name, 100), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
     @given(st.randoms(use_true_random=False))
     def check(rng: Random) -> None:

@@ -50,4 +50,4 @@ def test_every_image_of_a_batch_has_its_own_norm() -> None:
 
 @pytest.mark.parametrize("operator", OF_CAMERA, ids=lambda operator: str(operator.kind))
 def test_it_takes_any_operator(operator: Operator) -> None:
-    assert gain("dps", operator, steps=40, zeta=3.0) > 1
+    assert gain("dps", operator, steps=20, zeta=3.0) > 1
