@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,26 +11,35 @@ from idmcli.operators import LinearOperator, Operator, Problem
 
 SHARE = 0.15  # of the measurements, held out
 FAINT = 1 / 255  # of white: the size of a guess that nobody sees
-LEAST = 1 / 3  # from this foretold share on, a method is believed in full: the share is uncertain by a few tenths
+FORETOLD = 0.5  # from this factor on, a method is believed in full: the factor is uncertain by a few tenths
 ALIKE = 0.75  # from this correlation of two guesses on, likewise
 STRICTNESS = 8  # power of smaller correlations
 
 
-def with_fewer(problem: Problem[Operator]) -> tuple[Problem, Tensor] | None:
-    """The same problem without :data:`SHARE` of its measurements, and which of them these are, (M,).
+class Fewer(NamedTuple):
+    """A problem without some of its measurements.
 
-    None if the operator cannot do without.
+    Attributes:
+        problem: with the others.
+        held: the index of y for those that it lacks.
     """
+
+    problem: Problem
+    held: tuple[Any, ...]
+
+
+def with_fewer(problem: Problem[Operator]) -> Fewer | None:
+    """The same problem without :data:`SHARE` of its measurements; None if the operator cannot do without."""
     operator = problem.operator
     parted = operator.hold_out(SHARE) if isinstance(operator, LinearOperator) else None
     if parted is None:
         return None
-    others, held = parted
-    return Problem(others, problem.y[..., ~held], problem.noise, problem.mean, problem.size), held
+    others = Problem(parted.operator, problem.y[parted.kept], problem.noise, problem.mean, problem.size)
+    return Fewer(others, parted.held)
 
 
 @torch.no_grad()
-def share_of_the_guess(x: Tensor, again: Tensor, problem: Problem, fewer: tuple[Problem, Tensor]) -> float:
+def share_of_the_guess(x: Tensor, again: Tensor, problem: Problem, fewer: Fewer) -> float:
     """The share of a method's guess that two runs bear out: the smaller of :func:`foretold` and :func:`repeated`.
 
     Args:
@@ -38,13 +49,16 @@ def share_of_the_guess(x: Tensor, again: Tensor, problem: Problem, fewer: tuple[
         fewer: what :func:`with_fewer` makes of it.
 
     Returns:
-        a share in [0, 1].
+        a share in [0, 1]; 1 if the guess is :data:`FAINT`.
     """
-    return min(foretold(again, problem, fewer), repeated(x, again, problem))
+    guess = unmeasured(x, problem)
+    if guess.abs().square().mean() <= FAINT**2:
+        return 1.0
+    return min(foretold(again, problem, fewer), repeated(guess, unmeasured(again, problem)))
 
 
-def foretold(again: Tensor, problem: Problem, fewer: tuple[Problem, Tensor]) -> float:
-    """The share a of a method's guess that foretells best what was held out.
+def foretold(again: Tensor, problem: Problem, fewer: Fewer) -> float:
+    """How well a method foretells what was held out.
 
     From the other measurements the method makes x', and their A+ makes b'. With A restricted to those held out, y_h,
 
@@ -53,33 +67,28 @@ def foretold(again: Tensor, problem: Problem, fewer: tuple[Problem, Tensor]) -> 
     which is 1 for a method that foretells them, and about 0 for one that always makes up the same.
 
     Returns:
-        a in [0, LEAST), or 1: if a is larger, or the guess is faint.
+        ``a / FORETOLD``, between 0 and 1.
     """
     known, held = fewer
     base = known.operator.pinv(known.y)
-    wanted = problem.y[..., held] - problem.operator.A(base)[..., held]
-    guess = problem.operator.A(again - base)[..., held]
-    power = guess.abs().square().mean()
-    if power <= FAINT**2:
-        return 1.0
-    share = float((guess.conj() * wanted).mean().real / power)
-    return 1.0 if share >= LEAST else max(share, 0.0)
+    wanted = problem.y[held] - problem.operator.A(base)[held]
+    guess = problem.operator.A(again - base)[held]
+    tiny = torch.finfo(wanted.real.dtype).tiny
+    factor = float((guess.conj() * wanted).sum().real / guess.abs().square().sum().clamp_min(tiny))
+    return min(max(factor / FORETOLD, 0.0), 1.0)
 
 
-def repeated(x: Tensor, again: Tensor, problem: Problem) -> float:
-    """How alike two images are in what was not measured, by the correlation c of these parts.
+def repeated(guess: Tensor, other: Tensor) -> float:
+    """How alike two guesses of what was not measured are, by their correlation c.
 
     Structure that hangs on single measurements is made up. The idea is from the Fourier shell correlation (Harauz & van
     Heel, 1986), which compares images of two halves of the data. Here a run with all measurements is compared with a
     run with most of them.
 
     Returns:
-        ``(c / ALIKE) ** STRICTNESS``, at most 1; 0 if c is negative, and 1 if the guess x is faint.
+        ``(c / ALIKE) ** STRICTNESS``, at most 1; 0 if c is negative.
     """
-    guess, other = unmeasured(x, problem), unmeasured(again, problem)
-    if guess.abs().square().mean() <= FAINT**2:
-        return 1.0
-    tiny = torch.finfo(x.real.dtype).tiny
+    tiny = torch.finfo(guess.real.dtype).tiny
     correlation = float((guess.conj() * other).sum().real / (guess.norm() * other.norm()).clamp_min(tiny))
     return float(min(max(correlation, 0.0) / ALIKE, 1.0) ** STRICTNESS)
 

@@ -120,7 +120,7 @@ def solve(
     images = torch.cat([draw(n) for n in range(samples)]).cpu()
     share = 1.0
     if fewer is not None:
-        again = method.quick()(fewer[0], seed=first, progress=told_again).cpu()
+        again = method.quick()(fewer.problem, seed=first, progress=told_again).cpu()
         linear = cast(Problem, problem)  # as the operator can do with fewer measurements
         share = share_of_the_guess(images[:1], again, linear, fewer)
         images = believed(images, linear, share)

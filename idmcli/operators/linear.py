@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,6 +45,20 @@ class Spectrum(NamedTuple):
     to_range: Callable[[Tensor], Tensor]
     to_basis: Callable[[Tensor], Tensor]
     from_basis: Callable[[Tensor], Tensor]
+
+
+class Parted(NamedTuple):
+    """Measurements in two parts, by which guesses can be tested.
+
+    Attributes:
+        operator: of the same image, with those that are kept: ``operator.A(x)`` is ``A(x)[kept]``.
+        kept: an index of y, (B, \\*measurement_shape).
+        held: the index of those that are held out.
+    """
+
+    operator: LinearOperator
+    kept: tuple[Any, ...]
+    held: tuple[Any, ...]
 
 
 class Gram(NamedTuple):
@@ -132,14 +146,11 @@ class LinearOperator(Operator):
         """The same measurements as an operator on padded images: ``padded().A(pad(x)) == A(x)``."""
         return self
 
-    def hold_out(self, share: float) -> tuple[LinearOperator, Tensor] | None:
-        """The operator of the same image with fewer measurements, by which guesses can be tested; None if it has none.
+    def hold_out(self, share: float) -> Parted | None:
+        """The measurements in two parts, the same every time; None if there are too few, or all of them are needed.
 
         Args:
-            share: about how many of the measurements are held out, of those that are not always needed.
-
-        Returns:
-            the operator of the others, and which of the last axis of y are held out, (M,), bool.
+            share: about how many are held out, of those that are not always needed.
         """
         return None
 

@@ -15,7 +15,7 @@ from idmcli.errors import InputError
 from idmcli.numerics.conjugate_gradient import Solution
 from idmcli.operators.base import Spec
 from idmcli.operators.checks import check_finite, check_fraction, check_image_shape, tensor_of
-from idmcli.operators.linear import LinearOperator
+from idmcli.operators.linear import LinearOperator, Parted
 from idmcli.operators.masks import KSPACE_MASKS, check_mask, make_mask
 from idmcli.operators.spec import Specification
 from idmcli.operators.stored import check_arrays, check_digest, digest, restored, storable
@@ -138,7 +138,7 @@ class MRI(LinearOperator):
         weights = torch.where(eigenvalues > 0, 1 / eigenvalues.clamp(min=0.5), 0)
         return Solution(self._image(weights * self._zero_filled(y)), 0, 0.0, True)
 
-    def hold_out(self, share: float) -> tuple[MRI, Tensor] | None:
+    def hold_out(self, share: float) -> Parted | None:
         """Whole lines if lines are sampled, otherwise points; with their mirror images, and none near the centre.
 
         None of several coils: each point is a mixture of many then, and little is left to guess.
@@ -163,7 +163,8 @@ class MRI(LinearOperator):
             dc=self.dc,
             complex_image=self.complex_image,
         )
-        return others, held.flatten()[self.index]
+        lost = held.flatten()[self.index]
+        return Parted(others, (..., ~lost), (..., lost))
 
     def arrays(self) -> Mapping[str, Tensor]:
         arrays = {"mask": self._in_layout(self.mask)} if self.description["type"] == "given" else {}

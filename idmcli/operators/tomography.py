@@ -18,7 +18,7 @@ from idmcli.numerics.linear_map import linear_map
 from idmcli.operators.angles import number_or_degrees, shares
 from idmcli.operators.base import Spec
 from idmcli.operators.checks import check_image_shape, check_integer, check_positive, is_number, shown
-from idmcli.operators.linear import Gram, LinearOperator
+from idmcli.operators.linear import Gram, LinearOperator, Parted
 from idmcli.operators.projector import Projector
 from idmcli.operators.rays import ParallelRays, Rays
 from idmcli.operators.spec import Specification
@@ -26,6 +26,7 @@ from idmcli.operators.stored import check_arrays
 
 MAX_DETECTORS = 100_000
 PIXELS_PER_VALUE = 10_000  # that a measured number may stand for; with more, an image is mostly made up
+FEWEST_HELD_OUT = 2  # views, from which something can be told
 Origin = Literal["pixel", "middle"]
 
 
@@ -153,6 +154,19 @@ class Tomography(LinearOperator):
         overlap = 2 * views * math.pi / covered / frequency.clamp_min(math.pi / detectors)
         gains = max(self.image_shape[1:]) / self.rays.spacing + overlap
         return Gram(gains, torch.fft.rfft, lambda spectrum: torch.fft.irfft(spectrum, detectors))
+
+    def hold_out(self, share: float) -> Parted | None:
+        """Whole views, one from each of as many neighbourhoods of angles."""
+        count = round(share * len(self.degrees))
+        if count < FEWEST_HELD_OUT:
+            return None
+        rng = np.random.default_rng(0)
+        order = np.argsort(np.mod(self.degrees, self.period), kind="stable")
+        held = torch.zeros(len(self.degrees), dtype=torch.bool)
+        held[[int(rng.choice(part)) for part in np.array_split(order, count)]] = True
+        angles = [angle for angle, lost in zip(self.degrees, held.tolist(), strict=True) if not lost]
+        others = self.from_spec({**self.to_spec(), "angles": angles}, {})
+        return Parted(others, (..., ~held, slice(None)), (..., held, slice(None)))
 
     def to_spec(self) -> Spec:
         """``angles`` is the number of views, or the list of angles; what is as it is by default is left out."""

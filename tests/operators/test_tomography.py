@@ -17,7 +17,8 @@ from skimage.transform import radon, resize
 from torch import Tensor
 
 from idmcli.errors import InputError
-from idmcli.operators import ParallelBeamCT, joseph, projector
+from idmcli.operators import FanBeamCT, ParallelBeamCT, joseph, projector
+from idmcli.operators.tomography import Tomography
 from tests.small import dense
 
 
@@ -309,3 +310,30 @@ def test_a_long_picture_has_few_crossings() -> None:
 def test_few_rays_do_not_stand_for_a_huge_image() -> None:
     with pytest.raises(InputError, match="1 x 47 rays are too few for 8000 x 8000 pixels"):
         ParallelBeamCT((1, 8000, 8000), 1, detectors=47)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        ParallelBeamCT((2, 12, 10), 40, pitch=0.9, axis=7.5),
+        ParallelBeamCT((2, 12, 10), [(111.25 * k) % 180 for k in range(40)], origin="middle"),
+        FanBeamCT((2, 12, 10), 40, source_axis=40, source_detector=60, pitch=1.5),
+    ],
+    ids=["parallel", "golden", "fan"],
+)
+def test_views_that_are_held_out_lie_all_around(operator: Tomography) -> None:
+    parted = operator.hold_out(0.15)
+    assert parted is not None
+    others, kept, held = parted
+    y = operator.A(torch.rand(1, 2, 12, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    x = operator.pinv(y)
+    torch.testing.assert_close(others.A(x), operator.A(x)[kept])
+    assert y[held].shape[2] == 6 and y[kept].shape[2] == 34
+    angles = torch.tensor(operator.degrees)[held[1]].remainder(operator.period).sort().values
+    assert float(angles.diff().max()) < 2 * operator.period / 6
+    again = operator.hold_out(0.15)
+    assert again is not None and torch.equal(y[again.held], y[held]), "the same every time"
+
+
+def test_few_views_are_all_needed() -> None:
+    assert ParallelBeamCT((1, 8, 8), 9).hold_out(0.15) is None
