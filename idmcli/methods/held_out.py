@@ -22,10 +22,12 @@ class Fewer(NamedTuple):
     Attributes:
         problem: with the others.
         held: the index of y for those that it lacks.
+        typical: whether these are like what was never measured.
     """
 
     problem: Problem
     held: tuple[Any, ...]
+    typical: bool
 
 
 def with_fewer(problem: Problem[Operator]) -> Fewer | None:
@@ -35,12 +37,14 @@ def with_fewer(problem: Problem[Operator]) -> Fewer | None:
     if parted is None:
         return None
     others = Problem(parted.operator, problem.y[parted.kept], problem.noise, problem.mean, problem.size)
-    return Fewer(others, parted.held)
+    return Fewer(others, parted.held, parted.typical)
 
 
 @torch.no_grad()
 def share_of_the_guess(x: Tensor, again: Tensor, problem: Problem, fewer: Fewer) -> float:
-    """The share of a method's guess that two runs bear out: the smaller of :func:`foretold` and :func:`repeated`.
+    """The share of a method's guess that two runs bear out.
+
+    It is the smaller of :func:`foretold` and :func:`repeated`. If what was held out is typical, the first is enough.
 
     Args:
         x: the image that the method makes of a problem, (1, C, H, W).
@@ -54,7 +58,8 @@ def share_of_the_guess(x: Tensor, again: Tensor, problem: Problem, fewer: Fewer)
     guess = unmeasured(x, problem)
     if guess.abs().square().mean() <= FAINT**2:
         return 1.0
-    return min(foretold(again, problem, fewer), repeated(guess, unmeasured(again, problem)))
+    share = foretold(again, problem, fewer)
+    return share if fewer.typical else min(share, repeated(guess, unmeasured(again, problem)))
 
 
 def foretold(again: Tensor, problem: Problem, fewer: Fewer) -> float:
@@ -69,7 +74,7 @@ def foretold(again: Tensor, problem: Problem, fewer: Fewer) -> float:
     Returns:
         ``a / FORETOLD``, between 0 and 1.
     """
-    known, held = fewer
+    known, held, _ = fewer
     base = known.operator.pinv(known.y)
     wanted = problem.y[held] - problem.operator.A(base)[held]
     guess = problem.operator.A(again - base)[held]

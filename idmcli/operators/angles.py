@@ -80,6 +80,12 @@ def coverage(degrees: Sequence[float], period: float, at: NDArray[np.float64]) -
     return np.sin(np.pi / 2 * inside / SMOOTH) ** 2
 
 
+def surround(degrees: Sequence[float], period: float) -> bool:
+    """Whether views leave no gap of more than ten times the middle one."""
+    _, gaps, middle = _gaps(degrees, period)
+    return bool(gaps.max() <= WEDGE * middle)
+
+
 def _gaps(degrees: Sequence[float], period: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """The different angles on the circle in order, the gap after each of them, and the middle gap."""
     places = np.unique(_on_circle(degrees, period))

@@ -54,11 +54,13 @@ class Parted(NamedTuple):
         operator: of the same image, with those that are kept: ``operator.A(x)`` is ``A(x)[kept]``.
         kept: an index of y, (B, \\*measurement_shape).
         held: the index of those that are held out.
+        typical: whether these are like what was never measured. Who foretells them can then foretell the rest.
     """
 
     operator: LinearOperator
     kept: tuple[Any, ...]
     held: tuple[Any, ...]
+    typical: bool
 
 
 class Gram(NamedTuple):

@@ -141,6 +141,8 @@ class MRI(LinearOperator):
     def hold_out(self, share: float) -> Parted | None:
         """Whole lines if lines are sampled, otherwise points; with their mirror images, and none near the centre.
 
+        They are not typical: a mask measures most where spectra are strong.
+
         None of several coils: each point is a mixture of many then, and little is left to guess.
         """
         if self.sensitivity is not None:
@@ -164,7 +166,7 @@ class MRI(LinearOperator):
             complex_image=self.complex_image,
         )
         lost = held.flatten()[self.index]
-        return Parted(others, (..., ~lost), (..., lost))
+        return Parted(others, (..., ~lost), (..., lost), typical=False)
 
     def arrays(self) -> Mapping[str, Tensor]:
         arrays = {"mask": self._in_layout(self.mask)} if self.description["type"] == "given" else {}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from idmcli.errors import InputError
 from idmcli.numerics.linear_map import linear_map
-from idmcli.operators.angles import number_or_degrees, shares
+from idmcli.operators.angles import number_or_degrees, shares, surround
 from idmcli.operators.base import Spec
 from idmcli.operators.checks import check_image_shape, check_integer, check_positive, is_number, shown
 from idmcli.operators.linear import Gram, LinearOperator, Parted
@@ -156,7 +156,7 @@ class Tomography(LinearOperator):
         return Gram(gains, torch.fft.rfft, lambda spectrum: torch.fft.irfft(spectrum, detectors))
 
     def hold_out(self, share: float) -> Parted | None:
-        """Whole views, one from each of as many neighbourhoods of angles."""
+        """Whole views, one from each of as many neighbourhoods of angles; typical if all were seen around the turn."""
         count = round(share * len(self.degrees))
         if count < FEWEST_HELD_OUT:
             return None
@@ -166,7 +166,8 @@ class Tomography(LinearOperator):
         held[[int(rng.choice(part)) for part in np.array_split(order, count)]] = True
         angles = [angle for angle, lost in zip(self.degrees, held.tolist(), strict=True) if not lost]
         others = self.from_spec({**self.to_spec(), "angles": angles}, {})
-        return Parted(others, (..., ~held, slice(None)), (..., held, slice(None)))
+        typical = surround(self.degrees, self.period)
+        return Parted(others, (..., ~held, slice(None)), (..., held, slice(None)), typical)
 
     def to_spec(self) -> Spec:
         """``angles`` is the number of views, or the list of angles; what is as it is by default is left out."""

@@ -139,8 +139,8 @@ def test_held_out_points_are_measured_no_more_and_the_others_as_before(mask: dic
     operator = MRI((1, 48, 40), mask, dc=dc)
     parted = operator.hold_out(0.15)
     assert parted is not None
-    others, kept, held = parted
-    assert isinstance(others, MRI)
+    others, kept, held, typical = parted
+    assert isinstance(others, MRI) and not typical
     x = torch.rand(1, 1, 48, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     y = operator.A(x)
     torch.testing.assert_close(others.A(x), y[kept])

@@ -324,7 +324,8 @@ def test_few_rays_do_not_stand_for_a_huge_image() -> None:
 def test_views_that_are_held_out_lie_all_around(operator: Tomography) -> None:
     parted = operator.hold_out(0.15)
     assert parted is not None
-    others, kept, held = parted
+    others, kept, held, typical = parted
+    assert typical
     y = operator.A(torch.rand(1, 2, 12, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
     x = operator.pinv(y)
     torch.testing.assert_close(others.A(x), operator.A(x)[kept])
@@ -333,6 +334,11 @@ def test_views_that_are_held_out_lie_all_around(operator: Tomography) -> None:
     assert float(angles.diff().max()) < 2 * operator.period / 6
     again = operator.hold_out(0.15)
     assert again is not None and torch.equal(y[again.held], y[held]), "the same every time"
+
+
+def test_views_over_a_limited_angle_are_not_typical() -> None:
+    parted = ParallelBeamCT((1, 8, 8), [2.0 * k for k in range(60)]).hold_out(0.15)
+    assert parted is not None and not parted.typical
 
 
 def test_few_views_are_all_needed() -> None:
