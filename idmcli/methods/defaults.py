@@ -126,7 +126,7 @@ MAGNETIC = Defaults(
 TOMOGRAPHY = Defaults(
     choices=(Choice("hqs"),),
     weights={**SLICES, "latent": "latent-ct-tiny"},
-    options={"hqs": {**FROM_TV, "weight": 0.8, "sigma_end": 0.002}},
+    options={"hqs": {**FROM_TV, "sigma_start": 0.05, "weight": 0.8, "sigma_end": 0.002}},
 )
 DEBLURRING = Defaults(
     choices=(Choice("hqs"),),
@@ -144,7 +144,7 @@ DYNAMIC_RANGE = Defaults(
 )
 NONLINEAR_DEBLURRING = Defaults(
     choices=(
-        Choice("hqs", noise_up_to(0), "without noise", options=FROM_TV),
+        Choice("hqs", noise_up_to(0), "without noise", options={**FROM_TV, "sigma_start": 0.05, "momentum": 0.7}),
         Choice("hqs", options=DEBLURRING.options["hqs"]),
         Choice("gradient"),
         Choice("reddiff"),
