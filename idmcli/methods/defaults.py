@@ -126,7 +126,7 @@ MAGNETIC = Defaults(
 TOMOGRAPHY = Defaults(
     choices=(Choice("hqs"),),
     weights={**SLICES, "latent": "latent-ct-tiny"},
-    options={"hqs": {**FROM_TV, "sigma_start": 0.05, "weight": 0.8, "sigma_end": 0.002}},
+    options={"hqs": {**FROM_TV, "sigma_start": 0.07, "weight": 0.8, "sigma_end": 0.002}},
 )
 DEBLURRING = Defaults(
     choices=(Choice("hqs"),),
