@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 CONVENTIONS = (
-    "PSNR in dB on values clamped to the data range and not rounded, over the unpadded image, all channels together. "
+    "PSNR in dB on values clamped to the range from black to white, which is its peak, and not rounded; over the "
+    "unpadded image, all channels together. "
     "SSIM on the same values: 7x7 uniform window, sample covariance, K1 = 0.01, K2 = 0.03, mean over the valid inside "
     "and the channels (scikit-image's default). Luminance is full-range 0.299 R + 0.587 G + 0.114 B, not rounded. "
     "Means and population standard deviations are over images."

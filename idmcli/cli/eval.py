@@ -37,7 +37,6 @@ from idmcli.cli.options import (
     output_flags,
     output_of,
     sampling_flags,
-    scale_of,
 )
 from idmcli.cli.output import Output
 from idmcli.cli.processes import connected_processes, mute_followers
@@ -168,6 +167,7 @@ def evaluate(
     from idmcli.evaluation.views import SHOWN
     from idmcli.io.atomic import ensure_writable
     from idmcli.io.images import MAX_PIXELS, find_items
+    from idmcli.io.scale import scale_of
     from idmcli.methods import Methods, check_options
 
     most = max_pixels or MAX_PIXELS

@@ -36,11 +36,25 @@ def import_(
     ],
     mask: Annotated[
         str | None,
-        typer.Option("--mask", metavar="FILE", help="The pixels that are known, white.", rich_help_panel=PICTURES),
+        typer.Option(
+            "--mask",
+            metavar="FILE|DIR",
+            help="The pixels that are known, white; or a folder of masks with the names of the pictures.",
+            rich_help_panel=PICTURES,
+        ),
     ] = None,
     kernel: Annotated[
         str | None,
         typer.Option("--kernel", metavar="FILE", help="The picture of a blurred point.", rich_help_panel=PICTURES),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            "--scale",
+            metavar="LOW,HIGH[,UNIT]",
+            help="The values of black and white, as in `idm reconstruct`.",
+            rich_help_panel=PICTURES,
+        ),
     ] = None,
     boundary: Annotated[
         str | None,
@@ -171,7 +185,8 @@ def import_(
         typer.Option(
             "--white",
             metavar="FILE|VALUE|none",
-            help="The intensity without an object, for -log; none if the values are line integrals.",
+            help="The intensity without an object, for -log; none if the values are line integrals. For a picture "
+            "with --mask or --kernel: the sample that is white.",
             rich_help_panel=CT,
         ),
     ] = None,
@@ -230,6 +245,7 @@ def import_(
         "mask": mask,
         "kernel": kernel,
         "boundary": boundary,
+        "scale": scale,
         "matrix": matrix,
         "block": block,
         "shape": None if shape is None else shape_of(shape),

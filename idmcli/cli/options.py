@@ -7,16 +7,13 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from idmcli.cli.output import Output
 from idmcli.errors import InputError
 from idmcli.solvers import names as solver_names
-
-if TYPE_CHECKING:
-    from idmcli.io.scale import Scale
 
 
 def _preset_names() -> list[str]:
@@ -438,25 +435,6 @@ def size_of(flag: str, text: str | None) -> int | None:
         raise InputError(
             f"{flag} {text!r} is not {error}", "units are B, KB, MB, GB, TB, KiB, MiB, GiB and TiB"
         ) from None
-
-
-def scale_of(text: str | None, white: int | None = None) -> Scale | None:
-    """The scale that --scale and --white give, or None if neither is given.
-
-    Raises:
-        InputError: it is none.
-    """
-    from idmcli.io.scale import Scale
-
-    if text is None:
-        return None if white is None else Scale(white=white)
-    low, _, rest = text.partition(",")
-    high, _, unit = rest.partition(",")
-    try:
-        return Scale(float(low), float(high), unit.strip(), white)
-    except ValueError as error:
-        reason = "" if "could not" in str(error) else f": {error}"
-        raise InputError(f"--scale {text!r} is no scale{reason}", "write LOW,HIGH or LOW,HIGH,UNIT") from None
 
 
 def shape_of(text: str) -> tuple[int, ...]:

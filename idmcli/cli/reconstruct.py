@@ -44,7 +44,6 @@ from idmcli.cli.options import (
     output_flags,
     output_of,
     sampling_flags,
-    scale_of,
     shape_of,
 )
 from idmcli.cli.results import Results, plan
@@ -148,6 +147,7 @@ def reconstruct(
     from idmcli.importing import import_item, parts_of
     from idmcli.io.formats import format_of
     from idmcli.io.images import MAX_PIXELS, image_suffixes, read_image
+    from idmcli.io.scale import scale_of
     from idmcli.measuring import Measurement, Provenance, select_channels, simulate
     from idmcli.measuring.doubts import doubts
     from idmcli.measuring.file import SUFFIX

@@ -32,7 +32,6 @@ from idmcli.cli.options import (
     output_flags,
     output_of,
     sampling_flags,
-    scale_of,
 )
 from idmcli.cli.results import plan
 from idmcli.cli.shown import MEASURING, show_config
@@ -95,6 +94,7 @@ def sense(
         return show_config(output, loaded, MEASURING)
 
     from idmcli.io.images import MAX_PIXELS, read_image
+    from idmcli.io.scale import scale_of
     from idmcli.measuring import Provenance, operator_for, select_channels, simulate
     from idmcli.measuring.doubts import doubts
     from idmcli.measuring.file import SUFFIX

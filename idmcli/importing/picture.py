@@ -22,6 +22,8 @@ class PictureImportOptions(ImportOptions):
     mask: str | None = None  # picture of the pixels that are known, white = known
     kernel: str | None = None  # grey picture of a blurred point
     boundary: Literal["reflect", "circular"] = "reflect"  # the scene beyond the edges
+    white: str | None = None  # the sample that is white; the largest of its type if not set
+    scale: str | None = None  # LOW,HIGH[,UNIT]: the values of black and white
 
 
 class PictureImporter(Importer[Picture, PictureImportOptions]):
@@ -39,29 +41,33 @@ class PictureImporter(Importer[Picture, PictureImportOptions]):
         self, content: Picture, options: PictureImportOptions, item: Item, assumptions: Assumptions
     ) -> Measurement:
         from idmcli.io.images import as_image
+        from idmcli.io.scale import scale_of
         from idmcli.measuring import Measurement, to_batch
         from idmcli.operators import Blur, Inpainting, Operator
         from idmcli.tasks.kernels import read_kernel
-        from idmcli.tasks.masks import read_mask
+        from idmcli.tasks.masks import mask_notes, mask_path, read_mask
 
         if options.mask is not None and options.kernel is not None:
             raise InputError(
                 "--mask and --kernel say that pixels are lost and that they are blurred", "give one of them"
             )
-        image = as_image(content, item)
+        image = as_image(content, item, scale=scale_of(options.scale, _sample(options.white)))
         x = to_batch(image)
         shape = (x.shape[1], x.shape[2], x.shape[3])
         operator: Operator
         if options.mask is not None:
-            operator = Inpainting(shape, read_mask(Path(options.mask), shape))
+            mask = mask_path(Path(options.mask), str(item))
+            operator = Inpainting(shape, read_mask(mask, shape))
             y = operator.A(x)
             share = f"{100 * operator.ratio:.1f} % of the pixels"
             if 0 < operator.ratio < 0.5 and y.min() == y.max():
                 raise InputError(
-                    f"all known pixels have the same value: {share}, where {options.mask} is white",
+                    f"all known pixels have the same value: {share}, where {mask} is white",
                     "white pixels of a mask are known; invert it if its white pixels are lost",
                 )
-            assumptions.add(f"{share} are known, where {options.mask} is white")
+            assumptions.add(f"{share} are known, where {mask} is white")
+            for note in mask_notes(mask):
+                assumptions.add(note)
         else:
             operator = Blur(shape, read_kernel(Path(options.kernel or "")), boundary=options.boundary)
             y = x
@@ -78,6 +84,15 @@ class PictureImporter(Importer[Picture, PictureImportOptions]):
             image.bits,
             geometry=image.geometry,
         )
+
+
+def _sample(text: str | None) -> int | None:
+    """The sample that --white gives."""
+    if text is None:
+        return None
+    if not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise InputError(f"--white {text!r} is no sample of a picture", "give an integer from 1 to 65535")
+    return int(text)
 
 
 IMPORTER = PictureImporter()

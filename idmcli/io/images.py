@@ -364,9 +364,11 @@ def _over_white(picture: Picture, scale: Scale, name: str) -> tuple[NDArray[np.f
     elif scale.white is None and bits == 16 and 0 < brightest < 2**_FEW_BITS:
         usual = 2 ** max(8, brightest.bit_length()) - 1
         share = 100 * brightest / white
-        remarks.append(
-            f"it uses {share:.2g} % of its range from 0 to {white}: if its white is {usual}, say --white {usual}"
-        )
+        advice = f"if its white is {usual}, say --white {usual}"
+        if scale != Scale():  # then the brightest sample need not be near white
+            top = f"{scale.high:g} {scale.unit}".rstrip()
+            advice = f"{white} stands for {top}; if another sample does, say --white SAMPLE"
+        remarks.append(f"it uses {share:.2g} % of its range from 0 to {white}: {advice}")
     if picture.white_is_zero:
         samples = white - samples.astype(np.int64)
         remarks.append(_INVERTED)

@@ -52,7 +52,8 @@ def panel(images: Sequence[tuple[str, NDArray[Any]]], title: str = "") -> NDArra
 def error_map(error: NDArray[np.floating[Any]], full: float = 1.0, unit: str = "") -> NDArray[np.float32]:
     """Errors in colours from dark to bright, and the scale of the colours beside them.
 
-    The scale ends with 1, 2 or 5 times a power of ten that covers 99.5 % of the errors; larger ones are as bright.
+    The scale ends with 1, 2 or 5 times a power of ten that covers 99.5 % of the errors. Larger ones are as bright, and
+    its end is marked by a plus sign then.
 
     Args:
         error: (H, W), absolute, in [0, 1].
@@ -65,7 +66,8 @@ def error_map(error: NDArray[np.floating[Any]], full: float = 1.0, unit: str = "
     end = _round_up(max(float(np.quantile(error, _SHOWN)), _LEAST) * full)
     height, width = error.shape
     font = _font(height)
-    last = _text(f"{end:g} {unit}".rstrip(), font)
+    beyond = "+" if float(error.max()) * full > end else ""
+    last = _text(f"{end:g}{beyond} {unit}".rstrip(), font)
     first, bar = _text("0", font), max(8, width // 24)
     rows = max(height, first.shape[0] + last.shape[0] + _GAP)
     sheet = np.ones((rows, width + 2 * _GAP + bar + max(first.shape[1], last.shape[1]), 3), np.float32)
@@ -92,7 +94,7 @@ def _round_up(value: float) -> float:
 
 def _font(height: int) -> Any:
     """The font for pictures of that height."""
-    return ImageFont.load_default(min(max(height / 24, 11), 40))
+    return ImageFont.load_default(min(max(height / 24, 12), 40))
 
 
 def _text(text: str, font: Any) -> NDArray[np.float32]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from idmcli.errors import InputError
+
 MOST = 1e38  # of the values: a third of what float32 holds, for results that are somewhat brighter than white
 LEVELS = 256  # from black to white, as in an 8-bit picture
 
@@ -95,6 +97,23 @@ class Scale:
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
+
+
+def scale_of(text: str | None, white: int | None = None) -> Scale | None:
+    """The scale that --scale and --white give, or None if neither is given.
+
+    Raises:
+        InputError: it is none.
+    """
+    if text is None:
+        return None if white is None else Scale(white=white)
+    low, _, rest = text.partition(",")
+    high, _, unit = rest.partition(",")
+    try:
+        return Scale(float(low), float(high), unit.strip(), white)
+    except ValueError as error:
+        reason = "" if "could not" in str(error) else f": {error}"
+        raise InputError(f"--scale {text!r} is no scale{reason}", "write LOW,HIGH or LOW,HIGH,UNIT") from None
 
 
 def _check_stored(low: float, high: float) -> None:

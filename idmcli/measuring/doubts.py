@@ -26,7 +26,7 @@ def _unexpected_amount(m: Measurement, config: Config) -> list[str]:
     asked = task.ratio(config.operator)
     if asked is None or abs(amount.ratio - asked) <= TOLERANCE * asked:
         return []
-    why = ", for the picture is padded" if m.operator.padded_shape != m.operator.image_shape else ""
+    why = ", because the picture is padded" if m.operator.padded_shape != m.operator.image_shape else ""
     nearer = task.nearer(config.operator, m.operator.image_shape)
     instead = f"; {nearer}" if nearer else ""
-    return [f"{amount.text} are measured and not {100 * asked:g} %{why}{instead}"]
+    return [f"{amount.text}, not {100 * asked:g} %{why}{instead}"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_GREY = 0.25  # share of a mask's pixels: edges are soft in some masks, photographs are grey all over
 COLOUR_TOLERANCE = 0.1  # between the channels of a grey picture, which JPEG does not keep equal
-_CUT = "those from the middle on are kept"
+_CUT = "those at half of white or above are kept"
 
 
 def mask_path(path: Path, item: str) -> Path:
@@ -43,7 +43,8 @@ def mask_path(path: Path, item: str) -> Path:
     if len(found) != 1:
         count = "no mask" if not found else f"{len(found)} masks"
         raise InputError(
-            f"the folder {str(path)!r} has {count} for {item!r}", f"give each picture one: {stem}.png for this one"
+            f"the folder {str(path)!r} has {count} for {item!r}",
+            f"each picture needs a mask of its name, here {stem}.png",
         )
     return found[0]
 

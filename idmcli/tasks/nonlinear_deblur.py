@@ -41,7 +41,7 @@ class NonlinearDeblurTask(Task[NonlinearDeblurOptions]):
         return Seen("blurred", y)
 
     def amount(self, operator: NonlinearBlur) -> Amount:
-        return Amount(1.0, f"{kernel_text(operator.blur)} in light")
+        return Amount(1.0, f"{kernel_text(operator.blur)} in linear light")
 
     def conflicts(self, options: NonlinearDeblurOptions) -> Sequence[tuple[tuple[str, ...], str]]:
         return kernel_conflicts(options)

@@ -59,6 +59,43 @@ def test_a_damaged_picture_is_the_measurement(damaged: Path, capsys: Capture) ->
     assert idmcli.psnr(read_image("reconstructions/damaged.png").pixels, PHOTO) > 20
 
 
+def test_a_damaged_picture_of_12_bits_is_read_with_its_white(capsys: Capture) -> None:
+    stored, known = np.rint(4095 * 0.7 * PHOTO), np.ones_like(PHOTO)
+    known[4:6] = 0
+    write_image("twelve.png", stored / 65535, 16)
+    write_image("known.png", known)
+    assert main(["import", "twelve.png", "--mask", "known.png"]) == 0
+    assert "if its white is 4095, say --white 4095" in capsys.readouterr().out
+    assert main(["import", "twelve.png", "--mask", "known.png", "--white", "4095", "--out", "twelve"]) == 0
+    assert "if its white" not in capsys.readouterr().out
+    m = idmcli.load("twelve/twelve.safetensors")
+    np.testing.assert_allclose(m.operator.AT(m.y[None])[0, 0], known * stored / 4095, atol=1e-6)
+    assert m.scale.white == 4095
+    assert main(["import", "twelve.png", "--mask", "known.png", "--scale=-1024,3072,HU", "--out", "hu"]) == 0
+    assert "65535 stands for 3072 HU; if another sample does, say --white SAMPLE" in capsys.readouterr().out
+    assert main(["import", "twelve.png", "--mask", "known.png", "--white", "none", "--out", "no"]) == 2
+    assert "--white 'none' is no sample of a picture" in capsys.readouterr().err
+
+
+def test_each_picture_of_a_folder_has_its_mask(damaged: Path, capsys: Capture) -> None:
+    for folder in ("pictures", "masks"):
+        Path(folder).mkdir()
+    soft = np.ones_like(PHOTO)
+    soft[3:5] = 0
+    soft[5] = 0.4
+    for name, mask in (("a.png", read_image("known.png").pixels), ("b.png", soft)):
+        write_image(f"pictures/{name}", PHOTO)
+        write_image(f"masks/{name}", mask)
+    assert main(["import", "pictures", "--mask", "masks"]) == 0
+    assert "grey levels in 3.1 % of its pixels: those at half of white or above are kept" in capsys.readouterr().out
+    for name, mask in (("a", read_image("known.png").pixels), ("b", soft)):
+        m = idmcli.load(f"measurements/{name}.safetensors")
+        assert np.array_equal(m.operator.AT(m.y[None])[0, 0].numpy() > 0, (PHOTO * (mask > 0.5)) > 0)
+    Path("masks/b.png").unlink()
+    assert main(["import", "pictures", "--mask", "masks", "--out", "again"]) == 2
+    assert "each picture needs a mask of its name, here b.png" in capsys.readouterr().err
+
+
 def test_a_mask_that_is_white_where_pixels_are_lost(capsys: Capture) -> None:
     lost = np.zeros(PHOTO.shape)
     lost[10:12] = 1

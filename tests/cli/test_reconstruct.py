@@ -274,7 +274,7 @@ def test_a_folder_of_masks(capsys: Capture) -> None:
     assert main(["reconstruct", "a.png", "b.png", "c.png", *options]) == 2
     err = capsys.readouterr().err
     assert "'c.png'" in err and "no mask for 'c.png'" in err
-    assert err.count("has grey levels in 6.2 % of its pixels: those from the middle on are kept") == 2
+    assert err.count("has grey levels in 6.2 % of its pixels: those at half of white or above are kept") == 2
     for k, name in enumerate(("a", "b")):
         lost = (read_image(f"reconstructions/{name}.png").pixels == 0).all(axis=1)
         assert np.flatnonzero(lost).tolist() == list(range(k, k + 5))
@@ -286,7 +286,7 @@ def test_more_than_the_ratio_is_said_with_a_block_that_comes_near(capsys: Captur
     method = ["--method", "pinv"] if command == "reconstruct" else []
     assert main([command, "a.png", "--ratio", "0.3", *method]) == 0
     assert capsys.readouterr().err == (
-        "warning: 'a.png': 51.3 % measurements per pixel are measured and not 30 %, for the picture is padded; "
+        "warning: 'a.png': 51.3 % measurements per pixel, not 30 %, because the picture is padded; "
         "with --set operator.block=10 they would be 30.0 %\n"
     )
     assert main([command, "a.png", "--ratio", "0.3", "--set", "operator.block=10", "--overwrite", *method]) == 0

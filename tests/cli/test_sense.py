@@ -46,7 +46,7 @@ def test_a_file_measured_by_another_process_is_exact(idm: Run) -> None:
     draw("photo one.png", (40, 33, 3), bits=16)
     done = idm("sense", "photo one.png", "--ratio", "0.1", "--noise", "0.02", "--seed", "5", "--quiet")
     assert done.returncode == 0
-    assert done.stderr.startswith("warning: 'photo one.png': 31.2 % measurements per pixel are measured and not 10 %")
+    assert done.stderr.startswith("warning: 'photo one.png': 31.2 % measurements per pixel, not 10 %")
     assert done.stdout == (
         "photo one.png -> measurements/photo one.safetensors: cs, image 3x40x33 padded to 3x64x64, "
         f"y 3x4x103, {100 * 4 * 103 / 40 / 33:.1f} % measurements per pixel, noise 0.02, 0.01 MB\n"

@@ -134,9 +134,7 @@ def test_a_picture_smaller_than_a_block(capsys: Capture) -> None:
     assert "padded to 1x64x64" in run(capsys, "sense", "data/a.png")[0]
     assert "padded to 64x64" in run(capsys, "reconstruct", "data/a.png", "--method", "pinv")[0]
     err = run(capsys, "eval", "data", "--method", "pinv", "--ratio", "0.3")[1]
-    assert (
-        "warning: 'data/a.png': 93.3 % measurements per pixel are measured and not 30 %, for the picture is pad" in err
-    )
+    assert "warning: 'data/a.png': 93.3 % measurements per pixel, not 30 %, because the picture is pad" in err
     draw("data/a.png", (64, 32))
     assert "warning" not in run(capsys, "eval", "data", "--method", "pinv", "--ratio", "0.3")[1]
 

@@ -177,7 +177,7 @@ def test_a_transparent_colour_matters_only_where_it_occurs(
     image = read_image(path)
     whitened = (image.pixels != opaque).reshape(1, width, -1).any(axis=2)
     assert whitened.any() and (image.pixels[whitened] == 1).all()
-    assert f"transparent in {100 * whitened.mean():.2g} % of the pixels: laid over white" in image.notes
+    assert f"transparent in {100 * whitened.mean():.3g} % of the pixels: laid over white" in image.notes
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -78,7 +78,7 @@ def test_texts_and_what_networks_are_bound_to() -> None:
     assert task.amount(gaussian) == (1.0, "Gaussian blur of 3 pixels")
     assert task.amount(motion) == (1.0, "blur by a kernel of 61 x 61 pixels")
     assert nonlinear.amount(nonlinear.operator(nonlinear.options(), SHAPE, "a")).text.endswith(
-        "61 x 61 pixels in light"
+        "61 x 61 pixels in linear light"
     )
     assert task.identity(gaussian) == {"kernel": "gaussian"} != task.identity(motion)
 

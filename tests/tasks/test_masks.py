@@ -50,7 +50,7 @@ def test_soft_edges_are_cut_in_the_middle(tmp_path: Path, colour: bool) -> None:
     write_image(tmp_path / "m.png", np.stack([pixels] * 3, axis=2) if colour else pixels)
     assert np.array_equal(read_mask(tmp_path / "m.png", (1, *SIZE)), pixels >= 0.5)
     (note,) = mask_notes(tmp_path / "m.png")
-    assert note.endswith("m.png' has grey levels in 11 % of its pixels: those from the middle on are kept")
+    assert note.endswith("m.png' has grey levels in 11 % of its pixels: those at half of white or above are kept")
     write_image(tmp_path / "m.png", np.rint(pixels))
     assert mask_notes(tmp_path / "m.png") == []
 

@@ -282,7 +282,7 @@ def note_opacity(opaque: NDArray[np.bool_], notes: list[str]) -> bool:
     """Whether all pixels are opaque; a note on their opacity is added."""
     share = 100 * (1 - float(opaque.mean()))
     if share:
-        notes.append(f"transparent in {share:.2g} % of the pixels: laid over white")
+        notes.append(f"transparent in {share:.3g} % of the pixels: laid over white")
     else:
         notes.append(OPAQUE)
     return not share
