@@ -105,23 +105,30 @@ def _measurements(path: Path) -> dict[str, Any]:
 
 
 def _picture(path: Path) -> dict[str, Any]:
-    from idmcli.io.formats import format_of
-    from idmcli.io.images import read_image, read_provenance
+    from idmcli.io.formats import MAX_PIXELS, format_of
+    from idmcli.io.images import as_image, read_provenance
 
     format = format_of(path)
     assert format is not None
     items = format.items(path)
-    image = read_image(items[0])
+    picture = format.read(items[0], max_pixels=MAX_PIXELS)
+    samples = picture.samples
+    try:
+        image = as_image(picture, items[0])
+        scale, notes = str(image.scale), list(image.notes)
+    except InputError as error:  # its values need a scale
+        scale, notes = None, [f"{error.message}: {error.hint}"]
     return {
         "type": "picture",
         "format": format.name,
         "pages": len(items),
-        "pixels": " x ".join(map(str, image.pixels.shape[:2])),
-        "colour": "grey" if image.pixels.ndim == 2 else "rgb",
-        "bits": image.bits,
-        "scale": str(image.scale),
-        "geometry": None if image.geometry is None else image.geometry.to_json(),
-        "notes": list(image.notes),
+        "pixels": " x ".join(map(str, samples.shape[:2])),
+        "colour": "grey" if samples.ndim == 2 else "rgb",
+        "bits": 8 * samples.dtype.itemsize,
+        "samples": f"{samples.dtype}, {samples.min():g} to {samples.max():g}",
+        "scale": scale,
+        "geometry": None if picture.geometry is None else picture.geometry.to_json(),
+        "notes": notes,
         "made": read_provenance(path),
     }
 

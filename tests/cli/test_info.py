@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from idmcli.models import shipped_weights
 from tests import foreign
@@ -42,6 +44,14 @@ def test_measurements_and_results(capsys: Capture) -> None:
     assert (found["type"], found["pixels"], found["made"]["method"]) == ("picture", "16 x 16", "tv")
     assert found["made"]["options"]["iterations"] == 2 and found["made"]["source"] == "a.png"
     assert shown(capsys, "a.png")["made"] == {}
+
+
+def test_a_picture_of_values_is_described_before_it_has_a_scale(capsys: Capture) -> None:
+    values = np.array([[-1073, 0], [12, 855]], np.int16)
+    Pillow.fromarray(values.astype(np.int32)).save("slice.tif")
+    found = shown(capsys, "slice.tif")
+    assert (found["type"], found["samples"], found["scale"]) == ("picture", "int32, -1073 to 855", None)
+    assert "--scale LOW,HIGH" in found["notes"][0]
 
 
 def test_weights(capsys: Capture) -> None:
