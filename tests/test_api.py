@@ -79,8 +79,8 @@ def test_images_that_cannot_be_measured(image: Any, message: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::idmcli.IdmWarning")  # so few steps do not meet the measurements
 def test_options_of_the_task_and_of_the_method_are_keywords() -> None:
-    m = idm.sense(IMAGE, task="ct", views=20, noise=0.01, seed=3)
-    assert m.operator.measurement_shape[1] == 20 and m.noise == 0.01
+    m = idm.sense(IMAGE, task="ct", views=9, noise=0.01, seed=3)
+    assert m.operator.measurement_shape[1] == 9 and m.noise == 0.01
     steps: list[tuple[int, int]] = []
     idm.reconstruct(m, method="hqs", iterations=3, progress=lambda *step: steps.append(step))
     assert steps == [(1, 3), (2, 3), (3, 3)]

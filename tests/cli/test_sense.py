@@ -109,7 +109,7 @@ def test_json(capsys: Capture) -> None:
     document = json.loads(out)
     assert (document["command"], document["error"]) == ("sense", None)
     (warning,) = document["warnings"]  # of the small picture, which is padded
-    assert err == f"warning: {warning}\n" and warning.startswith("'a.png': 93.3 % measurements per pixel are measured")
+    assert err == f"warning: {warning}\n" and warning.startswith("'a.png': 93.3 % measurements per pixel, not 30 %")
     assert document["results"][0] == {
         "input": "a.png",
         "output": "measurements/a.safetensors",
