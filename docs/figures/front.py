@@ -87,6 +87,11 @@ def tile(picture: NDArray[np.float64]) -> Image.Image:
     return Image.fromarray(np.uint8(255 * np.clip(picture, 0, 1) + 0.5)).convert("RGB")
 
 
+def save(picture: Image.Image, file: Path) -> None:
+    """Write a picture with 256 colours, and say how large the file is."""
+    picture.quantize(256, Image.Quantize.MEDIANCUT).save(file, optimize=True)
+    print(f"{file.stat().st_size} bytes")
+
+
 if __name__ == "__main__":
-    draw().quantize(256, Image.Quantize.MEDIANCUT).save(FILE, optimize=True)
-    print(f"{FILE.stat().st_size} bytes")
+    save(draw(), FILE)

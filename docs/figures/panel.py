@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from docs.figures.front import columns, tile
+from docs.figures.front import columns, save, tile
 
 FILE = Path(__file__).parent / "panel.png"
 COMMAND = "idmcli reconstruct cup.png --preset motion-deblur --compare"
@@ -25,5 +25,4 @@ def draw() -> Image.Image:
 
 
 if __name__ == "__main__":
-    draw().quantize(256, Image.Quantize.MEDIANCUT).save(FILE, optimize=True)
-    print(f"{FILE.stat().st_size} bytes")
+    save(draw(), FILE)

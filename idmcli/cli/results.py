@@ -108,9 +108,9 @@ class Results:
             record["unknown"] = {m.operator.unknown_name: found.unknown}
             text += f", {m.operator.unknown_name} found {found.unknown:.3g}"
         if m.truth is not None:
-            near = quality(x, m.truth[None])
-            record |= with_reasons(near._asdict()) | {"peak": m.scale.peak(m.bits)}
-            text += f", PSNR {near.psnr:.2f} dB (peak {m.scale.peak(m.bits)}), SSIM {near.ssim:.4f}"
+            near, peak = quality(x, m.truth[None]), m.scale.peak(m.bits)
+            record |= with_reasons(near._asdict()) | {"peak": peak}
+            text += f", PSNR {near.psnr:.2f} dB (peak {peak}), SSIM {near.ssim:.4f}"
         if self.samples > 1:
             record |= {"samples": self.samples, "mean": named[f"_mean.{self.format}"], "std": named["_std.png"]}
             mean = found.images.mean(0, keepdim=True)
@@ -120,7 +120,7 @@ class Results:
             if m.truth is not None:
                 near = quality(as_pictures(mean), m.truth[None])
                 record |= {"mean_psnr": near.psnr, "mean_ssim": near.ssim}
-                text += f", PSNR {record['mean_psnr']:.2f} dB (peak {m.scale.peak(m.bits)})"
+                text += f", PSNR {record['mean_psnr']:.2f} dB (peak {peak})"
             white = self._spread(record["std"], found, of_all, **how)
             text += f", standard deviation in {record['std']} (white: {white})"
         if self.compare:

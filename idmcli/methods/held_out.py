@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from idmcli.operators import LinearOperator, Operator, Problem
+from idmcli.operators.linear import Parted
 
 SHARE = 0.15  # of the measurements, held out
 FAINT = 1 / 255  # of white: the size of a guess that nobody sees
@@ -21,13 +22,11 @@ class Fewer(NamedTuple):
 
     Attributes:
         problem: with the others.
-        held: the index of y for those that it lacks.
-        typical: whether these are like what was never measured.
+        parted: which these are.
     """
 
     problem: Problem
-    held: tuple[Any, ...]
-    typical: bool
+    parted: Parted
 
 
 def with_fewer(problem: Problem[Operator]) -> Fewer | None:
@@ -37,7 +36,7 @@ def with_fewer(problem: Problem[Operator]) -> Fewer | None:
     if parted is None:
         return None
     others = Problem(parted.operator, problem.y[parted.kept], problem.noise, problem.mean, problem.size)
-    return Fewer(others, parted.held, parted.typical)
+    return Fewer(others, parted)
 
 
 @torch.no_grad()
@@ -59,7 +58,7 @@ def share_of_the_guess(x: Tensor, again: Tensor, problem: Problem, fewer: Fewer)
     if guess.abs().square().mean() <= FAINT**2:
         return 1.0
     share = foretold(again, problem, fewer)
-    return share if fewer.typical else min(share, repeated(guess, unmeasured(again, problem)))
+    return share if fewer.parted.typical else min(share, repeated(guess, unmeasured(again, problem)))
 
 
 def foretold(again: Tensor, problem: Problem, fewer: Fewer) -> float:
@@ -74,7 +73,7 @@ def foretold(again: Tensor, problem: Problem, fewer: Fewer) -> float:
     Returns:
         ``a / FORETOLD``, between 0 and 1.
     """
-    known, held, _ = fewer
+    known, held = fewer.problem, fewer.parted.held
     base = known.operator.pinv(known.y)
     wanted = problem.y[held] - problem.operator.A(base)[held]
     guess = problem.operator.A(again - base)[held]
